@@ -1,0 +1,37 @@
+//! What a check before the start has to say.
+
+use serde::{Deserialize, Serialize};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    /// Good to know.
+    Info,
+    /// Works, but somebody may be surprised later.
+    Warning,
+    /// The job cannot start before this is mended.
+    Blocking,
+}
+
+/// One thing found, with what mends it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finding {
+    pub severity: Severity,
+    /// What it is about: a table, a setting, a file.
+    pub subject: String,
+    pub text: String,
+    /// The exact statement or command that mends it (or, for `Info`, that we are going to run).
+    pub mend: Option<String>,
+}
+
+impl Finding {
+    pub fn new(severity: Severity, subject: impl Into<String>, text: impl Into<String>) -> Self {
+        Finding { severity, subject: subject.into(), text: text.into(), mend: None }
+    }
+
+    #[must_use]
+    pub fn mend(mut self, statement: impl Into<String>) -> Self {
+        self.mend = Some(statement.into());
+        self
+    }
+}

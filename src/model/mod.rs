@@ -1,0 +1,25 @@
+//! The nouns: values, rows, tables, mutations, batches, positions, progress, jobs. No I/O, no async.
+
+mod batch;
+mod finding;
+mod job;
+mod key;
+mod mutation;
+mod position;
+mod progress;
+mod row;
+mod table;
+mod value;
+
+pub use batch::{Batch, Body, Kind, Rows};
+pub use finding::{Finding, Severity};
+pub use job::{
+    ApplySettings, CopySettings, Existing, JobId, JobSpec, Keyless, Limits, Refusal, SourceSpec, TargetSpec,
+};
+pub use key::{COARSE_HASH_VERSION, Key, KeyRange, coarse_hash};
+pub use mutation::{Change, Criterion, Mutation, NO_ROW, Operator, Place};
+pub use position::{Checkpoint, Mark, Partition, Position};
+pub use progress::{LaneMark, Progress, RangeProgress, TableProgress, TableState};
+pub use row::{ENCODING_VERSION, Field, Fields, RowBuilder, RowRef};
+pub use table::{Action, Column, Equality, ForeignKey, Table, TableName, Type, Unique};
+pub use value::{Date, Decimal, Interval, List, Value, ValueRef};

@@ -1,0 +1,107 @@
+//! What is durable for one target of a job: its checkpoint and, per table, what is still to copy.
+
+use super::{Checkpoint, Key, KeyRange, Mark, Partition, Position, TableName};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// The daemon's view of one target. Where target and state differ, the target is right (lane protocol 8).
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Progress {
+    /// The highest epoch we ever claimed at this target; saved before it is claimed.
+    pub epoch: u64,
+    /// Everything up to here is applied and durable in the target.
+    pub checkpoint: Checkpoint,
+    /// Per feed, per lane: the last batch number that the target confirmed.
+    pub numbers: BTreeMap<Partition, BTreeMap<u16, u64>>,
+    pub tables: BTreeMap<TableName, TableProgress>,
+}
+
+/// One table on its way. Named as at the source.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TableProgress {
+    pub state: TableState,
+    /// Something was (or may have been) written by a copy of ours: never `fresh` again.
+    pub started: bool,
+    /// The epoch in which this copy of the table began; names it in watermarks.
+    pub generation: u64,
+    /// Keyless tables: where the one read stood in the log; changes of the table up to here are in it already.
+    pub from: Option<Checkpoint>,
+    /// Ranges still to copy, in key order. Empty once copied.
+    pub todo: Vec<RangeProgress>,
+    /// Ranges of the target's keys still to sweep for rows that the source lacks.
+    pub sweep: Vec<KeyRange>,
+    /// Copied so far, for people.
+    pub rows: u64,
+    pub bytes: u64,
+}
+
+/// A range still to copy. `range` stays as it was cut and names it in watermarks.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RangeProgress {
+    pub range: KeyRange,
+    /// Copied up to and with this key, as read from the watermark at the last start, or by a held range.
+    pub done: Option<Key>,
+}
+
+impl RangeProgress {
+    pub fn new(range: KeyRange) -> Self {
+        RangeProgress { range, done: None }
+    }
+
+    /// What of the range is still to copy.
+    pub fn rest(&self) -> KeyRange {
+        KeyRange { after: self.done.clone().or_else(|| self.range.after.clone()), upto: self.range.upto.clone() }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TableState {
+    /// Being copied before the tail starts.
+    Copying,
+    /// Being copied again beside the tail, in held ranges.
+    Recopying,
+    /// Copied; consistent once everything up to the mark, taken after the last range, is applied.
+    CatchingUp(Mark),
+    /// Consistent; unique indexes and foreign keys stand.
+    Streaming {
+        /// The batch number of the log at which it became so: a target behind it has lost that.
+        since: u64,
+    },
+}
+
+impl TableProgress {
+    /// Everything is to be copied, nothing is begun.
+    pub fn new(state: TableState, generation: u64) -> Self {
+        TableProgress {
+            state,
+            started: false,
+            generation,
+            from: None,
+            todo: vec![RangeProgress::new(KeyRange::all())],
+            sweep: Vec::new(),
+            rows: 0,
+            bytes: 0,
+        }
+    }
+
+    pub fn is_streaming(&self) -> bool {
+        matches!(self.state, TableState::Streaming { .. })
+    }
+}
+
+/// One row of the watermark table in a target: what one lane has applied.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LaneMark {
+    /// A partition, or `Partition::COPY`.
+    pub feed: Partition,
+    pub lane: u16,
+    /// How many lanes batch `batch` was split over.
+    pub lanes: u16,
+    pub hash_version: u8,
+    pub epoch: u64,
+    /// The last batch this lane has applied; 0 before the first.
+    pub batch: u64,
+    pub from: Position,
+    pub to: Position,
+}

@@ -1,0 +1,87 @@
+//! The durable keeper of jobs, progress and the audit trail: small records, never rows.
+
+mod memory;
+
+pub use self::memory::MemoryState;
+
+use crate::{
+    error::{ErrorKind, Result},
+    model::{Checkpoint, JobId, JobSpec, Progress},
+};
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Whatever a call saved is durable when it returns `Ok`; after an error it may or may not be there.
+#[async_trait]
+pub trait State: Send + Sync {
+    async fn jobs(&self) -> Result<Vec<JobRecord>>;
+
+    /// Adds or replaces.
+    async fn save_job(&self, job: &JobRecord) -> Result<()>;
+
+    /// Removes the job, its progress and nothing of its history.
+    async fn delete_job(&self, job: JobId) -> Result<()>;
+
+    async fn progress(&self, job: JobId, target: &str) -> Result<Option<Progress>>;
+
+    /// Adds or replaces; writes only the parts that differ from what was saved before.
+    async fn save_progress(&self, job: JobId, target: &str, progress: &Progress) -> Result<()>;
+
+    /// Adds to the audit trail, which is bounded by age and count.
+    async fn record(&self, entry: AuditEntry) -> Result<()>;
+
+    /// The newest entries first, of one job or of all.
+    async fn history(&self, job: Option<JobId>, limit: usize) -> Result<Vec<AuditEntry>>;
+}
+
+/// A job as it survives restarts.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct JobRecord {
+    pub id: JobId,
+    pub spec: JobSpec,
+    /// What the user asked for.
+    pub desired: Desired,
+    /// What `Source::begin` gave, saved before the first row is copied. `None`: not begun.
+    pub begun: Option<Checkpoint>,
+    pub created_ms: u64,
+    /// Changes with every change of the job.
+    pub etag: String,
+    /// Why it stopped, if it needs a person: shown again after a restart, cleared by a start.
+    pub stopped: Option<Stopped>,
+    /// Of the call that created it: makes the creation repeatable.
+    pub request_id: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Desired {
+    /// Created, not started yet.
+    Created,
+    Run,
+    Pause,
+    /// Retried until the source is released.
+    Delete,
+}
+
+/// An error that stopped a job or one of its targets.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Stopped {
+    pub kind: ErrorKind,
+    pub text: String,
+    pub hint: Option<String>,
+    pub at_ms: u64,
+}
+
+/// One line of the audit trail: who did what.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AuditEntry {
+    pub at_ms: u64,
+    pub job: Option<JobId>,
+    /// The caller as the control API knows it, or `daemon`.
+    pub who: String,
+    /// `create`, `start`, `pause`, `delete`, `set-limits`, `state`, …
+    pub what: String,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub details: BTreeMap<String, String>,
+}

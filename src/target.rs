@@ -1,0 +1,162 @@
+//! The contract of a target store: the lane protocol, seen from the store's side.
+//!
+//! The target keeps two tables of ours beside the data: `whimbrel_job(uuid, spec, tables, epoch, token)` and
+//! `whimbrel_watermark(job, feed, lane, lanes, hash_version, epoch, batch, from_pos, to_pos)`. One instance serves one
+//! pipeline: `open` → `prepare` of every table → `apply` of batch after batch → `finish` of every table.
+
+use crate::{
+    error::Result,
+    model::{
+        Batch, Existing, Finding, JobId, Key, Kind, LaneMark, Mutation, Partition, Position, Rows, Table, TableName,
+    },
+};
+use async_trait::async_trait;
+use std::sync::Arc;
+use uuid::Uuid;
+
+/// A store that can be written. Never retries by itself; a lost connection is `Transient`, and `open` reconnects.
+#[async_trait]
+pub trait Target: Send + Sync {
+    /// What stands in the way, and every mapping that loses something. Writes nothing.
+    async fn check(&self, tables: &[Arc<Table>], existing: Existing) -> Result<Vec<Finding>>;
+
+    /// Takes the job over: at daemon start and at every reconnection. In one transaction that locks all rows of the job
+    /// (and so waits for a zombie's open transaction): a stored epoch newer than ours, or equal with another token, is
+    /// refused as `Config`; tables that another job owns are refused likewise; else ours is written. Lane rows of
+    /// `claim.feeds` that are missing are created at batch 0. Drops every connection that the instance held before.
+    async fn open(&self, claim: &Claim) -> Result<Opened>;
+
+    /// Creates the table, or compares it and adds the columns it lacks. Repeatable. Notes it as unfinished in the job's
+    /// row. Without unique indexes and foreign keys where the store can add them later (`finish`).
+    async fn prepare(&self, table: &Arc<Table>) -> Result<Prepared>;
+
+    /// One transaction: **first** the watermark rows of `part.lanes` are moved to `part.number` where the epoch is ours
+    /// and their batch is lower (each must be one row, or it is rolled back), then the mutations in order, then commit.
+    async fn apply(&self, part: Part<'_>) -> Result<Applied>;
+
+    /// Makes unique indexes and foreign keys, and notes the table as finished. Repeatable; half-built is redone.
+    async fn finish(&self, table: &Arc<Table>) -> Result<Finished>;
+
+    /// Removes the job's watermark and job rows; data stays. `Ok` if there are none.
+    async fn forget(&self, job: JobId) -> Result<()>;
+
+    /// Every job that has rows here, with its watermarks: `state rebuild`.
+    async fn jobs(&self) -> Result<Vec<JobRow>>;
+
+    /// How many lanes serve this store best, where the job does not say.
+    fn lanes(&self) -> u16;
+
+    /// Whether rows and watermark commit together. If not, only keyed changes are carried (lane protocol 10).
+    fn is_transactional(&self) -> bool {
+        true
+    }
+}
+
+/// Who takes over, and with which lanes.
+#[derive(Clone, Debug)]
+pub struct Claim {
+    pub job: JobId,
+    /// The job file, for `state rebuild`.
+    pub spec: String,
+    /// Saved in state before it is claimed.
+    pub epoch: u64,
+    /// This daemon's own, random at each start: two daemons with cloned state have equal epochs, never equal tokens.
+    pub token: Uuid,
+    /// As named in the target.
+    pub tables: Vec<TableName>,
+    /// Each feed, its lane count, and where it begins.
+    pub feeds: Vec<(Partition, u16, Position)>,
+    /// A batch that is not complete stays in the open transaction and answers `Held` (lane protocol 11).
+    pub transactional: bool,
+}
+
+/// What the target knows of the job.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Opened {
+    /// Every lane of every feed.
+    pub marks: Vec<LaneMark>,
+    /// Tables noted by `prepare`; true once `finish` is done.
+    pub tables: Vec<(TableName, bool)>,
+}
+
+/// One job as a target remembers it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct JobRow {
+    pub job: JobId,
+    pub spec: String,
+    pub epoch: u64,
+    pub opened: Opened,
+}
+
+/// What `prepare` found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Prepared {
+    /// The table had rows already, of ours or of others.
+    pub has_rows: bool,
+}
+
+/// What one transaction has to carry: all of a batch, or one lane's share.
+#[derive(Clone, Copy, Debug)]
+pub struct Part<'a> {
+    pub feed: &'a Partition,
+    pub number: u64,
+    /// Lanes whose rows move: one, or several where they met a unique violation and run together.
+    pub lanes: &'a [u16],
+    /// Lanes that the batch is split over.
+    pub of: u16,
+    pub from: &'a Position,
+    pub to: &'a Position,
+    pub complete: bool,
+    pub kind: Kind,
+    pub rows: &'a Rows,
+    /// The mutations to apply, in order; their rows are in `rows`.
+    pub mutations: &'a [Mutation],
+}
+
+impl<'a> Part<'a> {
+    /// A whole batch as lane 0 of 1.
+    pub fn whole(batch: &'a Batch, number: u64) -> Part<'a> {
+        Part {
+            feed: &batch.partition,
+            number,
+            lanes: &[0],
+            of: 1,
+            from: &batch.from,
+            to: &batch.to,
+            complete: batch.complete,
+            kind: batch.kind,
+            rows: batch.rows(),
+            mutations: &batch.rows().mutations,
+        }
+    }
+}
+
+/// The answer to `apply`. After an error nobody knows whether it was committed: reopen and read the watermark.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Applied {
+    /// Committed and durable.
+    Done,
+    /// In the open transaction, to be committed with the batch that completes it.
+    Held,
+    /// Rolled back: these mutations (indexes into `part.mutations`) are patches whose row is not there.
+    Missing(Vec<usize>),
+    /// Rolled back: rows of the part clash with these through unique indexes.
+    Taken(Vec<Clash>),
+}
+
+/// A mutation whose row does not fit, and the row that holds what it wants.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Clash {
+    /// Index into `part.mutations`.
+    pub mutation: usize,
+    /// The holder's key, in the same table.
+    pub holder: Key,
+}
+
+/// The answer to `finish`.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Finished {
+    Done,
+    /// These rows hold doubled unique values: fetch them again together, write them, and call `finish` again.
+    Taken(Vec<Key>),
+}
