@@ -138,6 +138,8 @@ pub enum Applied {
     Done,
     /// In the open transaction, to be committed with the batch that completes it.
     Held,
+    /// Rolled back by a deadlock or a lock timeout: the same transaction may be repeated at once.
+    Again,
     /// Rolled back: these mutations (indexes into `part.mutations`) are patches whose row is not there.
     Missing(Vec<usize>),
     /// Rolled back: rows of the part clash with these through unique indexes.

@@ -31,7 +31,8 @@ pub enum Kind {
 
 #[derive(Clone, Debug)]
 pub enum Body {
-    Rows(Rows),
+    /// Shared, since one read serves several targets.
+    Rows(Arc<Rows>),
     /// Bytes that only the same kind of store understands, for bulk copies that nobody needs to look into.
     Raw {
         table: Arc<Table>,
