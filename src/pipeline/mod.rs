@@ -135,6 +135,7 @@ pub async fn run(mut job: JobRun, stop: CancellationToken) -> Result<()> {
             tables: Mutex::new(tables.clone()),
             begun: begun.clone(),
             existing: wanted.existing,
+            keyless: spec.source.keyless,
             copy: spec.copy.clone(),
             apply: spec.apply.clone(),
             ledger,

@@ -15,7 +15,10 @@ use super::{
 use crate::{
     error::{Error, Result},
     faults::{self, Saboteur},
-    model::{Batch, Body, Change, Checkpoint, Kind, Partition, Position, Rows, TableState},
+    model::{
+        Batch, Body, Change, Checkpoint, Keyless, Kind, Mutation, NO_ROW, Partition, Position, Progress, Rows,
+        TableState,
+    },
     source::{Feed, Next},
     target::Applied,
 };
@@ -37,6 +40,8 @@ pub struct Pump<'a> {
     torn: Vec<Torn>,
     /// Where the target stands, including what is only held in an open transaction.
     at: Checkpoint,
+    /// The target holds a transaction open.
+    open: bool,
     idle_since: Instant,
     saved: Instant,
     dirty: bool,
@@ -47,7 +52,7 @@ impl<'a> Pump<'a> {
         let at = line.ledger.read(|progress| progress.checkpoint.clone());
         let Standing { numbers, torn, .. } = standing;
         let now = Instant::now();
-        Pump { line, lanes, numbers, torn, at, idle_since: now, saved: now, dirty: false }
+        Pump { line, lanes, numbers, torn, at, open: false, idle_since: now, saved: now, dirty: false }
     }
 
     /// Follows the log until `stop`. An error drops the tap; the next attempt starts from what the target says.
@@ -81,10 +86,13 @@ impl<'a> Pump<'a> {
                     }
                     backoff.succeeded();
                 }
-                Next::Idle(upto) => self.idle(&upto, stop).await?,
+                Next::Idle(upto) if tap.heard => self.idle(&upto, stop).await?,
+                Next::Idle(_) => {}
                 Next::End => return Err(Error::transient("the tail of the log ended")),
             }
-            self.consistent(&mut tap, stop).await?;
+            if !self.open {
+                self.consistent(&mut tap, stop).await?;
+            }
             if self.dirty && self.saved.elapsed() >= SAVE_EVERY {
                 self.save().await?;
             }
@@ -167,6 +175,7 @@ impl<'a> Pump<'a> {
     /// Applies one batch, however often the target must be reopened for it; false if `stop` came first.
     async fn batch(&mut self, mut batch: Batch, stop: &CancellationToken) -> Result<bool> {
         self.drop_known(&mut batch)?;
+        self.only_appended(&batch)?;
         if let Some(alone) = batch.alone().copied() {
             self.before_alone(&batch, alone.change).await?;
         } else {
@@ -189,9 +198,12 @@ impl<'a> Pump<'a> {
         loop {
             faults::point("before-apply");
             let error = match self.lanes.apply(&batch, number, &spread).await {
+                Ok(Applied::Held) if faults::on(Saboteur::CheckpointInsideTransaction) => break,
                 Ok(Applied::Held) => {
+                    // Invariant 3: applied, but not committed; what is saved stays where it was.
                     self.numbers.insert(batch.partition.clone(), number);
                     self.at.set(&batch.partition, batch.to.clone());
+                    self.open = true;
                     return Ok(true);
                 }
                 Ok(_) => break,
@@ -227,6 +239,12 @@ impl<'a> Pump<'a> {
         }
         faults::point("after-apply");
         self.moved(&batch, number, spread.of);
+        let copying = |progress: &Progress| progress.tables.values().any(|table| table.state == TableState::Copying);
+        if batch.alone().is_some() && self.line.ledger.read(copying) {
+            // No key, no ranges: it is copied as at the start, in one read at a known position.
+            self.save().await?;
+            return Err(Error::transient("a table without a key is copied again"));
+        }
         Ok(true)
     }
 
@@ -234,6 +252,7 @@ impl<'a> Pump<'a> {
     fn moved(&mut self, batch: &Batch, number: u64, of: u16) {
         self.numbers.insert(batch.partition.clone(), number);
         self.at.set(&batch.partition, batch.to.clone());
+        self.open = false;
         let at = self.at.clone();
         self.line.ledger.change(|progress| {
             progress.checkpoint = at;
@@ -280,6 +299,21 @@ impl<'a> Pump<'a> {
         Ok(())
     }
 
+    /// `keyless: append` is a promise about the source; what breaks it is not skipped (invariant 7).
+    fn only_appended(&self, batch: &Batch) -> Result<()> {
+        if self.line.keyless != Keyless::Append {
+            return Ok(());
+        }
+        let rows = batch.rows();
+        let breaks =
+            |one: &&Mutation| one.change != Change::Upsert && rows.table(one).is_keyless() && one.row != NO_ROW;
+        match rows.mutations.iter().find(breaks) {
+            None => Ok(()),
+            Some(one) => Err(Error::refused(format!("{}: a row was changed or deleted", rows.table(one).name))
+                .hint("`keyless: append` is for tables whose rows are only ever added: use `keyless: exact`")),
+        }
+    }
+
     /// Shapes that the target has not seen are prepared before their first row.
     async fn new_shapes(&self, batch: &Batch) -> Result<()> {
         for shape in &batch.rows().shapes {
@@ -323,7 +357,7 @@ impl<'a> Pump<'a> {
             let Some(known) = progress.tables.get_mut(&source.name) else { return };
             // A11: a shape that changes inside the window of a copy leaves rows of both shapes behind.
             if change == Change::Recopy || !known.is_streaming() {
-                known.recopy(epoch);
+                known.recopy(epoch, source.is_keyless());
             }
         });
         line.ledger.save().await
@@ -332,7 +366,7 @@ impl<'a> Pump<'a> {
     /// Nothing for us up to here: an empty batch, so that a position lives in one place, but not often.
     async fn idle(&mut self, upto: &Checkpoint, stop: &CancellationToken) -> Result<()> {
         self.line.board.up_to_date(&self.line.name);
-        if self.idle_since.elapsed() < IDLE_EVERY {
+        if self.open || self.idle_since.elapsed() < IDLE_EVERY {
             return Ok(());
         }
         for (partition, to) in &upto.0 {
@@ -420,7 +454,7 @@ fn append(rows: &mut Rows, more: &Rows) {
         let mut moved = *mutation;
         moved.shape = rows.shape(more.table(mutation));
         for place in [&mut moved.row, &mut moved.before] {
-            if *place != crate::model::NO_ROW {
+            if *place != NO_ROW {
                 *place += base;
             }
         }
