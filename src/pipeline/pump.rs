@@ -4,10 +4,10 @@ use super::{
     finish,
     held::Held,
     line::Line,
+    mend,
     parallel::Lanes,
-    resolve::{Resolve, at},
     retry::Backoff,
-    route::Routed,
+    shapes,
     standing::{Standing, Torn},
     status::Observed,
     tee::Tap,
@@ -16,8 +16,7 @@ use crate::{
     error::{Error, Result},
     faults::{self, Saboteur},
     model::{
-        Batch, Body, Change, Checkpoint, Keyless, Kind, Mutation, NO_ROW, Partition, Position, Progress, Rows,
-        TableState,
+        Batch, Body, Change, Checkpoint, Keyless, Kind, Mutation, NO_ROW, Partition, Position, Progress, TableState,
     },
     source::{Feed, Next},
     target::Applied,
@@ -119,56 +118,15 @@ impl<'a> Pump<'a> {
     /// A torn batch: exactly `(from, to]` again, for the lanes that lack it.
     async fn mend(&mut self, torn: Torn, stop: &CancellationToken) -> Result<()> {
         let line = self.line;
-        let Torn { partition, number, from, to, spread } = torn;
-        let mut whole = Batch {
-            partition: partition.clone(),
-            from: from.clone(),
-            to: to.clone(),
-            complete: true,
-            kind: Kind::Log,
-            body: Body::Rows(Arc::default()),
-            committed_ms: 0,
+        let (number, lacking) = (torn.number, &torn.spread.lacking);
+        tracing::info!(job = %line.job, target = line.name, number, ?lacking, "mending a torn batch");
+        let whole = tokio::select! {
+            biased;
+            () = stop.cancelled() => return Err(Error::transient("stopped")),
+            whole = mend::read(line, &self.at, &torn) => whole?,
         };
-        if line.source.order(&from, &to)? == Ordering::Less {
-            let mut start = self.at.clone();
-            start.set(&partition, from);
-            let tables: Vec<_> = line.tables.lock().keys().cloned().collect();
-            let edges = [at(&partition, &to)];
-            let tail = line.source.tail(line.job, &start, &edges, &tables).await?;
-            let tail = Resolve::new(tail, Arc::clone(&line.source), false);
-            let mut tail = Routed::new(tail, Arc::clone(&line.route));
-            let mut rows = Rows::default();
-            loop {
-                let next = tokio::select! {
-                    biased;
-                    () = stop.cancelled() => return Err(Error::transient("stopped")),
-                    next = tail.next(PATIENCE) => next?,
-                };
-                match next {
-                    Next::Batch(batch) if batch.partition == partition => {
-                        append(&mut rows, batch.rows());
-                        whole.complete = batch.complete;
-                        match line.source.order(&batch.to, &to)? {
-                            Ordering::Less => {}
-                            Ordering::Equal => break,
-                            Ordering::Greater => return Err(Error::lost(format!("the log crosses the edge {to:?}"))),
-                        }
-                    }
-                    Next::Batch(_) | Next::End => {}
-                    Next::Idle(upto) => {
-                        let passed = upto.get(&partition).map(|at| line.source.order(at, &to)).transpose()?;
-                        if passed.is_some_and(Ordering::is_ge) {
-                            break;
-                        }
-                    }
-                }
-            }
-            whole.body = Body::Rows(Arc::new(rows));
-        }
-        tracing::info!(job = %line.job, target = line.name, number, lacking = ?spread.lacking, "mending a torn batch");
-        self.at.set(&partition, whole.from.clone());
-        self.lanes.apply(&whole, number, &spread).await?;
-        self.moved(&whole, number, spread.of);
+        self.lanes.apply(&whole, torn.number, &torn.spread).await?;
+        self.moved(&whole, torn.number, torn.spread.of);
         Ok(())
     }
 
@@ -177,9 +135,9 @@ impl<'a> Pump<'a> {
         self.drop_known(&mut batch)?;
         self.only_appended(&batch)?;
         if let Some(alone) = batch.alone().copied() {
-            self.before_alone(&batch, alone.change).await?;
+            shapes::before_alone(self.line, &batch, alone.change).await?;
         } else {
-            self.new_shapes(&batch).await?;
+            shapes::new_shapes(self.line, &batch).await?;
         }
         if !self.numbers.contains_key(&batch.partition) {
             self.at.set(&batch.partition, batch.from.clone());
@@ -314,55 +272,6 @@ impl<'a> Pump<'a> {
         }
     }
 
-    /// Shapes that the target has not seen are prepared before their first row.
-    async fn new_shapes(&self, batch: &Batch) -> Result<()> {
-        for shape in &batch.rows().shapes {
-            let source = self.line.route.source_table(shape);
-            let versions = self.line.ledger.read(|progress| {
-                let table = progress.tables.get(&source.name)?;
-                Some((table.version, table.is_streaming()))
-            });
-            // A11: below the consistent point a target never alters; columns it lacks are left out, the log brings them.
-            if let Some((version, true)) = versions
-                && version < shape.version
-            {
-                self.line.prepare(&source).await?;
-                self.prepared(&source.name, shape.version);
-            }
-        }
-        Ok(())
-    }
-
-    fn prepared(&self, name: &crate::model::TableName, version: u64) {
-        self.line.ledger.change(|progress| {
-            if let Some(table) = progress.tables.get_mut(name) {
-                table.version = table.version.max(version);
-            }
-        });
-    }
-
-    /// What a change of a whole table asks for before its batch moves the watermark: it is repeated if that is lost.
-    async fn before_alone(&mut self, batch: &Batch, change: Change) -> Result<()> {
-        if !matches!(change, Change::Reshape | Change::Recopy) {
-            return Ok(());
-        }
-        let line = self.line;
-        let table = Arc::clone(batch.rows().table(batch.alone().expect("the caller saw it")));
-        let source = line.route.source_table(&table);
-        line.prepare(&source).await?;
-        self.prepared(&source.name, table.version);
-        line.tables.lock().insert(source.name.clone(), Arc::clone(&source));
-        line.ledger.change(|progress| {
-            let epoch = progress.epoch;
-            let Some(known) = progress.tables.get_mut(&source.name) else { return };
-            // A11: a shape that changes inside the window of a copy leaves rows of both shapes behind.
-            if change == Change::Recopy || !known.is_streaming() {
-                known.recopy(epoch, source.is_keyless());
-            }
-        });
-        line.ledger.save().await
-    }
-
     /// Nothing for us up to here: an empty batch, so that a position lives in one place, but not often.
     async fn idle(&mut self, upto: &Checkpoint, stop: &CancellationToken) -> Result<()> {
         self.line.board.up_to_date(&self.line.name);
@@ -443,21 +352,5 @@ fn empty(partition: &Partition, from: Position, to: Position) -> Batch {
         kind: Kind::Log,
         body: Body::Rows(Arc::default()),
         committed_ms: 0,
-    }
-}
-
-/// Puts the rows of one batch behind those of another.
-fn append(rows: &mut Rows, more: &Rows) {
-    let base = u32::try_from(rows.slab.len()).expect("a slab stays below 4 GiB");
-    rows.slab.extend_from_slice(&more.slab);
-    for mutation in &more.mutations {
-        let mut moved = *mutation;
-        moved.shape = rows.shape(more.table(mutation));
-        for place in [&mut moved.row, &mut moved.before] {
-            if *place != NO_ROW {
-                *place += base;
-            }
-        }
-        rows.mutations.push(moved);
     }
 }
