@@ -93,10 +93,11 @@ impl Running {
     }
 
     /// Waits until the shell sees the same rows on both sides.
-    async fn until_same(&self, a: &Path, b: &Path) {
+    async fn until_same(&mut self, a: &Path, b: &Path) {
         let start = Instant::now();
         while !same(a, b) {
-            if start.elapsed() > DEADLINE || self.task.is_finished() {
+            assert!(!self.task.is_finished(), "the job ended: {:?}", (&mut self.task).await);
+            if start.elapsed() > DEADLINE {
                 println!("{:#?}", *self.status.borrow());
                 assert_same(a, b);
                 panic!("different for a moment too long");
@@ -112,7 +113,7 @@ fn same(a: &Path, b: &Path) -> bool {
 
 const SHOP: &str = "
     CREATE TABLE person(id INTEGER PRIMARY KEY AUTOINCREMENT, email TEXT COLLATE NOCASE UNIQUE, name TEXT NOT NULL, n INT DEFAULT 0, big AS (n * 2));
-    CREATE TABLE item(person INT REFERENCES person ON DELETE CASCADE, code TEXT, price REAL, data BLOB, PRIMARY KEY (person, code)) WITHOUT ROWID;
+    CREATE TABLE item(person INT REFERENCES person ON DELETE CASCADE ON UPDATE CASCADE, code TEXT, price REAL, data BLOB, PRIMARY KEY (person, code)) WITHOUT ROWID;
     CREATE TABLE note(text);
     CREATE TABLE word(w TEXT PRIMARY KEY COLLATE NOCASE, n);
     CREATE UNIQUE INDEX person_name ON person(lower(name));
@@ -139,7 +140,7 @@ fn step(step: u64) -> String {
          UPDATE person SET email = 't{at}' WHERE email = 'x{at}';
          DELETE FROM person WHERE id = {at} + 9;
          DELETE FROM note WHERE rowid % 101 = {step} % 101;
-         INSERT INTO note VALUES ('step {step}');
+         INSERT INTO note(text) VALUES ('step {step}');
          UPDATE word SET w = CASE WHEN w GLOB 'w*' THEN upper(w) ELSE lower(w) END WHERE n % 17 = {step} % 17;
          DELETE FROM item WHERE person = {at}; INSERT OR IGNORE INTO item SELECT id, 'again', 1, NULL FROM person WHERE id = {at};
          COMMIT;"
@@ -152,7 +153,7 @@ async fn a_shop_is_kept_in_step_over_restarts_and_changes_of_its_tables() {
     let (a, b, c) = (world.database("a.db", SHOP), world.path("b.db"), world.path("c.db"));
     shell(&a, "PRAGMA journal_mode = WAL;");
     let job = Job::new(1, &a, &[&b, &c]);
-    let running = job.start().await;
+    let mut running = job.start().await;
     for at in 0..40 {
         shell(&a, &step(at));
     }
@@ -163,7 +164,7 @@ async fn a_shop_is_kept_in_step_over_restarts_and_changes_of_its_tables() {
         shell(&a, &step(at));
     }
     shell(&a, "VACUUM; ALTER TABLE person ADD COLUMN age DEFAULT 30; UPDATE person SET age = id % 90 WHERE id % 2;");
-    let running = job.start().await;
+    let mut running = job.start().await;
     running.until_same(&a, &b).await;
     for at in 60..80 {
         shell(&a, &step(at));
@@ -186,10 +187,10 @@ async fn a_chain_hands_on_what_it_is_given() {
     let world = World::new();
     let (a, b, c) = (world.database("a.db", SHOP), world.path("b.db"), world.path("c.db"));
     let first = Job::new(1, &a, &[&b]);
-    let running = first.start().await;
+    let mut running = first.start().await;
     running.until_same(&a, &b).await;
     let second = Job::new(2, &b, &[&c]);
-    let onward = second.start().await;
+    let mut onward = second.start().await;
     onward.until_same(&b, &c).await;
     for at in 0..20 {
         shell(&a, &step(at));
@@ -199,7 +200,7 @@ async fn a_chain_hands_on_what_it_is_given() {
     // Who wrote it is in the log: the first job, or nobody we know.
     let origins = shell(&b, "SELECT DISTINCT origin FROM whimbrel_log WHERE tbl IS NOT NULL;");
     assert!(origins.lines().all(|origin| origin == first.id.to_string()), "{origins}");
-    shell(&b, "INSERT INTO note VALUES ('by hand');");
+    shell(&b, "INSERT INTO note(text) VALUES ('by hand');");
     onward.until_same(&b, &c).await;
     running.stop().await;
     onward.stop().await;
