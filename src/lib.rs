@@ -1,5 +1,6 @@
 //! Whimbrel keeps two databases in step without stopping either.
 
+pub mod config;
 pub mod error;
 pub mod faults;
 pub mod model;
