@@ -215,8 +215,9 @@ async fn begin(job: &mut JobRun, route: &Route) -> Result<BTreeMap<TableName, Ar
         faults::point("before-begin");
         let begun = job.source.begin(job.record.id, &selected).await?;
         faults::point("after-begin");
-        job.record.begun = Some(begun);
-        job.state.save_job(&job.record).await?;
+        job.record.begun = Some(begun.clone());
+        // Only this field: what the user asked for meanwhile (a pause, other limits) stays.
+        job.state.change_job(job.record.id, Box::new(|record| record.begun = Some(begun))).await?;
         return Ok(by_name(selected));
     }
     // Tables that came after the start are not in the log that was reserved: the list stays what it was.

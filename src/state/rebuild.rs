@@ -2,8 +2,8 @@
 
 use super::{Desired, Document, JobRecord, document::JobDocument};
 use crate::model::{
-    Checkpoint, Existing, Finding, JobId, JobSpec, KeyRange, LaneMark, Partition, Position, Progress, Severity,
-    SourceSpec, TableName, TableProgress, TableState,
+    Checkpoint, Existing, Finding, JobId, JobSpec, KeyRange, Keyless, LaneMark, Partition, Position, Progress,
+    Severity, SourceSpec, TableName, TableProgress, TableState,
 };
 use crate::target::JobRow;
 use std::collections::BTreeMap;
@@ -55,13 +55,20 @@ fn job(
             let text = format!("target `{}` remembers nothing of this job; it will be copied anew", target.store);
             findings.push(Finding::new(Severity::Warning, &spec.name, text));
         }
+        if target.existing != Existing::Merge && spec.source.keyless != Keyless::Refuse {
+            let text = format!(
+                "target `{}`: rows that the source deleted while the state was lost may stay in tables that are copied \
+                 again (the job carries tables without a key)",
+                target.store
+            );
+            findings.push(Finding::new(Severity::Warning, &spec.name, text));
+        }
     }
     // Above all of the targets', so that whoever still runs with the lost state is refused.
     let epoch = newest.epoch + 1;
     let targets = spec.targets.iter().filter_map(|target| rows.get(target.store.as_str()).map(|row| (target, row)));
-    let progress: BTreeMap<String, Progress> = targets
-        .map(|(target, row)| (target.store.clone(), progress(&spec.source, target.existing, row, epoch)))
-        .collect();
+    let progress: BTreeMap<String, Progress> =
+        targets.map(|(target, row)| (target.store.clone(), progress(&spec, target.existing, row, epoch))).collect();
     // Begun, so that the source's reservation is kept. Any target's checkpoint will do: the log reaches back to all of
     // them, and a target that remembers nothing is copied after it.
     let begun = progress.values().map(|progress| progress.checkpoint.clone()).find(|begun| !begun.0.is_empty());
@@ -78,31 +85,34 @@ fn job(
     Ok(JobDocument { job, progress })
 }
 
-/// Tables that the target calls finished go on where its watermark stands; all others are copied again beside the
-/// tail. Nobody knows how far they were: what was copied may be older than the watermark's log.
-fn progress(source: &SourceSpec, existing: Existing, row: &JobRow, epoch: u64) -> Progress {
+/// Tables that the target calls finished go on where its watermark stands; all others are copied again: nobody knows
+/// how far they were.
+fn progress(spec: &JobSpec, existing: Existing, row: &JobRow, epoch: u64) -> Progress {
     let mut numbers: BTreeMap<Partition, BTreeMap<u16, u64>> = BTreeMap::new();
-    for mark in &row.opened.marks {
-        numbers.entry(mark.feed.clone()).or_default().insert(mark.lane, mark.batch);
-    }
-    let log = |mark: &&LaneMark| mark.feed.as_str() != Partition::COPY;
     let mut checkpoint = Checkpoint::default();
-    for feed in row.opened.marks.iter().filter(log).map(|mark| &mark.feed) {
-        checkpoint.set(feed, applied(feed, &row.opened.marks));
+    let mut since: BTreeMap<Partition, u64> = BTreeMap::new();
+    for mark in &row.opened.marks {
+        if mark.batch > 0 {
+            numbers.entry(mark.feed.clone()).or_default().insert(mark.lane, mark.batch);
+        }
+        if mark.feed.as_str() != Partition::COPY {
+            checkpoint.set(&mark.feed, applied(&mark.feed, &row.opened.marks));
+            let newest = since.entry(mark.feed.clone()).or_default();
+            *newest = mark.batch.max(*newest);
+        }
     }
-    let since = row.opened.marks.iter().filter(log).map(|mark| mark.batch).max().unwrap_or(0);
+    // All rows are the job's own, so those that the source lacks may go. Which tables have a key is not known here.
+    let is_swept = existing != Existing::Merge && spec.source.keyless == Keyless::Refuse;
     let tables = row.opened.tables.iter().map(|(name, is_finished)| {
-        let copying = TableProgress::new(TableState::Recopying, epoch);
-        let table = match is_finished {
-            true => {
-                TableProgress { state: TableState::Streaming { since }, started: true, todo: Vec::new(), ..copying }
-            }
-            false => {
-                let sweep = if existing == Existing::Replace { vec![KeyRange::all()] } else { Vec::new() };
-                TableProgress { started: true, sweep, ..copying }
-            }
-        };
-        (source_name(source, name), table)
+        let mut table = TableProgress::new(TableState::Copying, epoch);
+        table.started = true;
+        if *is_finished {
+            table.state = TableState::Streaming { since: since.clone() };
+            table.todo.clear();
+        } else if is_swept {
+            table.sweep = vec![KeyRange::all()];
+        }
+        (source_name(&spec.source, name), table)
     });
     Progress { epoch, checkpoint, numbers, tables: tables.collect() }
 }
@@ -184,7 +194,7 @@ mod tests {
         let tables = &progress.tables;
         assert!(tables[&TableName::new("main", "done")].is_streaming());
         let half = &tables[&TableName::new("main", "half")];
-        assert_eq!((&half.state, half.started, half.generation), (&TableState::Recopying, true, 5));
+        assert_eq!((&half.state, half.started, half.generation), (&TableState::Copying, true, 5));
         assert_eq!(half.todo.len(), 1);
     }
 

@@ -50,14 +50,14 @@ pub fn record(id: JobId, name: &str) -> JobRecord {
 /// A head and a table of each state; `turn` is in every record, so that a torn save is seen.
 pub fn progress(turn: u64) -> Progress {
     let key = |n: i64| Key::from_values([ValueRef::Int(n), ValueRef::Text("é")]);
-    let table = |state, todo| TableProgress { todo, rows: turn, ..TableProgress::new(state, 3) };
+    let table = |state, todo| TableProgress { todo, rows: turn, version: 2, pieces: 5, ..TableProgress::new(state, 3) };
     let range = |after, upto, done| RangeProgress { range: KeyRange { after, upto }, done };
     let halves = vec![range(None, Some(key(10)), None), range(Some(key(10)), None, Some(key(12)))];
     let tables = [
         ("a", table(TableState::Copying, halves.clone())),
         ("b", table(TableState::Recopying, halves)),
         ("c", table(TableState::CatchingUp(Mark(vec![1, 2, 3])), Vec::new())),
-        ("d.e", table(TableState::Streaming { since: 17 }, Vec::new())),
+        ("d.e", table(TableState::Streaming { since: [(Partition::new("log"), 17)].into() }, Vec::new())),
     ];
     let mut tables: BTreeMap<_, _> =
         tables.into_iter().map(|(name, table)| (TableName::new("main", name), table)).collect();
