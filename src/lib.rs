@@ -4,6 +4,8 @@ pub mod config;
 pub mod error;
 pub mod faults;
 pub mod model;
+pub mod shutdown;
+pub mod telemetry;
 
 pub mod source;
 pub mod state;
@@ -11,3 +13,10 @@ pub mod target;
 
 pub mod connectors;
 pub mod pipeline;
+
+pub mod supervisor;
+
+pub mod control;
+
+pub mod cli;
+pub mod client;

@@ -25,6 +25,7 @@ pub struct Config {
     pub listen: SocketAddr,
     pub state: StateConfig,
     pub memory: MemoryConfig,
+    pub source: SourceConfig,
     pub log: LogConfig,
     pub stores: BTreeMap<String, StoreConfig>,
 }
@@ -39,6 +40,12 @@ pub struct StateConfig {
 #[serde(deny_unknown_fields, default)]
 pub struct MemoryConfig {
     pub rows_in_flight_mib: u32,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SourceConfig {
+    pub retain_after_apply_s: u32,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -72,6 +79,7 @@ impl Default for Config {
             listen: SocketAddr::from(([127, 0, 0, 1], 7411)),
             state: StateConfig::default(),
             memory: MemoryConfig::default(),
+            source: SourceConfig::default(),
             log: LogConfig::default(),
             stores: BTreeMap::new(),
         }
@@ -88,6 +96,12 @@ impl Default for StateConfig {
 impl Default for MemoryConfig {
     fn default() -> Self {
         MemoryConfig { rows_in_flight_mib: 64 }
+    }
+}
+
+impl Default for SourceConfig {
+    fn default() -> Self {
+        SourceConfig { retain_after_apply_s: 600 }
     }
 }
 
