@@ -92,13 +92,11 @@ impl TableProgress {
         }
     }
 
-    /// All of it is to be copied again beside the tail, and swept.
-    pub fn recopy(&mut self, generation: u64) {
-        let (version, mut new) = (self.version, TableProgress::new(TableState::Recopying, generation));
-        new.started = true;
-        new.version = version;
-        new.sweep = vec![KeyRange::all()];
-        *self = new;
+    /// All of it is to be copied again: beside the tail and swept, or, without a key, as at the start.
+    pub fn recopy(&mut self, generation: u64, keyless: bool) {
+        let state = if keyless { TableState::Copying } else { TableState::Recopying };
+        let sweep = if keyless { Vec::new() } else { vec![KeyRange::all()] };
+        *self = TableProgress { started: true, version: self.version, sweep, ..TableProgress::new(state, generation) };
     }
 
     pub fn is_streaming(&self) -> bool {

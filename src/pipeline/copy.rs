@@ -186,6 +186,13 @@ impl Copier<'_> {
         let (line, ledger) = (self.line, &self.line.ledger);
         let generation = ledger.read(|progress| progress.tables[&table.name].generation);
         let fresh = fresh && range.done.is_none();
+        if faults::on(Saboteur::CopyRangeForgotten) {
+            ledger.change(|progress| {
+                let table = progress.tables.get_mut(&table.name).expect("copied tables are known");
+                table.todo.retain(|todo| todo.range != range.range);
+            });
+            ledger.save().await?;
+        }
         let rest = range.rest();
         let feed = line.source.copy(table, &rest, Columns::All, self.after).await?;
         if table.is_keyless() {
@@ -238,9 +245,6 @@ impl Copier<'_> {
 }
 
 fn last_key(rows: &Rows) -> Option<Key> {
-    if faults::on(Saboteur::CopyRangeForgotten) {
-        return None;
-    }
     let last = rows.mutations.last()?;
     Key::of(rows.table(last), rows.row(last.row))
 }

@@ -33,7 +33,7 @@ impl Held {
         let Some((name, range, sweep)) = next else { return Ok(()) };
         let table = line.table(&name)?;
         let sweep = sweep.then(|| Arc::clone(&line.reader));
-        tap.ask(Ask { table, range, sweep }).await?;
+        tap.ask(Ask { table, range, sweep, at_commit: line.apply.transactional }).await?;
         self.asked = true;
         Ok(())
     }

@@ -16,7 +16,7 @@ use super::{
 use crate::{
     error::{Error, Result},
     faults::{self, Saboteur},
-    model::{ApplySettings, Checkpoint, CopySettings, Existing, JobId, Partition, Position, Table, TableName},
+    model::{ApplySettings, Checkpoint, CopySettings, Existing, JobId, Keyless, Partition, Position, Table, TableName},
     source::Source,
     target::{Claim, Prepared, Target},
 };
@@ -24,9 +24,6 @@ use parking_lot::Mutex;
 use std::{collections::BTreeMap, sync::Arc};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
-
-/// Ranges copied side by side where the job does not say: one reads while the other writes, on small machines too.
-const COPIES: u16 = 4;
 
 /// Everything one pipeline needs. Lives as long as the job runs; attempts come and go.
 pub struct Line {
@@ -42,6 +39,7 @@ pub struct Line {
     pub tables: Mutex<BTreeMap<TableName, Arc<Table>>>,
     pub begun: Checkpoint,
     pub existing: Existing,
+    pub keyless: Keyless,
     pub copy: CopySettings,
     pub apply: ApplySettings,
     pub ledger: Ledger,
@@ -56,7 +54,6 @@ impl Line {
     /// Runs until `stop` (`Ok`) or until it needs a person.
     pub async fn run(&self, stop: &CancellationToken) -> Result<()> {
         let mut backoff = Backoff::default();
-        self.next_epoch().await?;
         loop {
             let attempt = self.attempt(stop, &mut backoff).await;
             match attempt {
@@ -89,7 +86,8 @@ impl Line {
         Pump::new(self, lanes, standing).run(stop, backoff).await
     }
 
-    /// Lane protocol 1: a start has an epoch of its own, saved before it is claimed.
+    /// Lane protocol 1: every `open` has an epoch of its own, saved before it is claimed. Of its own, so that a request
+    /// that was on its way over an earlier connection of ours is refused as a zombie's is.
     async fn next_epoch(&self) -> Result<()> {
         self.ledger.change(|progress| {
             progress.epoch += 1;
@@ -102,6 +100,7 @@ impl Line {
 
     /// Takes the job over at the target: at the start and at every reconnection.
     pub async fn open(&self) -> Result<Standing> {
+        self.next_epoch().await?;
         let (epoch, mut feeds) = self.ledger.read(|progress| {
             // Batch 0 is where the job began: a target that lost everything must not be taken to stand where state does.
             let feed = |(partition, position): (&Partition, &Position)| {
@@ -137,7 +136,7 @@ impl Line {
 
     /// Connections of the feed `copy`.
     pub fn copies(&self) -> u16 {
-        if self.copy.parallelism == 0 { COPIES } else { self.copy.parallelism }
+        if self.copy.parallelism == 0 { self.target.lanes() } else { self.copy.parallelism }
     }
 
     fn lane_count(&self) -> u16 {

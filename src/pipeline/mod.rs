@@ -12,6 +12,7 @@ mod held;
 mod ledger;
 mod limit;
 mod line;
+mod mend;
 mod parallel;
 mod prefetch;
 mod pump;
@@ -19,6 +20,7 @@ mod resolve;
 mod retention;
 pub mod retry;
 mod route;
+mod shapes;
 mod slice;
 mod standing;
 pub mod status;
@@ -135,6 +137,7 @@ pub async fn run(mut job: JobRun, stop: CancellationToken) -> Result<()> {
             tables: Mutex::new(tables.clone()),
             begun: begun.clone(),
             existing: wanted.existing,
+            keyless: spec.source.keyless,
             copy: spec.copy.clone(),
             apply: spec.apply.clone(),
             ledger,
@@ -217,7 +220,10 @@ async fn begin(job: &mut JobRun, route: &Route) -> Result<BTreeMap<TableName, Ar
         faults::point("after-begin");
         job.record.begun = Some(begun.clone());
         // Only this field: what the user asked for meanwhile (a pause, other limits) stays.
-        job.state.change_job(job.record.id, Box::new(|record| record.begun = Some(begun))).await?;
+        let saved = job.state.change_job(job.record.id, Box::new(|record| record.begun = Some(begun))).await?;
+        if saved.is_none() {
+            return Err(Error::config("the job was deleted while it started").hint("nothing to do"));
+        }
         return Ok(by_name(selected));
     }
     // Tables that came after the start are not in the log that was reserved: the list stays what it was.

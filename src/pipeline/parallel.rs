@@ -58,12 +58,13 @@ impl Lanes {
         let rows = batch.rows();
         let groupable = |mutation: &Mutation| {
             let table = rows.table(mutation);
-            !table.is_keyless() && coarse_hash(COARSE_HASH_VERSION, table, rows.row(mutation.row)).is_some()
+            mutation.row != NO_ROW
+                && !table.is_keyless()
+                && coarse_hash(COARSE_HASH_VERSION, table, rows.row(mutation.row)).is_some()
         };
         // Keyless rows and keys that cannot be grouped: everything on lane 0, in source order.
-        let alone = batch.alone().is_some() && !faults::on(Saboteur::TruncateNotAlone);
-        let one =
-            self.lanes == 1 || alone || rows.mutations.len() < ROWS_PER_LANE || !rows.mutations.iter().all(groupable);
+        let few = rows.mutations.len() < ROWS_PER_LANE && !faults::on(Saboteur::TruncateNotAlone);
+        let one = self.lanes == 1 || few || !rows.mutations.iter().all(groupable);
         Spread::all(if one { 1 } else { self.lanes })
     }
 
@@ -71,7 +72,11 @@ impl Lanes {
     /// `Held` where it stays in an open transaction.
     pub async fn apply(&self, batch: &Batch, number: u64, spread: &Spread) -> Result<Applied> {
         let after = at(&batch.partition, &batch.to);
-        let mut shares = share(batch, spread.of)?;
+        if batch.rows().mutations.len() > 1 && batch.rows().mutations.iter().any(|one| one.change.is_alone()) {
+            return Err(Error::config("a change of a whole table came in one batch with others")
+                .hint("this is a defect of the source's connector; please report it"));
+        }
+        let mut shares = share(batch, spread);
         let parts = spread.lacking.iter().map(|&lane| {
             let share = std::mem::take(&mut shares[usize::from(lane)]);
             self.lane(batch, &after, number, spread.of, lane, share)
@@ -88,7 +93,7 @@ impl Lanes {
             }
         }
         if !clashing.is_empty() {
-            let all = share(batch, spread.of)?;
+            let all = share(batch, spread);
             let mine: BTreeSet<Mutation> =
                 clashing.iter().flat_map(|&lane| all[usize::from(lane)].iter().copied()).collect();
             let list = batch.rows().mutations.iter().copied().filter(|one| mine.contains(one)).collect();
@@ -154,6 +159,9 @@ impl Lanes {
             };
             let known = fetched.len();
             add_clashing(&work, &clashes, &mut fetched);
+            if clashes.iter().any(|clash| work.rows().table(&work.list[clash.mutation]).is_keyless()) {
+                return Err(refused_clash(&work, &clashes));
+            }
             if fetched.len() == known {
                 return Err(refused_clash(&work, &clashes));
             }
@@ -375,11 +383,12 @@ fn may_repeat(rows: &Rows, list: &[Mutation]) -> bool {
 }
 
 /// The batch's mutations by lane. The same key, as any store compares keys, always takes the same lane (invariant 4).
-fn share(batch: &Batch, of: u16) -> Result<Vec<Vec<Mutation>>> {
-    let rows = batch.rows();
+fn share(batch: &Batch, spread: &Spread) -> Vec<Vec<Mutation>> {
+    let (rows, of) = (batch.rows(), spread.of);
     if of == 1 {
-        return Ok(vec![rows.mutations.clone()]);
+        return vec![rows.mutations.clone()];
     }
+    let again = spread.lacking.len() < usize::from(of);
     let mut shares = vec![Vec::with_capacity(rows.mutations.len() / usize::from(of) + 1); usize::from(of)];
     for mutation in &rows.mutations {
         let (table, row) = (rows.table(mutation), rows.row(mutation.row));
@@ -388,10 +397,12 @@ fn share(batch: &Batch, of: u16) -> Result<Vec<Vec<Mutation>>> {
             false => coarse_hash(COARSE_HASH_VERSION, table, row),
         };
         // `None` in a batch that was spread before: its shape changed since; lane 0 keeps at least their order.
-        let lane = hash.unwrap_or(0) % u64::from(of);
+        let hash = hash.unwrap_or(0);
+        let hash = if again && faults::on(Saboteur::OtherHashAfterRestart) { hash.rotate_left(17) } else { hash };
+        let lane = hash % u64::from(of);
         shares[usize::try_from(lane).expect("below a u16")].push(*mutation);
     }
-    Ok(shares)
+    shares
 }
 
 fn refused_clash(work: &Work<'_>, clashes: &[Clash]) -> Error {

@@ -4,10 +4,10 @@ use super::{
     finish,
     held::Held,
     line::Line,
+    mend,
     parallel::Lanes,
-    resolve::{Resolve, at},
     retry::Backoff,
-    route::Routed,
+    shapes,
     standing::{Standing, Torn},
     status::Observed,
     tee::Tap,
@@ -15,7 +15,9 @@ use super::{
 use crate::{
     error::{Error, Result},
     faults::{self, Saboteur},
-    model::{Batch, Body, Change, Checkpoint, Kind, Partition, Position, Rows, TableState},
+    model::{
+        Batch, Body, Change, Checkpoint, Keyless, Kind, Mutation, NO_ROW, Partition, Position, Progress, TableState,
+    },
     source::{Feed, Next},
     target::Applied,
 };
@@ -37,6 +39,8 @@ pub struct Pump<'a> {
     torn: Vec<Torn>,
     /// Where the target stands, including what is only held in an open transaction.
     at: Checkpoint,
+    /// The target holds a transaction open.
+    open: bool,
     idle_since: Instant,
     saved: Instant,
     dirty: bool,
@@ -47,7 +51,7 @@ impl<'a> Pump<'a> {
         let at = line.ledger.read(|progress| progress.checkpoint.clone());
         let Standing { numbers, torn, .. } = standing;
         let now = Instant::now();
-        Pump { line, lanes, numbers, torn, at, idle_since: now, saved: now, dirty: false }
+        Pump { line, lanes, numbers, torn, at, open: false, idle_since: now, saved: now, dirty: false }
     }
 
     /// Follows the log until `stop`. An error drops the tap; the next attempt starts from what the target says.
@@ -81,10 +85,13 @@ impl<'a> Pump<'a> {
                     }
                     backoff.succeeded();
                 }
-                Next::Idle(upto) => self.idle(&upto, stop).await?,
+                Next::Idle(upto) if tap.heard => self.idle(&upto, stop).await?,
+                Next::Idle(_) => {}
                 Next::End => return Err(Error::transient("the tail of the log ended")),
             }
-            self.consistent(&mut tap, stop).await?;
+            if !self.open {
+                self.consistent(&mut tap, stop).await?;
+            }
             if self.dirty && self.saved.elapsed() >= SAVE_EVERY {
                 self.save().await?;
             }
@@ -111,66 +118,26 @@ impl<'a> Pump<'a> {
     /// A torn batch: exactly `(from, to]` again, for the lanes that lack it.
     async fn mend(&mut self, torn: Torn, stop: &CancellationToken) -> Result<()> {
         let line = self.line;
-        let Torn { partition, number, from, to, spread } = torn;
-        let mut whole = Batch {
-            partition: partition.clone(),
-            from: from.clone(),
-            to: to.clone(),
-            complete: true,
-            kind: Kind::Log,
-            body: Body::Rows(Arc::default()),
-            committed_ms: 0,
+        let (number, lacking) = (torn.number, &torn.spread.lacking);
+        tracing::info!(job = %line.job, target = line.name, number, ?lacking, "mending a torn batch");
+        let whole = tokio::select! {
+            biased;
+            () = stop.cancelled() => return Err(Error::transient("stopped")),
+            whole = mend::read(line, &self.at, &torn) => whole?,
         };
-        if line.source.order(&from, &to)? == Ordering::Less {
-            let mut start = self.at.clone();
-            start.set(&partition, from);
-            let tables: Vec<_> = line.tables.lock().keys().cloned().collect();
-            let edges = [at(&partition, &to)];
-            let tail = line.source.tail(line.job, &start, &edges, &tables).await?;
-            let tail = Resolve::new(tail, Arc::clone(&line.source), false);
-            let mut tail = Routed::new(tail, Arc::clone(&line.route));
-            let mut rows = Rows::default();
-            loop {
-                let next = tokio::select! {
-                    biased;
-                    () = stop.cancelled() => return Err(Error::transient("stopped")),
-                    next = tail.next(PATIENCE) => next?,
-                };
-                match next {
-                    Next::Batch(batch) if batch.partition == partition => {
-                        append(&mut rows, batch.rows());
-                        whole.complete = batch.complete;
-                        match line.source.order(&batch.to, &to)? {
-                            Ordering::Less => {}
-                            Ordering::Equal => break,
-                            Ordering::Greater => return Err(Error::lost(format!("the log crosses the edge {to:?}"))),
-                        }
-                    }
-                    Next::Batch(_) | Next::End => {}
-                    Next::Idle(upto) => {
-                        let passed = upto.get(&partition).map(|at| line.source.order(at, &to)).transpose()?;
-                        if passed.is_some_and(Ordering::is_ge) {
-                            break;
-                        }
-                    }
-                }
-            }
-            whole.body = Body::Rows(Arc::new(rows));
-        }
-        tracing::info!(job = %line.job, target = line.name, number, lacking = ?spread.lacking, "mending a torn batch");
-        self.at.set(&partition, whole.from.clone());
-        self.lanes.apply(&whole, number, &spread).await?;
-        self.moved(&whole, number, spread.of);
+        self.lanes.apply(&whole, torn.number, &torn.spread).await?;
+        self.moved(&whole, torn.number, torn.spread.of);
         Ok(())
     }
 
     /// Applies one batch, however often the target must be reopened for it; false if `stop` came first.
     async fn batch(&mut self, mut batch: Batch, stop: &CancellationToken) -> Result<bool> {
         self.drop_known(&mut batch)?;
+        self.only_appended(&batch)?;
         if let Some(alone) = batch.alone().copied() {
-            self.before_alone(&batch, alone.change).await?;
+            shapes::before_alone(self.line, &batch, alone.change).await?;
         } else {
-            self.new_shapes(&batch).await?;
+            shapes::new_shapes(self.line, &batch).await?;
         }
         if !self.numbers.contains_key(&batch.partition) {
             self.at.set(&batch.partition, batch.from.clone());
@@ -189,9 +156,12 @@ impl<'a> Pump<'a> {
         loop {
             faults::point("before-apply");
             let error = match self.lanes.apply(&batch, number, &spread).await {
+                Ok(Applied::Held) if faults::on(Saboteur::CheckpointInsideTransaction) => break,
                 Ok(Applied::Held) => {
+                    // Invariant 3: applied, but not committed; what is saved stays where it was.
                     self.numbers.insert(batch.partition.clone(), number);
                     self.at.set(&batch.partition, batch.to.clone());
+                    self.open = true;
                     return Ok(true);
                 }
                 Ok(_) => break,
@@ -227,6 +197,12 @@ impl<'a> Pump<'a> {
         }
         faults::point("after-apply");
         self.moved(&batch, number, spread.of);
+        let copying = |progress: &Progress| progress.tables.values().any(|table| table.state == TableState::Copying);
+        if batch.alone().is_some() && self.line.ledger.read(copying) {
+            // No key, no ranges: it is copied as at the start, in one read at a known position.
+            self.save().await?;
+            return Err(Error::transient("a table without a key is copied again"));
+        }
         Ok(true)
     }
 
@@ -234,6 +210,7 @@ impl<'a> Pump<'a> {
     fn moved(&mut self, batch: &Batch, number: u64, of: u16) {
         self.numbers.insert(batch.partition.clone(), number);
         self.at.set(&batch.partition, batch.to.clone());
+        self.open = false;
         let at = self.at.clone();
         self.line.ledger.change(|progress| {
             progress.checkpoint = at;
@@ -280,59 +257,25 @@ impl<'a> Pump<'a> {
         Ok(())
     }
 
-    /// Shapes that the target has not seen are prepared before their first row.
-    async fn new_shapes(&self, batch: &Batch) -> Result<()> {
-        for shape in &batch.rows().shapes {
-            let source = self.line.route.source_table(shape);
-            let versions = self.line.ledger.read(|progress| {
-                let table = progress.tables.get(&source.name)?;
-                Some((table.version, table.is_streaming()))
-            });
-            // A11: below the consistent point a target never alters; columns it lacks are left out, the log brings them.
-            if let Some((version, true)) = versions
-                && version < shape.version
-            {
-                self.line.prepare(&source).await?;
-                self.prepared(&source.name, shape.version);
-            }
-        }
-        Ok(())
-    }
-
-    fn prepared(&self, name: &crate::model::TableName, version: u64) {
-        self.line.ledger.change(|progress| {
-            if let Some(table) = progress.tables.get_mut(name) {
-                table.version = table.version.max(version);
-            }
-        });
-    }
-
-    /// What a change of a whole table asks for before its batch moves the watermark: it is repeated if that is lost.
-    async fn before_alone(&mut self, batch: &Batch, change: Change) -> Result<()> {
-        if !matches!(change, Change::Reshape | Change::Recopy) {
+    /// `keyless: append` is a promise about the source; what breaks it is not skipped (invariant 7).
+    fn only_appended(&self, batch: &Batch) -> Result<()> {
+        if self.line.keyless != Keyless::Append {
             return Ok(());
         }
-        let line = self.line;
-        let table = Arc::clone(batch.rows().table(batch.alone().expect("the caller saw it")));
-        let source = line.route.source_table(&table);
-        line.prepare(&source).await?;
-        self.prepared(&source.name, table.version);
-        line.tables.lock().insert(source.name.clone(), Arc::clone(&source));
-        line.ledger.change(|progress| {
-            let epoch = progress.epoch;
-            let Some(known) = progress.tables.get_mut(&source.name) else { return };
-            // A11: a shape that changes inside the window of a copy leaves rows of both shapes behind.
-            if change == Change::Recopy || !known.is_streaming() {
-                known.recopy(epoch);
-            }
-        });
-        line.ledger.save().await
+        let rows = batch.rows();
+        let breaks =
+            |one: &&Mutation| one.change != Change::Upsert && rows.table(one).is_keyless() && one.row != NO_ROW;
+        match rows.mutations.iter().find(breaks) {
+            None => Ok(()),
+            Some(one) => Err(Error::refused(format!("{}: a row was changed or deleted", rows.table(one).name))
+                .hint("`keyless: append` is for tables whose rows are only ever added: use `keyless: exact`")),
+        }
     }
 
     /// Nothing for us up to here: an empty batch, so that a position lives in one place, but not often.
     async fn idle(&mut self, upto: &Checkpoint, stop: &CancellationToken) -> Result<()> {
         self.line.board.up_to_date(&self.line.name);
-        if self.idle_since.elapsed() < IDLE_EVERY {
+        if self.open || self.idle_since.elapsed() < IDLE_EVERY {
             return Ok(());
         }
         for (partition, to) in &upto.0 {
@@ -409,21 +352,5 @@ fn empty(partition: &Partition, from: Position, to: Position) -> Batch {
         kind: Kind::Log,
         body: Body::Rows(Arc::default()),
         committed_ms: 0,
-    }
-}
-
-/// Puts the rows of one batch behind those of another.
-fn append(rows: &mut Rows, more: &Rows) {
-    let base = u32::try_from(rows.slab.len()).expect("a slab stays below 4 GiB");
-    rows.slab.extend_from_slice(&more.slab);
-    for mutation in &more.mutations {
-        let mut moved = *mutation;
-        moved.shape = rows.shape(more.table(mutation));
-        for place in [&mut moved.row, &mut moved.before] {
-            if *place != crate::model::NO_ROW {
-                *place += base;
-            }
-        }
-        rows.mutations.push(moved);
     }
 }

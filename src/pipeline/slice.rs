@@ -16,6 +16,8 @@ pub struct Ask {
     pub range: KeyRange,
     /// The target, to read its keys: those that the source does not have are deleted. `None`: copy.
     pub sweep: Option<Arc<dyn Source>>,
+    /// Only behind a commit: the target keeps transactions whole.
+    pub at_commit: bool,
 }
 
 /// What the slice covers; the pump moves its progress by it once the batch is applied.

@@ -84,7 +84,7 @@ enum Command {
 struct Item {
     next: Result<Next>,
     slice: Option<slice::Slice>,
-    _budget: Option<Arc<OwnedSemaphorePermit>>,
+    budget: Option<Arc<OwnedSemaphorePermit>>,
 }
 
 /// Marks a tap waits for, and after how many of its items each was passed.
@@ -93,10 +93,14 @@ type Marks = Arc<Mutex<Vec<(Mark, Option<u64>)>>>;
 struct Branch {
     items: mpsc::Sender<Item>,
     at: Checkpoint,
+    /// The last batch ended at a commit.
+    complete: bool,
     edges: Vec<Checkpoint>,
     sent: u64,
     marks: Marks,
     asked: Option<slice::Ask>,
+    /// A held slice that a saboteur lets in behind the next batch.
+    late: Option<Item>,
 }
 
 impl Join {
@@ -119,6 +123,8 @@ pub struct Tap {
     seen: u64,
     /// What the batch just returned answers, if it is a held range.
     pub slice: Option<slice::Slice>,
+    /// Whether the last answer came from the log: patience that ran out is no evidence.
+    pub heard: bool,
     budget: Option<Arc<OwnedSemaphorePermit>>,
 }
 
@@ -135,13 +141,15 @@ impl Feed for Tap {
     async fn next(&mut self, patience: Duration) -> Result<Next> {
         self.slice = None;
         self.budget = None;
+        self.heard = false;
         match timeout(patience, self.items.recv()).await {
             Err(_) => Ok(Next::Idle(Checkpoint::default())),
             Ok(None) => Err(Error::transient("left behind: this target took nothing for a minute")),
             Ok(Some(item)) => {
                 self.seen += 1;
                 self.slice = item.slice;
-                self.budget = item._budget;
+                self.budget = item.budget;
+                self.heard = true;
                 item.next
             }
         }
@@ -236,9 +244,9 @@ impl Reading {
             self.open().await?;
         }
         self.acknowledge().await?;
-        if let Some(name) =
-            self.branches.iter().find(|(_, branch)| branch.asked.is_some()).map(|(name, _)| name.clone())
-        {
+        let asks = |branch: &Branch| branch.asked.as_ref().is_some_and(|ask| branch.complete || !ask.at_commit);
+        let asking = self.branches.iter().find(|(_, branch)| asks(branch)).map(|(name, _)| name.clone());
+        if let Some(name) = asking {
             self.held(&name).await?;
         }
         let feed = self.feed.as_mut().expect("just opened");
@@ -264,10 +272,27 @@ impl Reading {
             Command::Join { name, at, edges, tap } => {
                 let (items, received) = mpsc::channel(WAITING); // Invariant 6.
                 let marks = Marks::default();
-                let branch = Branch { items, at, edges, sent: 0, marks: Arc::clone(&marks), asked: None };
+                let branch = Branch {
+                    items,
+                    at,
+                    complete: true,
+                    edges,
+                    sent: 0,
+                    marks: Arc::clone(&marks),
+                    asked: None,
+                    late: None,
+                };
                 let commands = self.send.clone();
-                let joined =
-                    Tap { name: name.clone(), items: received, commands, marks, seen: 0, slice: None, budget: None };
+                let joined = Tap {
+                    name: name.clone(),
+                    items: received,
+                    commands,
+                    marks,
+                    seen: 0,
+                    slice: None,
+                    heard: false,
+                    budget: None,
+                };
                 if tap.send(joined).is_ok() {
                     self.branches.insert(name, branch);
                     // It may stand before the feed: open again at the earliest of all.
@@ -307,8 +332,9 @@ impl Reading {
 
     async fn hand_out(&mut self, batch: Batch) -> Result<()> {
         let kib = u32::try_from(batch.bytes() >> 10).unwrap_or(u32::MAX).clamp(1, BUDGET_KIB);
-        let budget = Arc::clone(&self.budget).acquire_many_owned(kib).await.expect("never closed");
-        let budget = Arc::new(budget);
+        // A target that is stuck with what it holds must not hold up the others for ever: then this one batch goes over.
+        let budget = timeout(LEAVE_BEHIND, Arc::clone(&self.budget).acquire_many_owned(kib)).await;
+        let budget = budget.ok().map(|budget| Arc::new(budget.expect("never closed")));
         let names: Vec<String> = self.branches.keys().cloned().collect();
         for name in names {
             let branch = self.branches.get_mut(&name).expect("only this loop removes");
@@ -322,8 +348,13 @@ impl Reading {
                 }
             }
             branch.at.set(&batch.partition, batch.to.clone());
-            let item = Item { next: Ok(Next::Batch(batch.clone())), slice: None, _budget: Some(Arc::clone(&budget)) };
+            branch.complete = batch.complete;
+            let item = Item { next: Ok(Next::Batch(batch.clone())), slice: None, budget: budget.clone() };
+            let late = branch.late.take();
             self.send(&name, item).await;
+            if let Some(late) = late.filter(|_| self.branches.contains_key(&name)) {
+                self.send(&name, late).await;
+            }
         }
         self.passed();
         Ok(())
@@ -348,7 +379,7 @@ impl Reading {
             let upto: Checkpoint = Checkpoint(
                 upto.0.iter().filter(|(p, at)| ahead((p, at))).map(|(p, at)| (p.clone(), at.clone())).collect(),
             );
-            let item = Item { next: Ok(Next::Idle(upto.clone())), slice: None, _budget: None };
+            let item = Item { next: Ok(Next::Idle(upto.clone())), slice: None, budget: None };
             if branch.items.try_send(item).is_ok() {
                 branch.sent += 1;
                 upto.0.into_iter().for_each(|(partition, position)| branch.at.set(&partition, position));
@@ -376,8 +407,12 @@ impl Reading {
         let (batch, slice) = slice::read(&*self.tee.source, &self.tee.route, ask, &branch.at).await?;
         let branch = self.branches.get_mut(name).expect("still there");
         branch.asked = None;
-        let item = Item { next: Ok(Next::Batch(batch)), slice: Some(slice), _budget: None };
-        self.send(name, item).await;
+        let item = Item { next: Ok(Next::Batch(batch)), slice: Some(slice), budget: None };
+        if faults::on(Saboteur::HeldRangeNotHeld) {
+            branch.late = Some(item);
+        } else {
+            self.send(name, item).await;
+        }
         Ok(())
     }
 
@@ -397,7 +432,7 @@ impl Reading {
 
     async fn fail(&mut self, error: &Error) {
         for (_, branch) in std::mem::take(&mut self.branches) {
-            let item = Item { next: Err(error.copy()), slice: None, _budget: None };
+            let item = Item { next: Err(error.copy()), slice: None, budget: None };
             // A pump that does not take it within a minute will find the tee gone.
             let _ = timeout(LEAVE_BEHIND, branch.items.send(item)).await;
         }
