@@ -34,12 +34,7 @@ pub enum Body {
     /// Shared, since one read serves several targets.
     Rows(Arc<Rows>),
     /// Bytes that only the same kind of store understands, for bulk copies that nobody needs to look into.
-    Raw {
-        table: Arc<Table>,
-        format: &'static str,
-        bytes: bytes::Bytes,
-        rows: u64,
-    },
+    Raw { table: Arc<Table>, format: &'static str, bytes: bytes::Bytes, rows: u64 },
 }
 
 impl Batch {
