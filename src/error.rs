@@ -70,6 +70,11 @@ impl Error {
         self
     }
 
+    /// The same for a second listener: kind, text and hint.
+    pub fn copy(&self) -> Error {
+        Error { kind: self.kind, context: self.to_string(), hint: self.hint.clone(), source: None }
+    }
+
     pub fn kind(&self) -> ErrorKind {
         self.kind
     }

@@ -1,4 +1,116 @@
 //! Whimbrel keeps two databases in step without stopping either.
+//!
+//! It copies what a source store holds, then tails its change feed and writes batches of mutations to one or several
+//! target stores, until you cut over or for ever. This page tells how the house is built; each module starts with its
+//! own sentence.
+//!
+//! # The way of a row
+//!
+//! ```text
+//! config → supervisor → pipeline::run     source.begin, saved before the first row is read
+//!          copy      range → Prefetch → Routed → Lanes::apply_copy → ledger (range done)
+//!          tail      Feed → Resolve → Routed → Tee ─┬→ Tap → Pump → Lanes::apply → ledger → acknowledge
+//!                                                   └→ Tap → Pump → …          one per target
+//! ```
+//!
+//! A table copy is a feed that ends, a tail is a feed that does not. Whatever a feed needs on its way (rows for keys,
+//! other names, reading ahead, sharing) is a decorator with the same trait. The loop itself ([`pipeline`], `pump.rs`)
+//! is four verbs: `next → apply → save → acknowledge`.
+//!
+//! **Recovery is the start path.** An error of the feed drops the feed; a lost target is opened again and asked where it
+//! stands. A batch stays in hand while its target is away: the source's log is not read again because a target is slow.
+//!
+//! # Words
+//!
+//! A *store* is named in the config; a *source* is read, a *target* is written, by the *connector* for its kind. A *feed*
+//! yields *batches* of *mutations*, in the order of one *partition* of the log, from one *position* to another. A
+//! *checkpoint* is a position per partition, a *mark* is the goal "everything committed until now". *Lanes* apply a batch
+//! side by side; a *watermark* in the target says what each has applied. *Progress* is what is durable for one target of
+//! a job; *state* keeps it. An *epoch* grows with each opening of a target, so that an older daemon is refused.
+//!
+//! # Floors: imports go down only
+//!
+//! ```text
+//! 4  main, cli
+//! 3  control, client                                            the only places that know tonic and prost
+//! 2  supervisor
+//! 1c certify
+//! 1b pipeline · connectors/* · state/sled                       neighbours do not import each other
+//! 1a source, target, state (contracts)
+//! 0  model, error, faults, config, telemetry
+//! ```
+//!
+//! A driver crate is imported in its connector's folder only, sled in `state/sled` only; only `pump.rs` moves a
+//! position; only `pipeline/retry.rs` waits before it tries again. `tests/tidy` holds these.
+//!
+//! # Fuzzy copy, then converge
+//!
+//! `begin` is saved, then tables are copied in ranges while the source changes, then the log is replayed from `begin`.
+//! Upserts and deletes that the copy has seen already change nothing; a change the copy missed is in the log. So there
+//! is no lock, no long transaction and no marker table. A table is *consistent* once everything up to the mark, taken
+//! after its last range was read, is applied; then its unique indexes are made (`finish`), and only then it is
+//! Streaming. From there on only fetched rows may be ahead of the position.
+//!
+//! A change that does not hold its whole row is made whole by `fetch`: `Touched` keys in [`pipeline`]'s `resolve.rs`,
+//! before the tee; patches that find no row (`Missing`) by the lane that met it. The fetched row is at or after its
+//! batch (R2), and whatever is later is replayed.
+//!
+//! A table is copied again on a running job in *held ranges*: slices read by the tee behind the last batch it handed out
+//! and placed before the next. Rows that the source lacks are swept the same way. A table without a key cannot be cut
+//! into ranges; it is emptied and copied in one read at a known position, and changes up to there are dropped.
+//!
+//! # The lane protocol
+//!
+//! Each target keeps `whimbrel_job(uuid, spec, tables, epoch, token)` and
+//! `whimbrel_watermark(job, feed, lane, lanes, hash_version, epoch, batch, from_pos, to_pos)`.
+//!
+//! 1. `open` locks all rows of the job, refuses a newer epoch (or an equal one with another daemon's token), writes ours.
+//!    Every opening has an epoch of its own, saved before it is claimed. (Not only every start: a request that was on its
+//!    way over an earlier connection of the same daemon could otherwise land late, for a copy lane that nobody used
+//!    since, and bring a deleted row back.)
+//! 2. Batch n on lane i is one transaction: first the watermark row moves to n, where the epoch is ours and its batch is
+//!    lower, then the rows, then commit. Copies too, one lane a connection.
+//! 3. Batch n+1 starts after all lanes of n have answered. An idle log becomes an empty batch at most every 10 s.
+//! 4. A lost answer is looked up in the watermark, never guessed.
+//! 5. After a restart: if all lanes of the newest batch have it, go on at `to`; else exactly `(from, to]` is read again,
+//!    split by the stored lane count and hash, and given to the lanes that lack it. Ranges go on after their key.
+//! 6. Changes of a whole table are alone in their batch, on lane 0.
+//! 7. A deadlock repeats one lane's transaction; committed lanes stay.
+//! 8. State keeps, per feed and lane, the last number the target confirmed. A target ahead of it is right. A target behind
+//!    it has lost commits: tables that were not consistent there are copied again, and the log is rewound, or Lost. For
+//!    that the source is acknowledged some minutes late (`retain_after_apply`).
+//! 9. One feed serves all targets of a job; their positions are edges that no batch crosses. One that takes nothing for a
+//!    minute is left behind, and the source keeps the log from there.
+//! 10. A target without transactions takes keyed changes only; its watermark is written after the data.
+//! 11. Transactional mode is one lane whose transaction stays open until a batch completes it.
+//!
+//! # Invariants, cited where they are kept
+//!
+//! 1. Apply before save; save before acknowledge.
+//! 2. Only the pump moves a position.
+//! 3. A saved checkpoint is a transaction boundary; inside a transaction larger than the budget the position also holds
+//!    the ordinal; a batch never holds uncommitted changes.
+//! 4. Per key, as the target compares keys, mutations arrive in source order.
+//! 5. A lane applies a batch once.
+//! 6. Every queue, wait and buffer has a bound.
+//! 7. Nothing is skipped silently.
+//! 8. A start proves the log continuous from the saved position, and that the source's end is not before it, or is Lost.
+//! 9. Status is computed from evidence; what is stale is Stalled, with the cause.
+//! 10. A checker that could not check says "unknown", never "same".
+//! 11. R1: `begin` rounds down, `mark` rounds up.
+//! 12. R2: every read made for the engine sees all transactions at or before its `after`.
+//!
+//! A defence counts only if a test turns red without it: [`faults`] has one switch per defence, `tests/saboteurs` turns
+//! each on and demands a red test.
+//!
+//! # Decisions, with the reason
+//!
+//! - Each target of a job copies for itself; only the log is read once for all. Targets copy at different speeds and fail
+//!   apart; one read for all would hold the fast one at the pace of the slow one for hours, and a copy is read once.
+//! - Tables are copied before the tail starts, not beside it: the log waits at the source, where it is durable already.
+//! - Rows are bytes in a slab ([`model`]): five times cheaper than owned values, and one encoding for
+//!   memory, disk and hash.
+//! - State saves at most once a second: the watermark in the target is the truth, saving late only costs a look at it.
 
 pub mod error;
 pub mod faults;

@@ -31,7 +31,7 @@ pub trait Target: Send + Sync {
     async fn prepare(&self, table: &Arc<Table>) -> Result<Prepared>;
 
     /// One transaction: **first** the watermark rows of `part.lanes` are moved to `part.number` where the epoch is ours
-    /// and their batch is lower (each must be one row, or it is rolled back), then the mutations in order, then commit.
+    /// and their batch is lower (invariant 5: each must be one row, or it is rolled back), then the mutations in order, then commit.
     async fn apply(&self, part: Part<'_>) -> Result<Applied>;
 
     /// Makes unique indexes and foreign keys, and notes the table as finished. Repeatable; half-built is redone.
@@ -132,13 +132,16 @@ impl<'a> Part<'a> {
 }
 
 /// The answer to `apply`. After an error nobody knows whether it was committed: reopen and read the watermark.
+///
+/// "Rolled back" is to before this call: a transaction that holds earlier batches (`Held`) keeps them.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Applied {
     /// Committed and durable.
     Done,
     /// In the open transaction, to be committed with the batch that completes it.
     Held,
-    /// Rolled back by a deadlock or a lock timeout: the same transaction may be repeated at once.
+    /// Rolled back by a deadlock or a lock timeout: the same transaction may be repeated at once. (Where that undoes
+    /// held batches too it is a `Transient` error.)
     Again,
     /// Rolled back: these mutations (indexes into `part.mutations`) are patches whose row is not there.
     Missing(Vec<usize>),

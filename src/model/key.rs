@@ -11,8 +11,11 @@ use xxhash_rust::xxh3::Xxh3;
 pub struct Key(#[serde(with = "hex")] Vec<u8>);
 
 impl Key {
-    /// The key of a row of `table`; `None` if the row does not give all of it.
+    /// The key of a row of `table`; `None` if the row does not give all of it, or the table has none.
     pub fn of(table: &Table, row: RowRef<'_>) -> Option<Key> {
+        if table.is_keyless() {
+            return None;
+        }
         let mut slab = Vec::with_capacity(3 + 12 * table.key.len());
         let mut key = RowBuilder::new(&mut slab);
         let first_in_order = table.key.iter().enumerate().all(|(place, &column)| place == column);

@@ -1,6 +1,7 @@
 //! The nouns: values, rows, tables, mutations, batches, positions, progress, jobs. No I/O, no async.
 
 mod batch;
+mod encoding;
 mod finding;
 mod job;
 mod key;

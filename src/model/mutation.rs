@@ -1,7 +1,7 @@
 //! One row change, sixteen bytes and its rows in the slab.
 
 /// What happened to a row or a table. The numbers are part of the row encoding's version.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub enum Change {
     /// The row is this: every column of the shape, none unset.
@@ -38,7 +38,7 @@ pub type Place = u32;
 pub const NO_ROW: Place = Place::MAX;
 
 /// One change. Its rows are in the slab of the batch that holds it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Mutation {
     /// Index into the batch's shapes.
     pub shape: u16,

@@ -20,6 +20,9 @@ pub struct Progress {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TableProgress {
     pub state: TableState,
+    /// The shape that the target was last prepared for.
+    #[serde(default)]
+    pub version: u64,
     /// Something was (or may have been) written by a copy of ours: never `fresh` again.
     pub started: bool,
     /// The epoch in which this copy of the table began; names it in watermarks.
@@ -30,6 +33,8 @@ pub struct TableProgress {
     pub todo: Vec<RangeProgress>,
     /// Ranges of the target's keys still to sweep for rows that the source lacks.
     pub sweep: Vec<KeyRange>,
+    /// How many ranges it was cut into, for people.
+    pub pieces: u64,
     /// Copied so far, for people.
     pub rows: u64,
     pub bytes: u64,
@@ -65,8 +70,8 @@ pub enum TableState {
     CatchingUp(Mark),
     /// Consistent; unique indexes and foreign keys stand.
     Streaming {
-        /// The batch number of the log at which it became so: a target behind it has lost that.
-        since: u64,
+        /// The batch numbers of the log at which it became so: a target behind them has lost that.
+        since: BTreeMap<Partition, u64>,
     },
 }
 
@@ -75,14 +80,23 @@ impl TableProgress {
     pub fn new(state: TableState, generation: u64) -> Self {
         TableProgress {
             state,
+            version: 0,
             started: false,
             generation,
             from: None,
             todo: vec![RangeProgress::new(KeyRange::all())],
             sweep: Vec::new(),
+            pieces: 1,
             rows: 0,
             bytes: 0,
         }
+    }
+
+    /// All of it is to be copied again: beside the tail and swept, or, without a key, as at the start.
+    pub fn recopy(&mut self, generation: u64, keyless: bool) {
+        let state = if keyless { TableState::Copying } else { TableState::Recopying };
+        let sweep = if keyless { Vec::new() } else { vec![KeyRange::all()] };
+        *self = TableProgress { started: true, version: self.version, sweep, ..TableProgress::new(state, generation) };
     }
 
     pub fn is_streaming(&self) -> bool {

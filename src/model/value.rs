@@ -1,6 +1,6 @@
 //! Values that lose nothing, borrowed from a slab or owned at the edges.
 
-use super::row;
+use super::encoding;
 use std::fmt;
 
 /// A calendar date. Parts may be zero (MySQL), the year may be negative (BC: year 0 is 1 BC) or one of the infinities.
@@ -46,7 +46,7 @@ impl<'a> List<'a> {
 
     pub fn iter(&self) -> impl Iterator<Item = ValueRef<'a>> + use<'a> {
         let mut rest = self.bytes;
-        (0..self.count).map(move |_| row::read_value(&mut rest))
+        (0..self.count).map(move |_| encoding::read_value(&mut rest))
     }
 }
 
@@ -56,7 +56,7 @@ impl fmt::Debug for List<'_> {
     }
 }
 
-/// One value, borrowed. The variants are the canonical kinds; their numbers on disk are in `row.rs`.
+/// One value, borrowed. The variants are the canonical kinds; their numbers on disk are in `encoding.rs`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum ValueRef<'a> {
     Null,

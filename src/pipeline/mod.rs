@@ -1,16 +1,53 @@
 //! One job's run: `source.begin → copy feeds → tail feed`, each `next → apply → save → acknowledge`.
+//!
+//! `run` starts one task that reads the log for all targets (`tee`) and one pipeline per target (`line`): it opens the
+//! target and finds out where that stands (`standing`), copies what is not copied (`copy`), and pumps (`pump`). A batch
+//! goes through `resolve` and `route` to the tee, and from a tap through `fold` and `parallel` into the target.
 
+mod board;
+mod copy;
+mod finish;
+mod fold;
+mod held;
+mod ledger;
+mod limit;
+mod line;
+mod mend;
+mod parallel;
+mod prefetch;
+mod pump;
+mod resolve;
+mod retention;
+pub mod retry;
+mod route;
+mod shapes;
+mod slice;
+mod standing;
 pub mod status;
+mod tee;
+
+pub use board::{now_ms, stopped};
+pub use route::Route;
 
 use crate::{
-    error::Result,
-    model::Limits,
-    source::Source,
+    error::{Error, Result},
+    faults,
+    model::{Finding, Keyless, Limits, Severity, Table, TableName},
+    source::{Backlog, Source},
     state::{JobRecord, State},
     target::Target,
 };
-use status::JobStatus;
-use std::sync::Arc;
+use board::Board;
+use futures_util::{StreamExt, stream::FuturesUnordered};
+use ledger::Ledger;
+use limit::Limit;
+use line::Line;
+use parking_lot::Mutex;
+use retention::Retention;
+use retry::Backoff;
+use status::{JobStatus, Observed};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use tee::{Applied, Tee};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -26,6 +63,8 @@ pub struct JobRun {
     pub limits: watch::Receiver<Limits>,
     /// Where the run shows what it sees; one writer.
     pub status: Arc<watch::Sender<JobStatus>>,
+    /// How long the source keeps what is applied already, so that a target that lost commits can be rewound.
+    pub retain_after_apply: Duration,
 }
 
 /// One target of the job.
@@ -39,7 +78,203 @@ pub struct TargetRun {
 
 /// Runs the job until `stop` (then `Ok`, with everything applied saved) or until it needs a person.
 /// One target that needs a person does not stop the others; `Err` only when nothing is left to run.
-pub async fn run(job: JobRun, stop: CancellationToken) -> Result<()> {
-    let _ = (job, stop);
-    Ok(())
+pub async fn run(mut job: JobRun, stop: CancellationToken) -> Result<()> {
+    let board = Arc::new(Board::new(Arc::clone(&job.status)));
+    for target in &job.targets {
+        board.phase(&target.name, Observed::Preparing);
+    }
+    let route = Arc::new(Route::new(&job.record.spec.source)?);
+    let mut backoff = Backoff::default();
+    let tables = loop {
+        match begin(&mut job, &route).await {
+            Ok(tables) => break tables,
+            Err(error) if error.is_transient() => {
+                board.source_error(&error);
+                if !backoff.wait(&stop).await {
+                    return Ok(());
+                }
+            }
+            Err(error) => return Err(error),
+        }
+    };
+    let stop = stop.child_token();
+    let _stops_the_rest = stop.clone().drop_guard();
+    let begun = job.record.begun.clone().expect("begin saved it");
+    let applied = Arc::new(Applied::default());
+    let spec = &job.record.spec;
+    let text = serde_json::to_string(spec).map_err(|error| Error::config("the job's spec").because(error))?;
+    let mut ledgers = Vec::new();
+    for target in &job.targets {
+        let ledger = Ledger::load(job.record.id, &target.name, Arc::clone(&job.state)).await?;
+        let checkpoint = ledger.read(|progress| progress.checkpoint.clone());
+        applied.set(&target.name, if checkpoint.0.is_empty() { begun.clone() } else { checkpoint });
+        ledgers.push(ledger);
+    }
+    let tee = Tee {
+        job: job.record.id,
+        source: Arc::clone(&job.source),
+        route: Arc::clone(&route),
+        tables: tables.keys().cloned().collect(),
+        board: Arc::clone(&board),
+        retention: Retention::new(job.retain_after_apply),
+        applied: Arc::clone(&applied),
+    };
+    let (join, reading) = tee.start(stop.clone());
+    let limit = Limit::new(job.limits.clone());
+    let lines: Vec<Line> = job
+        .targets
+        .iter()
+        .zip(&spec.targets)
+        .zip(ledgers)
+        .map(|((target, wanted), ledger)| Line {
+            job: job.record.id,
+            spec: text.clone(),
+            name: target.name.clone(),
+            target: Arc::clone(&target.target),
+            reader: Arc::clone(&target.reader),
+            source: Arc::clone(&job.source),
+            route: Arc::clone(&route),
+            tables: Mutex::new(tables.clone()),
+            begun: begun.clone(),
+            existing: wanted.existing,
+            keyless: spec.source.keyless,
+            copy: spec.copy.clone(),
+            apply: spec.apply.clone(),
+            ledger,
+            join: join.clone(),
+            applied: Arc::clone(&applied),
+            limit: limit.clone(),
+            board: Arc::clone(&board),
+            token: job.token,
+        })
+        .collect();
+    let result = tokio::select! {
+        biased;
+        result = watch_over(&lines, &board, &stop) => result,
+        never = measure(&lines, &*job.source, &board) => match never {},
+    };
+    stop.cancel();
+    // It ends by itself at its next await; an abort would only hide a panic.
+    reading.await.map_err(|error| Error::config("the task that reads the log died").because(error))?;
+    result
+}
+
+/// Runs the pipelines; keeps the status fresh; returns when all are through.
+async fn watch_over(lines: &[Line], board: &Board, stop: &CancellationToken) -> Result<()> {
+    let mut running: FuturesUnordered<_> =
+        lines.iter().map(|line| async move { (line, line.run(stop).await) }).collect();
+    let mut clock = tokio::time::interval(Duration::from_secs(1));
+    let mut failed: Option<Error> = None;
+    loop {
+        tokio::select! {
+            biased;
+            done = running.next() => match done {
+                None => return failed.map_or(Ok(()), Err),
+                Some((_, Ok(()))) => {}
+                Some((line, Err(error))) => {
+                    tracing::error!(job = %line.job, target = line.name, %error, "target stopped");
+                    board.target_error(&line.name, &error);
+                    board.phase(&line.name, match error.kind() {
+                        crate::error::ErrorKind::Lost => Observed::Lost,
+                        _ => Observed::Failed,
+                    });
+                    // The first one is the cause; the others are shown with their targets.
+                    failed.get_or_insert(error);
+                }
+            },
+            _ = clock.tick() => {
+                for line in lines {
+                    board.tables(&line.name, &line.ledger.read(Clone::clone));
+                }
+            }
+        }
+    }
+}
+
+/// Asks the source now and then how much of its log the targets lack.
+async fn measure(lines: &[Line], source: &dyn Source, board: &Board) -> std::convert::Infallible {
+    loop {
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        let mut held: Option<Backlog> = None;
+        for line in lines {
+            let at = line.ledger.read(|progress| progress.checkpoint.clone());
+            // An error here says nothing about rows; the feed's own errors are shown.
+            let Ok(behind) = source.backlog(line.job, &at).await else { continue };
+            board.backlog(&line.name, behind);
+            held = held.into_iter().chain([behind]).max_by_key(|one| one.changes);
+        }
+        if let Some(held) = held {
+            board.held(held);
+        }
+    }
+}
+
+/// Checks both sides and reserves the log, once in a job's life; saved before the first row is read.
+async fn begin(job: &mut JobRun, route: &Route) -> Result<BTreeMap<TableName, Arc<Table>>> {
+    let (all, _) = job.source.tables().await?;
+    let selected: Vec<Arc<Table>> = all.into_iter().filter(|table| route.selects(&table.name)).collect();
+    if job.record.begun.is_none() {
+        check(job, route, &selected).await?;
+        faults::point("before-begin");
+        let begun = job.source.begin(job.record.id, &selected).await?;
+        faults::point("after-begin");
+        job.record.begun = Some(begun);
+        job.state.save_job(&job.record).await?;
+        return Ok(by_name(selected));
+    }
+    // Tables that came after the start are not in the log that was reserved: the list stays what it was.
+    let mut known: Vec<TableName> = Vec::new();
+    for target in &job.targets {
+        if let Some(progress) = job.state.progress(job.record.id, &target.name).await? {
+            known.extend(progress.tables.into_keys());
+        }
+    }
+    let carried = selected.into_iter().filter(|table| known.is_empty() || known.contains(&table.name));
+    Ok(by_name(carried.collect()))
+}
+
+fn by_name(tables: Vec<Arc<Table>>) -> BTreeMap<TableName, Arc<Table>> {
+    tables.into_iter().map(|table| (table.name.clone(), table)).collect()
+}
+
+async fn check(job: &JobRun, route: &Route, tables: &[Arc<Table>]) -> Result<()> {
+    let spec = &job.record.spec;
+    if tables.is_empty() {
+        return Err(Error::config("the job selects no table of the source")
+            .hint("see `source.tables`: globs of the form schema.table; without it every table is carried"));
+    }
+    if let Some(table) = tables.iter().find(|table| table.is_keyless() && spec.source.keyless == Keyless::Refuse) {
+        return Err(Error::config(format!("table {} has no key", table.name))
+            .hint("give it a primary key, leave it out (`!schema.table`), or set `source.keyless: exact`"));
+    }
+    if spec.apply.transactional && job.source.is_key_only() {
+        return Err(Error::config(
+            "apply.transactional: this source's log holds keys only, its transactions are not known",
+        )
+        .hint("remove `transactional: true`"));
+    }
+    let mut findings = job.source.check(job.record.id, tables).await?;
+    let renamed: Vec<Arc<Table>> = tables.iter().map(|table| route.target_table(table)).collect();
+    for (target, wanted) in job.targets.iter().zip(&spec.targets) {
+        if !target.target.is_transactional() && tables.iter().any(|table| table.is_keyless()) {
+            return Err(Error::config(format!(
+                "target `{}` has no transactions: it takes keyed tables only",
+                target.name
+            ))
+            .hint("leave the tables without a key out (`!schema.table`)"));
+        }
+        findings.extend(target.target.check(&renamed, wanted.existing).await?);
+    }
+    refuse(&findings)
+}
+
+fn refuse(findings: &[Finding]) -> Result<()> {
+    let blocking: Vec<&Finding> = findings.iter().filter(|finding| finding.severity == Severity::Blocking).collect();
+    let Some(first) = blocking.first() else { return Ok(()) };
+    let text: Vec<String> = blocking.iter().map(|finding| format!("{}: {}", finding.subject, finding.text)).collect();
+    let error = Error::config(text.join("; "));
+    Err(match &first.mend {
+        Some(mend) => error.hint(mend),
+        None => error,
+    })
 }

@@ -1,0 +1,199 @@
+//! Collects what a job's tasks see and shows it; what is stale is shown as stalled (invariant 9).
+
+use super::status::{JobStatus, Observed, TableStatus};
+use crate::{
+    error::Error,
+    model::{Progress, TableName, TableState},
+    source::Backlog,
+    state::Stopped,
+};
+use parking_lot::Mutex;
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+use tokio::{sync::watch, time::Instant};
+
+/// A feed that has not answered, or a batch that was not written, for so long is evidence of nothing.
+const STALE: Duration = Duration::from_secs(30);
+
+/// Milliseconds since 1970.
+pub fn now_ms() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// One per job.
+pub struct Board {
+    status: Arc<watch::Sender<JobStatus>>,
+    seen: Mutex<Seen>,
+}
+
+#[derive(Default)]
+struct Seen {
+    targets: BTreeMap<String, SeenTarget>,
+    source_answer: Option<Instant>,
+    source_error: Option<Stopped>,
+}
+
+#[derive(Default)]
+struct SeenTarget {
+    /// Where its own task says it is.
+    phase: Observed,
+    /// Since when a batch is in hand that the target has not taken.
+    in_hand: Option<Instant>,
+    failing: bool,
+    rates: BTreeMap<TableName, (Instant, u64)>,
+    changes: Option<(Instant, u64)>,
+}
+
+impl Board {
+    pub fn new(status: Arc<watch::Sender<JobStatus>>) -> Self {
+        Board { status, seen: Mutex::default() }
+    }
+
+    pub fn phase(&self, target: &str, phase: Observed) {
+        self.seen.lock().targets.entry(target.to_owned()).or_default().phase = phase;
+        self.show();
+    }
+
+    /// As `phase`, for loops.
+    pub fn phase_if_new(&self, target: &str, phase: Observed) {
+        if self.seen.lock().targets.get(target).is_none_or(|seen| seen.phase != phase) {
+            self.phase(target, phase);
+        }
+    }
+
+    /// The feed gave a batch, or the news that there is none.
+    pub fn source_answered(&self) {
+        let mut seen = self.seen.lock();
+        seen.source_answer = Some(Instant::now());
+        if seen.source_error.take().is_some() {
+            drop(seen);
+            self.show();
+        }
+    }
+
+    pub fn source_error(&self, error: &Error) {
+        self.seen.lock().source_error = Some(stopped(error));
+        self.show();
+    }
+
+    /// A batch is about to be applied.
+    pub fn in_hand(&self, target: &str) {
+        let mut seen = self.seen.lock();
+        seen.targets.entry(target.to_owned()).or_default().in_hand.get_or_insert_with(Instant::now);
+    }
+
+    /// A batch is durable in the target.
+    pub fn applied(&self, target: &str, changes: u64, committed_ms: u64) {
+        {
+            let mut seen = self.seen.lock();
+            let seen = seen.targets.entry(target.to_owned()).or_default();
+            seen.in_hand = None;
+            seen.failing = false;
+        }
+        let now = now_ms();
+        self.status.send_if_modified(|status| {
+            let target = status.targets.entry(target.to_owned()).or_default();
+            target.changes += changes;
+            target.last_write_ms = Some(now);
+            if committed_ms > 0 {
+                target.lag_ms = Some(now.saturating_sub(committed_ms));
+            }
+            false // Shown by the next turn of the clock: thousands of batches a second are not news.
+        });
+    }
+
+    /// The feed has nothing that the target lacks.
+    pub fn up_to_date(&self, target: &str) {
+        let now = now_ms();
+        self.status.send_if_modified(|status| {
+            let target = status.targets.entry(target.to_owned()).or_default();
+            target.lag_ms = Some(0);
+            target.last_answer_ms = Some(now);
+            false
+        });
+    }
+
+    pub fn target_error(&self, target: &str, error: &Error) {
+        self.seen.lock().targets.entry(target.to_owned()).or_default().failing = true;
+        let error = stopped(error);
+        self.status.send_modify(|status| status.targets.entry(target.to_owned()).or_default().error = Some(error));
+        self.show();
+    }
+
+    pub fn backlog(&self, target: &str, behind: Backlog) {
+        self.status.send_if_modified(|status| {
+            status.targets.entry(target.to_owned()).or_default().behind = behind.changes;
+            false
+        });
+    }
+
+    pub fn held(&self, held: Backlog) {
+        self.status.send_if_modified(|status| {
+            status.held = Some(held);
+            false
+        });
+    }
+
+    /// What a target's progress says of its tables; called about once a second.
+    pub fn tables(&self, target: &str, progress: &Progress) {
+        let mut seen = self.seen.lock();
+        let rates = &mut seen.targets.entry(target.to_owned()).or_default().rates;
+        let tables = progress.tables.iter().map(|(name, table)| {
+            let (since, rows) = *rates.entry(name.clone()).or_insert((Instant::now(), table.rows));
+            let seconds = since.elapsed().as_secs_f64();
+            let copying = matches!(table.state, TableState::Copying | TableState::Recopying);
+            let rows_per_s =
+                if copying && seconds > 0.0 { (table.rows - rows.min(table.rows)) as f64 / seconds } else { 0.0 };
+            let pieces = table.pieces.max(1) as f64;
+            let share = if copying { 1.0 - (table.todo.len() as f64 / pieces).min(1.0) } else { 1.0 };
+            let eta = (copying && share > 0.0 && seconds > 0.0).then(|| (seconds * (1.0 - share) / share) as u64);
+            let observed = match table.state {
+                TableState::Copying | TableState::Recopying => Observed::Copying,
+                TableState::CatchingUp(_) => Observed::CatchingUp,
+                TableState::Streaming { .. } => Observed::Streaming,
+            };
+            let (rows, bytes) = (table.rows, table.bytes);
+            (name.clone(), TableStatus { observed, rows, bytes, rows_per_s, share, eta_s: eta })
+        });
+        let tables = tables.collect();
+        drop(seen);
+        self.status.send_if_modified(|status| {
+            status.targets.entry(target.to_owned()).or_default().tables = tables;
+            false
+        });
+        self.show();
+    }
+
+    /// Rates, staleness, and the state of the whole from its parts.
+    pub fn show(&self) {
+        let mut seen = self.seen.lock();
+        let source_error = seen.source_error.clone();
+        let source_stale = seen.source_answer.is_none_or(|since| since.elapsed() > STALE);
+        self.status.send_modify(|status| {
+            for (name, seen) in &mut seen.targets {
+                let target = status.targets.entry(name.clone()).or_default();
+                let following = matches!(seen.phase, Observed::CatchingUp | Observed::Streaming);
+                let stuck = seen.in_hand.is_some_and(|since| since.elapsed() > STALE);
+                let stalled = seen.failing || stuck || (following && (source_error.is_some() || source_stale));
+                let runs = seen.phase >= Observed::Preparing;
+                target.observed = if stalled && runs { Observed::Stalled } else { seen.phase };
+                let (since, before) = *seen.changes.get_or_insert((Instant::now(), target.changes));
+                let seconds = since.elapsed().as_secs_f64();
+                if seconds >= 2.0 {
+                    target.changes_per_s = (target.changes - before) as f64 / seconds;
+                    seen.changes = Some((Instant::now(), target.changes));
+                }
+            }
+            status.error = source_error;
+            status.observed = status.targets.values().map(|target| target.observed).min().unwrap_or_default();
+        });
+    }
+}
+
+pub fn stopped(error: &Error) -> Stopped {
+    let hint = error.hint_text().map(str::to_owned);
+    Stopped { kind: error.kind(), text: error.to_string(), hint, at_ms: now_ms() }
+}

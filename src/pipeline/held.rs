@@ -1,0 +1,77 @@
+//! Copies tables again beside the tail: slices that the tee reads between two log batches.
+
+use super::{
+    line::Line,
+    slice::{Ask, Slice},
+    tee::Tap,
+};
+use crate::{
+    error::Result,
+    model::{KeyRange, TableName, TableState},
+};
+use std::sync::Arc;
+
+/// The one slice that is asked for and not applied yet.
+#[derive(Default)]
+pub struct Held {
+    asked: bool,
+}
+
+impl Held {
+    /// Asks for the next slice of the first table that has something to copy or to sweep.
+    pub async fn ask(&mut self, line: &Line, tap: &Tap) -> Result<()> {
+        if self.asked {
+            return Ok(());
+        }
+        let next = line.ledger.read(|progress| {
+            let recopying = |state: &TableState| *state == TableState::Recopying;
+            progress.tables.iter().filter(|(_, table)| recopying(&table.state)).find_map(|(name, table)| {
+                let copy = table.todo.first().map(|todo| (name.clone(), todo.rest(), false));
+                copy.or_else(|| table.sweep.first().map(|range| (name.clone(), range.clone(), true)))
+            })
+        });
+        let Some((name, range, sweep)) = next else { return Ok(()) };
+        let table = line.table(&name)?;
+        let sweep = sweep.then(|| Arc::clone(&line.reader));
+        tap.ask(Ask { table, range, sweep, at_commit: line.apply.transactional }).await?;
+        self.asked = true;
+        Ok(())
+    }
+
+    /// The slice is in the target: progress moves over it. When nothing is left the tail has a mark to pass.
+    pub async fn applied(&mut self, line: &Line, slice: Slice) -> Result<()> {
+        self.asked = false;
+        let name = &slice.ask.table.name;
+        let left = line.ledger.change(|progress| {
+            let Some(table) = progress.tables.get_mut(name).filter(|table| table.state == TableState::Recopying) else {
+                return true;
+            };
+            match (slice.ask.sweep.is_some(), slice.ended) {
+                // Asked before the table was to be copied again: what it covers is covered by that.
+                _ if table.todo.first().map(|todo| todo.rest()) != Some(slice.ask.range.clone())
+                    && table.sweep.first() != Some(&slice.ask.range) => {}
+                (false, true) => drop(table.todo.remove(0)),
+                (false, false) => table.todo[0].done.clone_from(&slice.upto),
+                (true, true) => drop(table.sweep.remove(0)),
+                (true, false) => {
+                    table.sweep[0] = KeyRange { after: slice.upto.clone(), upto: slice.ask.range.upto.clone() }
+                }
+            }
+            !table.todo.is_empty() || !table.sweep.is_empty()
+        });
+        if !left {
+            self.mark(line, name).await?;
+        }
+        line.ledger.save().await
+    }
+
+    async fn mark(&self, line: &Line, name: &TableName) -> Result<()> {
+        let mark = line.source.mark().await?;
+        line.ledger.change(|progress| {
+            if let Some(table) = progress.tables.get_mut(name) {
+                table.state = TableState::CatchingUp(mark);
+            }
+        });
+        Ok(())
+    }
+}

@@ -1,0 +1,163 @@
+//! One pipeline: a job's run into one target, from `open` to the tail. Recovery is the start path.
+
+use super::{
+    board::Board,
+    copy,
+    ledger::Ledger,
+    limit::Limit,
+    parallel::Lanes,
+    pump::Pump,
+    retry::Backoff,
+    route::Route,
+    standing::Standing,
+    status::Observed,
+    tee::{Applied, Join},
+};
+use crate::{
+    error::{Error, Result},
+    faults::{self, Saboteur},
+    model::{ApplySettings, Checkpoint, CopySettings, Existing, JobId, Keyless, Partition, Position, Table, TableName},
+    source::Source,
+    target::{Claim, Prepared, Target},
+};
+use parking_lot::Mutex;
+use std::{collections::BTreeMap, sync::Arc};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+/// Everything one pipeline needs. Lives as long as the job runs; attempts come and go.
+pub struct Line {
+    pub job: JobId,
+    pub spec: String,
+    pub name: String,
+    pub target: Arc<dyn Target>,
+    /// The same store, for reading.
+    pub reader: Arc<dyn Source>,
+    pub source: Arc<dyn Source>,
+    pub route: Arc<Route>,
+    /// As named at the source; the newest shape we were told of.
+    pub tables: Mutex<BTreeMap<TableName, Arc<Table>>>,
+    pub begun: Checkpoint,
+    pub existing: Existing,
+    pub keyless: Keyless,
+    pub copy: CopySettings,
+    pub apply: ApplySettings,
+    pub ledger: Ledger,
+    pub join: Join,
+    pub applied: Arc<Applied>,
+    pub limit: Limit,
+    pub board: Arc<Board>,
+    pub token: Uuid,
+}
+
+impl Line {
+    /// Runs until `stop` (`Ok`) or until it needs a person.
+    pub async fn run(&self, stop: &CancellationToken) -> Result<()> {
+        let mut backoff = Backoff::default();
+        loop {
+            let attempt = self.attempt(stop, &mut backoff).await;
+            match attempt {
+                Ok(()) => return Ok(()),
+                Err(error) if error.is_transient() => {
+                    self.board.target_error(&self.name, &error);
+                    tracing::warn!(job = %self.job, target = self.name, %error, "trying again");
+                    if !backoff.wait(stop).await {
+                        return Ok(());
+                    }
+                }
+                Err(error) => return Err(error.at(format!("target `{}`", self.name))),
+            }
+        }
+    }
+
+    async fn attempt(&self, stop: &CancellationToken, backoff: &mut Backoff) -> Result<()> {
+        self.board.phase(&self.name, Observed::Preparing);
+        let mut standing = self.open().await?;
+        standing.reconcile(self)?;
+        self.ledger.save().await?;
+        self.applied.set(&self.name, self.ledger.read(|progress| progress.checkpoint.clone()));
+        let lanes = self.lanes();
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => return Ok(()),
+            copied = copy::run(self, &lanes, &mut standing) => copied?,
+        }
+        backoff.succeeded();
+        Pump::new(self, lanes, standing).run(stop, backoff).await
+    }
+
+    /// Lane protocol 1: every `open` has an epoch of its own, saved before it is claimed. Of its own, so that a request
+    /// that was on its way over an earlier connection of ours is refused as a zombie's is.
+    async fn next_epoch(&self) -> Result<()> {
+        self.ledger.change(|progress| {
+            progress.epoch += 1;
+            if progress.checkpoint.0.is_empty() {
+                progress.checkpoint = self.begun.clone();
+            }
+        });
+        self.ledger.save().await
+    }
+
+    /// Takes the job over at the target: at the start and at every reconnection.
+    pub async fn open(&self) -> Result<Standing> {
+        self.next_epoch().await?;
+        let (epoch, mut feeds) = self.ledger.read(|progress| {
+            // Batch 0 is where the job began: a target that lost everything must not be taken to stand where state does.
+            let feed = |(partition, position): (&Partition, &Position)| {
+                (partition.clone(), self.lane_count(), self.begun.get(partition).unwrap_or(position).clone())
+            };
+            (progress.epoch, progress.checkpoint.0.iter().map(feed).collect::<Vec<_>>())
+        });
+        feeds.push((Partition::new(Partition::COPY), self.copies(), Position::new(&[], 0)));
+        let claim = Claim {
+            job: self.job,
+            spec: self.spec.clone(),
+            epoch,
+            token: self.token,
+            tables: self.tables.lock().keys().map(|name| self.route.target_name(name)).collect(),
+            feeds,
+            transactional: self.apply.transactional,
+        };
+        Ok(Standing::new(self.target.open(&claim).await?))
+    }
+
+    /// Creates or compares one table of the target.
+    pub async fn prepare(&self, table: &Arc<Table>) -> Result<Prepared> {
+        let table = self.route.target_table(table);
+        self.target.prepare(&table).await.map_err(|error| error.at(format!("table {}", table.name)))
+    }
+
+    pub fn table(&self, name: &TableName) -> Result<Arc<Table>> {
+        self.tables.lock().get(name).cloned().ok_or_else(|| {
+            Error::config(format!("table {name} is not at the source any more"))
+                .hint("create it again, or delete the job and create one without it")
+        })
+    }
+
+    /// Connections of the feed `copy`.
+    pub fn copies(&self) -> u16 {
+        if self.copy.parallelism == 0 { self.target.lanes() } else { self.copy.parallelism }
+    }
+
+    fn lane_count(&self) -> u16 {
+        match self.apply.lanes {
+            _ if self.apply.transactional => 1,
+            0 => self.target.lanes(),
+            lanes => lanes,
+        }
+    }
+
+    fn lanes(&self) -> Lanes {
+        let merged = self.existing == Existing::Merge;
+        let merged = self.tables.lock().keys().filter(|_| merged).map(|name| self.route.target_name(name)).collect();
+        let (target, source) = (Arc::clone(&self.target), Arc::clone(&self.source));
+        let route = Arc::clone(&self.route);
+        Lanes { target, source, route, merged, lanes: self.lane_count(), fold: !self.apply.transactional }
+    }
+}
+
+/// Whether a copy may use plain inserts: nothing of the table can be there.
+pub fn is_fresh(prepared: &Prepared, started: bool) -> bool {
+    // B1: a range that had begun goes on as upserts.
+    !prepared.has_rows && (!started || faults::on(Saboteur::FreshAfterRestart))
+}

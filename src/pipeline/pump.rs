@@ -1,0 +1,356 @@
+//! The loop: `next → apply → save → acknowledge`. The only place that moves a position (invariant 2).
+
+use super::{
+    finish,
+    held::Held,
+    line::Line,
+    mend,
+    parallel::Lanes,
+    retry::Backoff,
+    shapes,
+    standing::{Standing, Torn},
+    status::Observed,
+    tee::Tap,
+};
+use crate::{
+    error::{Error, Result},
+    faults::{self, Saboteur},
+    model::{
+        Batch, Body, Change, Checkpoint, Keyless, Kind, Mutation, NO_ROW, Partition, Position, Progress, TableState,
+    },
+    source::{Feed, Next},
+    target::Applied,
+};
+use std::{cmp::Ordering, collections::BTreeMap, sync::Arc, time::Duration};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+const PATIENCE: Duration = Duration::from_secs(1);
+/// State is behind the target's watermark by this much at most; it only saves work after a restart.
+const SAVE_EVERY: Duration = Duration::from_secs(1);
+/// How often an idle source may cost the target a transaction.
+const IDLE_EVERY: Duration = Duration::from_secs(10);
+
+/// The tail of one pipeline.
+pub struct Pump<'a> {
+    line: &'a Line,
+    lanes: Lanes,
+    numbers: BTreeMap<Partition, u64>,
+    torn: Vec<Torn>,
+    /// Where the target stands, including what is only held in an open transaction.
+    at: Checkpoint,
+    /// The target holds a transaction open.
+    open: bool,
+    idle_since: Instant,
+    saved: Instant,
+    dirty: bool,
+}
+
+impl<'a> Pump<'a> {
+    pub fn new(line: &'a Line, lanes: Lanes, standing: Standing) -> Self {
+        let at = line.ledger.read(|progress| progress.checkpoint.clone());
+        let Standing { numbers, torn, .. } = standing;
+        let now = Instant::now();
+        Pump { line, lanes, numbers, torn, at, open: false, idle_since: now, saved: now, dirty: false }
+    }
+
+    /// Follows the log until `stop`. An error drops the tap; the next attempt starts from what the target says.
+    pub async fn run(mut self, stop: &CancellationToken, backoff: &mut Backoff) -> Result<()> {
+        for torn in std::mem::take(&mut self.torn) {
+            self.mend(torn, stop).await?;
+        }
+        self.save().await?;
+        let edges = self
+            .line
+            .ledger
+            .read(|progress| progress.tables.values().filter_map(|table| table.from.clone()).collect::<Vec<_>>());
+        let mut tap = self.line.join.join(&self.line.name, self.at.clone(), edges).await?;
+        let mut held = Held::default();
+        loop {
+            self.phase();
+            held.ask(self.line, &tap).await?;
+            let next = tokio::select! {
+                biased;
+                () = stop.cancelled() => break,
+                next = tap.next(PATIENCE) => next?,
+            };
+            match next {
+                Next::Batch(batch) => {
+                    let slice = tap.slice.take();
+                    if !self.batch(batch, stop).await? {
+                        break;
+                    }
+                    if let Some(slice) = slice {
+                        held.applied(self.line, slice).await?;
+                    }
+                    backoff.succeeded();
+                }
+                Next::Idle(upto) if tap.heard => self.idle(&upto, stop).await?,
+                Next::Idle(_) => {}
+                Next::End => return Err(Error::transient("the tail of the log ended")),
+            }
+            if !self.open {
+                self.consistent(&mut tap, stop).await?;
+            }
+            if self.dirty && self.saved.elapsed() >= SAVE_EVERY {
+                self.save().await?;
+            }
+        }
+        self.save().await
+    }
+
+    /// Invariant 1: saved after it is applied, and only then offered for acknowledgement.
+    async fn save(&mut self) -> Result<()> {
+        if faults::on(Saboteur::AcknowledgeBeforeSave) {
+            self.line.applied.set(&self.line.name, self.at.clone());
+        }
+        faults::point("before-save");
+        self.line.ledger.save().await?;
+        faults::point("after-save");
+        let checkpoint = self.line.ledger.read(|progress| progress.checkpoint.clone());
+        self.line.applied.set(&self.line.name, checkpoint);
+        self.line.board.tables(&self.line.name, &self.line.ledger.read(Clone::clone));
+        self.saved = Instant::now();
+        self.dirty = false;
+        Ok(())
+    }
+
+    /// A torn batch: exactly `(from, to]` again, for the lanes that lack it.
+    async fn mend(&mut self, torn: Torn, stop: &CancellationToken) -> Result<()> {
+        let line = self.line;
+        let (number, lacking) = (torn.number, &torn.spread.lacking);
+        tracing::info!(job = %line.job, target = line.name, number, ?lacking, "mending a torn batch");
+        let whole = tokio::select! {
+            biased;
+            () = stop.cancelled() => return Err(Error::transient("stopped")),
+            whole = mend::read(line, &self.at, &torn) => whole?,
+        };
+        self.lanes.apply(&whole, torn.number, &torn.spread).await?;
+        self.moved(&whole, torn.number, torn.spread.of);
+        Ok(())
+    }
+
+    /// Applies one batch, however often the target must be reopened for it; false if `stop` came first.
+    async fn batch(&mut self, mut batch: Batch, stop: &CancellationToken) -> Result<bool> {
+        self.drop_known(&mut batch)?;
+        self.only_appended(&batch)?;
+        if let Some(alone) = batch.alone().copied() {
+            shapes::before_alone(self.line, &batch, alone.change).await?;
+        } else {
+            shapes::new_shapes(self.line, &batch).await?;
+        }
+        if !self.numbers.contains_key(&batch.partition) {
+            self.at.set(&batch.partition, batch.from.clone());
+            self.line.ledger.change(|progress| progress.checkpoint.set(&batch.partition, batch.from.clone()));
+            self.line.ledger.save().await?;
+            self.line.open().await?;
+        }
+        let number = self.numbers.get(&batch.partition).copied().unwrap_or(0) + 1;
+        if faults::on(Saboteur::SaveBeforeApply) {
+            self.moved(&batch, number, 1);
+            self.save().await?;
+        }
+        let mut spread = self.lanes.spread(&batch);
+        let mut backoff = Backoff::default();
+        self.line.board.in_hand(&self.line.name);
+        loop {
+            faults::point("before-apply");
+            let error = match self.lanes.apply(&batch, number, &spread).await {
+                Ok(Applied::Held) if faults::on(Saboteur::CheckpointInsideTransaction) => break,
+                Ok(Applied::Held) => {
+                    // Invariant 3: applied, but not committed; what is saved stays where it was.
+                    self.numbers.insert(batch.partition.clone(), number);
+                    self.at.set(&batch.partition, batch.to.clone());
+                    self.open = true;
+                    return Ok(true);
+                }
+                Ok(_) => break,
+                Err(error) if error.is_transient() && !self.line.apply.transactional => error,
+                Err(error) => return Err(error),
+            };
+            // Lane protocol 7: the batch stays in hand; the source's log is not read again because a target is slow.
+            self.line.board.target_error(&self.line.name, &error);
+            tracing::warn!(job = %self.line.job, target = self.line.name, %error, "batch kept, reopening the target");
+            loop {
+                if !backoff.wait(stop).await {
+                    return Ok(false);
+                }
+                match self.line.open().await {
+                    Ok(standing) => {
+                        // Lane protocol 4: a lost answer is looked up, not guessed.
+                        let newest = standing.numbers.get(&batch.partition).copied().unwrap_or(0);
+                        if newest + 1 < number || newest > number {
+                            return Err(Error::transient(format!(
+                                "the target stands at batch {newest}, not at {number}"
+                            )));
+                        }
+                        spread = standing.lacking(&batch.partition, number, spread.of);
+                        break;
+                    }
+                    Err(error) if error.is_transient() => self.line.board.target_error(&self.line.name, &error),
+                    Err(error) => return Err(error),
+                }
+            }
+            if spread.lacking.is_empty() {
+                break;
+            }
+        }
+        faults::point("after-apply");
+        self.moved(&batch, number, spread.of);
+        let copying = |progress: &Progress| progress.tables.values().any(|table| table.state == TableState::Copying);
+        if batch.alone().is_some() && self.line.ledger.read(copying) {
+            // No key, no ranges: it is copied as at the start, in one read at a known position.
+            self.save().await?;
+            return Err(Error::transient("a table without a key is copied again"));
+        }
+        Ok(true)
+    }
+
+    /// The batch is durable in the target: the position moves, in memory.
+    fn moved(&mut self, batch: &Batch, number: u64, of: u16) {
+        self.numbers.insert(batch.partition.clone(), number);
+        self.at.set(&batch.partition, batch.to.clone());
+        self.open = false;
+        let at = self.at.clone();
+        self.line.ledger.change(|progress| {
+            progress.checkpoint = at;
+            let numbers = progress.numbers.entry(batch.partition.clone()).or_default();
+            numbers.extend((0..of).map(|lane| (lane, number)));
+        });
+        self.dirty = true;
+        self.idle_since = Instant::now();
+        self.line.board.applied(&self.line.name, batch.changes(), batch.committed_ms);
+    }
+
+    /// A6: changes of a keyless table that its one read has seen already are dropped.
+    fn drop_known(&mut self, batch: &mut Batch) -> Result<()> {
+        let line = self.line;
+        let mut over = Vec::new();
+        for (name, from) in line.ledger.read(|progress| {
+            let from = progress.tables.iter().filter_map(|(name, table)| Some((name.clone(), table.from.clone()?)));
+            from.collect::<Vec<_>>()
+        }) {
+            let Some(from) = from.get(&batch.partition) else { continue };
+            if line.source.order(&batch.to, from)? == Ordering::Greater {
+                over.push(name);
+                continue;
+            }
+            let target = line.route.target_name(&name);
+            if let Body::Rows(rows) = &mut batch.body
+                && rows.shapes.iter().any(|shape| shape.name == target)
+            {
+                let rows = Arc::make_mut(rows);
+                let shapes = &rows.shapes;
+                rows.mutations.retain(|mutation| shapes[usize::from(mutation.shape)].name != target);
+            }
+        }
+        // With several partitions every one of them must be over; with one, this one is.
+        line.ledger.change(|progress| {
+            for name in over {
+                let table = progress.tables.get_mut(&name).expect("just seen");
+                if let Some(from) = &mut table.from {
+                    from.0.remove(&batch.partition);
+                }
+                table.from = table.from.take().filter(|from| !from.0.is_empty());
+            }
+        });
+        Ok(())
+    }
+
+    /// `keyless: append` is a promise about the source; what breaks it is not skipped (invariant 7).
+    fn only_appended(&self, batch: &Batch) -> Result<()> {
+        if self.line.keyless != Keyless::Append {
+            return Ok(());
+        }
+        let rows = batch.rows();
+        let breaks =
+            |one: &&Mutation| one.change != Change::Upsert && rows.table(one).is_keyless() && one.row != NO_ROW;
+        match rows.mutations.iter().find(breaks) {
+            None => Ok(()),
+            Some(one) => Err(Error::refused(format!("{}: a row was changed or deleted", rows.table(one).name))
+                .hint("`keyless: append` is for tables whose rows are only ever added: use `keyless: exact`")),
+        }
+    }
+
+    /// Nothing for us up to here: an empty batch, so that a position lives in one place, but not often.
+    async fn idle(&mut self, upto: &Checkpoint, stop: &CancellationToken) -> Result<()> {
+        self.line.board.up_to_date(&self.line.name);
+        if self.open || self.idle_since.elapsed() < IDLE_EVERY {
+            return Ok(());
+        }
+        for (partition, to) in &upto.0 {
+            let from = self.at.get(partition).cloned().unwrap_or_else(|| to.clone());
+            if from == *to {
+                continue;
+            }
+            let batch = empty(partition, from, to.clone());
+            if !self.batch(batch, stop).await? {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// Tables whose mark is passed get their unique indexes and become consistent (B5).
+    async fn consistent(&mut self, tap: &mut Tap, stop: &CancellationToken) -> Result<()> {
+        let waiting = self.line.ledger.read(|progress| {
+            let waiting = progress.tables.iter().filter_map(|(name, table)| match &table.state {
+                TableState::CatchingUp(mark) => Some((name.clone(), mark.clone())),
+                _ => None,
+            });
+            waiting.collect::<Vec<_>>()
+        });
+        let mut ready: Vec<_> = waiting
+            .into_iter()
+            .filter(|(_, mark)| tap.passed(mark) || faults::on(Saboteur::ConsistentWithoutMark))
+            .map(|(name, _)| name)
+            .collect();
+        // A foreign key needs both of its tables.
+        let ready_now = ready.clone();
+        ready.retain(|name| finish::parents_stand(self.line, name, &ready_now));
+        for name in ready {
+            loop {
+                let table = self.line.table(&name)?;
+                let Some(rows) = finish::finish(self.line, &table, &self.at).await? else { break };
+                let Some((partition, position)) = self.at.0.first_key_value() else { break };
+                let batch = Batch {
+                    body: Body::Rows(Arc::new(rows)),
+                    ..empty(&partition.clone(), position.clone(), position.clone())
+                };
+                if !self.batch(batch, stop).await? {
+                    return Ok(());
+                }
+            }
+            let since = self.numbers.clone();
+            self.line.ledger.change(|progress| {
+                progress.tables.get_mut(&name).expect("just seen").state = TableState::Streaming { since };
+            });
+            tracing::info!(job = %self.line.job, target = self.line.name, table = %name, "table is consistent");
+            self.save().await?;
+        }
+        Ok(())
+    }
+
+    fn phase(&self) {
+        let phase = self.line.ledger.read(|progress| {
+            let mut states = progress.tables.values().map(|table| &table.state);
+            match states.all(|state| matches!(state, TableState::Streaming { .. })) {
+                true => Observed::Streaming,
+                false => Observed::CatchingUp,
+            }
+        });
+        self.line.board.phase_if_new(&self.line.name, phase);
+    }
+}
+
+fn empty(partition: &Partition, from: Position, to: Position) -> Batch {
+    Batch {
+        partition: partition.clone(),
+        from,
+        to,
+        complete: true,
+        kind: Kind::Log,
+        body: Body::Rows(Arc::default()),
+        committed_ms: 0,
+    }
+}

@@ -1,0 +1,109 @@
+//! Reads one slice of a held range: rows of the source to copy again, or keys of the target to sweep.
+
+use super::{resolve::FETCH_BYTES, route::Route};
+use crate::{
+    error::{Error, Result},
+    model::{Batch, Body, Change, Checkpoint, Key, KeyRange, Kind, Mutation, NO_ROW, Rows, Table},
+    source::{Columns, Next, Source, Wanted},
+};
+use std::{sync::Arc, time::Duration};
+
+/// What a pump asks of the tee.
+#[derive(Clone)]
+pub struct Ask {
+    /// As the source knows it.
+    pub table: Arc<Table>,
+    pub range: KeyRange,
+    /// The target, to read its keys: those that the source does not have are deleted. `None`: copy.
+    pub sweep: Option<Arc<dyn Source>>,
+    /// Only behind a commit: the target keeps transactions whole.
+    pub at_commit: bool,
+}
+
+/// What the slice covers; the pump moves its progress by it once the batch is applied.
+#[derive(Clone)]
+pub struct Slice {
+    pub ask: Ask,
+    /// Everything up to and with this key; `None` with `ended`: all of the range.
+    pub upto: Option<Key>,
+    pub ended: bool,
+}
+
+/// Reads from the start of the asked range. `at` is the last position handed out: the batch stands behind it, before
+/// the next, and what it holds is at or after it (R2), so everything later is replayed over it.
+pub async fn read(source: &dyn Source, route: &Route, ask: Ask, at: &Checkpoint) -> Result<(Batch, Slice)> {
+    let (partition, position) =
+        at.0.first_key_value().ok_or_else(|| Error::transient("no position to hold a range at"))?;
+    let rows = match &ask.sweep {
+        None => first_batch(source, &ask.table, &ask, Columns::All, at).await?,
+        Some(target) => {
+            first_batch(&**target, &route.target_table(&ask.table), &ask, Columns::Key, &Checkpoint::default()).await?
+        }
+    };
+    let upto = last_key(&rows);
+    let ended = rows.is_empty();
+    let mut rows = match &ask.sweep {
+        None => rows,
+        Some(_) => extra(source, &ask.table, &rows, at).await?,
+    };
+    for shape in &mut rows.shapes {
+        *shape = route.target_table(shape);
+    }
+    let batch = Batch {
+        partition: partition.clone(),
+        from: position.clone(),
+        to: position.clone(),
+        complete: true,
+        kind: Kind::Copy { fresh: false },
+        body: Body::Rows(Arc::new(rows)),
+        committed_ms: 0,
+    };
+    Ok((batch, Slice { ask, upto, ended }))
+}
+
+async fn first_batch(
+    from: &dyn Source,
+    table: &Arc<Table>,
+    ask: &Ask,
+    columns: Columns,
+    at: &Checkpoint,
+) -> Result<Rows> {
+    let mut feed = from.copy(table, &ask.range, columns, at).await?;
+    loop {
+        match feed.next(Duration::from_secs(10)).await? {
+            Next::Batch(batch) if batch.rows().is_empty() => {}
+            Next::Batch(batch) => return Ok(batch.rows().clone()),
+            Next::Idle(_) => {}
+            Next::End => return Ok(Rows::default()),
+        }
+    }
+}
+
+fn last_key(rows: &Rows) -> Option<Key> {
+    let last = rows.mutations.last()?;
+    Key::of(rows.table(last), rows.row(last.row))
+}
+
+/// Deletes for those keys of the target that the source does not have.
+async fn extra(source: &dyn Source, table: &Arc<Table>, found: &Rows, at: &Checkpoint) -> Result<Rows> {
+    let key = |mutation: &Mutation| Key::of(found.table(mutation), found.row(mutation.row));
+    let mut keys: Vec<Key> = found.mutations.iter().filter_map(key).collect();
+    let mut rows = Rows::default();
+    let shape = rows.shape(table);
+    while !keys.is_empty() {
+        let wanted = Wanted { table: Arc::clone(table), keys };
+        let answer = source.fetch(std::slice::from_ref(&wanted), at, FETCH_BYTES).await?;
+        let rows_fetched = &answer[0].rows;
+        if rows_fetched.is_empty() {
+            return Err(Error::transient("the source fetched none of the keys it was asked for"));
+        }
+        for (key, row) in wanted.keys.iter().zip(rows_fetched) {
+            if row.is_none() {
+                let place = key.write_row(table, &mut rows.slab);
+                rows.push(shape, Change::Delete, place, NO_ROW);
+            }
+        }
+        keys = wanted.keys[rows_fetched.len()..].to_vec();
+    }
+    Ok(rows)
+}

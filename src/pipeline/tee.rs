@@ -1,0 +1,440 @@
+//! One read of the source's log for all targets of a job; each takes its batches from a tap.
+//!
+//! The feed opens at the earliest position of the targets that follow; their positions are edges that no batch crosses,
+//! and each skips what it has. A target that takes nothing for a minute is left behind: the others go on, the source
+//! keeps the log from what that target last confirmed, and its return opens the feed there again. Held ranges and
+//! sweeps enter here, between two log batches.
+
+use super::{board::Board, resolve::Resolve, retention::Retention, retry::Backoff, route::Route, slice};
+use crate::{
+    error::{Error, Result},
+    faults::{self, Saboteur},
+    model::{Batch, Checkpoint, JobId, Mark, TableName},
+    pipeline::route::Routed,
+    source::{Feed, Next, Source},
+};
+use async_trait::async_trait;
+use parking_lot::Mutex;
+use std::{cmp::Ordering, collections::BTreeMap, sync::Arc, time::Duration};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot},
+    time::{Instant, timeout},
+};
+use tokio_util::sync::CancellationToken;
+
+/// How long the others wait for a target that takes nothing.
+const LEAVE_BEHIND: Duration = Duration::from_secs(60);
+/// How long a feed may say nothing; keeps acknowledgements and held ranges moving.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// Batches waiting in a tap: one, while one is in the pump's hand and the next is being read.
+const WAITING: usize = 1;
+/// Bytes of rows in flight per job, in KiB.
+const BUDGET_KIB: u32 = 64 << 10;
+
+/// What reads the log of a job.
+pub struct Tee {
+    pub job: JobId,
+    pub source: Arc<dyn Source>,
+    pub route: Arc<Route>,
+    pub tables: Vec<TableName>,
+    pub board: Arc<Board>,
+    pub retention: Retention,
+    /// What each target, also one that does not follow now, has applied and saved.
+    pub applied: Arc<Applied>,
+}
+
+/// What the targets of a job have applied and saved; the source is acknowledged at the least of it.
+#[derive(Default)]
+pub struct Applied(Mutex<BTreeMap<String, Checkpoint>>);
+
+impl Applied {
+    pub fn set(&self, target: &str, checkpoint: Checkpoint) {
+        self.0.lock().insert(target.to_owned(), checkpoint);
+    }
+
+    fn least(&self, source: &dyn Source) -> Result<Checkpoint> {
+        let mut least = Checkpoint::default();
+        for checkpoint in self.0.lock().values() {
+            for (partition, position) in &checkpoint.0 {
+                let wins = match faults::on(Saboteur::AcknowledgeAtFastestTarget) {
+                    true => Ordering::Greater,
+                    false => Ordering::Less,
+                };
+                match least.get(partition) {
+                    Some(known) if source.order(position, known)? != wins => {}
+                    _ => least.set(partition, position.clone()),
+                }
+            }
+        }
+        Ok(least)
+    }
+}
+
+/// How pumps talk to the tee.
+#[derive(Clone)]
+pub struct Join {
+    commands: mpsc::Sender<Command>,
+}
+
+enum Command {
+    Join { name: String, at: Checkpoint, edges: Vec<Checkpoint>, tap: oneshot::Sender<Tap> },
+    Ask { name: String, ask: slice::Ask },
+}
+
+struct Item {
+    next: Result<Next>,
+    slice: Option<slice::Slice>,
+    budget: Option<Arc<OwnedSemaphorePermit>>,
+}
+
+/// Marks a tap waits for, and after how many of its items each was passed.
+type Marks = Arc<Mutex<Vec<(Mark, Option<u64>)>>>;
+
+struct Branch {
+    items: mpsc::Sender<Item>,
+    at: Checkpoint,
+    /// The last batch ended at a commit.
+    complete: bool,
+    edges: Vec<Checkpoint>,
+    sent: u64,
+    marks: Marks,
+    asked: Option<slice::Ask>,
+    /// A held slice that a saboteur lets in behind the next batch.
+    late: Option<Item>,
+}
+
+impl Join {
+    /// Follows the log from `at`. The tap ends with an error when the target is left behind: join again.
+    pub async fn join(&self, name: &str, at: Checkpoint, edges: Vec<Checkpoint>) -> Result<Tap> {
+        let (tap, joined) = oneshot::channel();
+        let gone = || Error::transient("the job's read of the log has stopped");
+        let command = Command::Join { name: name.to_owned(), at, edges, tap };
+        self.commands.send(command).await.map_err(|_| gone())?;
+        joined.await.map_err(|_| gone())
+    }
+}
+
+/// One target's view of the job's log: a feed.
+pub struct Tap {
+    name: String,
+    items: mpsc::Receiver<Item>,
+    commands: mpsc::Sender<Command>,
+    marks: Marks,
+    seen: u64,
+    /// What the batch just returned answers, if it is a held range.
+    pub slice: Option<slice::Slice>,
+    /// Whether the last answer came from the log: patience that ran out is no evidence.
+    pub heard: bool,
+    budget: Option<Arc<OwnedSemaphorePermit>>,
+}
+
+impl Tap {
+    /// Asks for the next slice of a held range; it comes as a batch among the others. One at a time.
+    pub async fn ask(&self, ask: slice::Ask) -> Result<()> {
+        let command = Command::Ask { name: self.name.clone(), ask };
+        self.commands.send(command).await.map_err(|_| Error::transient("the job's read of the log has stopped"))
+    }
+}
+
+#[async_trait]
+impl Feed for Tap {
+    async fn next(&mut self, patience: Duration) -> Result<Next> {
+        self.slice = None;
+        self.budget = None;
+        self.heard = false;
+        match timeout(patience, self.items.recv()).await {
+            Err(_) => Ok(Next::Idle(Checkpoint::default())),
+            Ok(None) => Err(Error::transient("left behind: this target took nothing for a minute")),
+            Ok(Some(item)) => {
+                self.seen += 1;
+                self.slice = item.slice;
+                self.budget = item.budget;
+                self.heard = true;
+                item.next
+            }
+        }
+    }
+
+    async fn acknowledge(&mut self, _: &Checkpoint) -> Result<()> {
+        Ok(())
+    }
+
+    fn passed(&mut self, mark: &Mark) -> bool {
+        let mut marks = self.marks.lock();
+        match marks.iter().position(|(known, _)| known == mark) {
+            None => {
+                marks.push((mark.clone(), None));
+                false
+            }
+            Some(index) => marks[index].1.is_some_and(|sent| sent <= self.seen),
+        }
+    }
+}
+
+impl Tee {
+    /// Starts reading when the first target joins, until `stop`.
+    pub fn start(self, stop: CancellationToken) -> (Join, tokio::task::JoinHandle<()>) {
+        let (send, commands) = mpsc::channel(16); // Invariant 6: one ask and one join per target.
+        let join = Join { commands: send.clone() };
+        let budget = Arc::new(Semaphore::new(BUDGET_KIB as usize));
+        let reading = Reading {
+            tee: self,
+            commands,
+            send,
+            branches: BTreeMap::new(),
+            feed: None,
+            budget,
+            acknowledged: Instant::now(),
+        };
+        (join, tokio::spawn(reading.run(stop)))
+    }
+}
+
+struct Reading {
+    tee: Tee,
+    commands: mpsc::Receiver<Command>,
+    send: mpsc::Sender<Command>,
+    branches: BTreeMap<String, Branch>,
+    feed: Option<Box<dyn Feed>>,
+    budget: Arc<Semaphore>,
+    acknowledged: Instant,
+}
+
+impl Reading {
+    async fn run(mut self, stop: CancellationToken) {
+        let mut backoff = Backoff::default();
+        loop {
+            let turn = tokio::select! {
+                biased;
+                () = stop.cancelled() => return,
+                turn = self.turn() => turn,
+            };
+            match turn {
+                Ok(()) => backoff.succeeded(),
+                Err(error) => {
+                    // Recovery is the start path: the feed is dropped and opened again where the targets are.
+                    self.feed = None;
+                    self.tee.board.source_error(&error);
+                    if !error.is_transient() {
+                        self.fail(&error).await;
+                        return;
+                    }
+                    if !backoff.wait(&stop).await {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    /// One step: a command, a held slice, or the next batch. May be dropped at any await.
+    async fn turn(&mut self) -> Result<()> {
+        if self.branches.is_empty() {
+            self.feed = None;
+            match self.commands.recv().await {
+                Some(command) => self.obey(command),
+                None => std::future::pending().await,
+            }
+            return Ok(());
+        }
+        while let Ok(command) = self.commands.try_recv() {
+            self.obey(command);
+        }
+        if self.feed.is_none() {
+            self.open().await?;
+        }
+        self.acknowledge().await?;
+        let asks = |branch: &Branch| branch.asked.as_ref().is_some_and(|ask| branch.complete || !ask.at_commit);
+        let asking = self.branches.iter().find(|(_, branch)| asks(branch)).map(|(name, _)| name.clone());
+        if let Some(name) = asking {
+            self.held(&name).await?;
+        }
+        let feed = self.feed.as_mut().expect("just opened");
+        let next = tokio::select! {
+            biased;
+            Some(command) = self.commands.recv() => {
+                self.obey(command);
+                return Ok(());
+            }
+            next = feed.next(PATIENCE) => next?,
+        };
+        self.tee.board.source_answered();
+        match next {
+            Next::Batch(batch) => self.hand_out(batch).await?,
+            Next::Idle(upto) => self.idle(&upto),
+            Next::End => return Err(Error::transient("the tail of the log ended")),
+        }
+        Ok(())
+    }
+
+    fn obey(&mut self, command: Command) {
+        match command {
+            Command::Join { name, at, edges, tap } => {
+                let (items, received) = mpsc::channel(WAITING); // Invariant 6.
+                let marks = Marks::default();
+                let branch = Branch {
+                    items,
+                    at,
+                    complete: true,
+                    edges,
+                    sent: 0,
+                    marks: Arc::clone(&marks),
+                    asked: None,
+                    late: None,
+                };
+                let commands = self.send.clone();
+                let joined = Tap {
+                    name: name.clone(),
+                    items: received,
+                    commands,
+                    marks,
+                    seen: 0,
+                    slice: None,
+                    heard: false,
+                    budget: None,
+                };
+                if tap.send(joined).is_ok() {
+                    self.branches.insert(name, branch);
+                    // It may stand before the feed: open again at the earliest of all.
+                    self.feed = None;
+                }
+            }
+            Command::Ask { name, ask } => {
+                if let Some(branch) = self.branches.get_mut(&name) {
+                    branch.asked = Some(ask);
+                }
+            }
+        }
+    }
+
+    /// Opens the log at the earliest of all branches.
+    async fn open(&mut self) -> Result<()> {
+        let mut from = Checkpoint::default();
+        let mut edges = Vec::new();
+        for branch in self.branches.values() {
+            for (partition, position) in &branch.at.0 {
+                match from.get(partition) {
+                    Some(known) if self.tee.source.order(position, known)? != Ordering::Less => {}
+                    _ => from.set(partition, position.clone()),
+                }
+            }
+            edges.push(branch.at.clone());
+            edges.extend(branch.edges.iter().cloned());
+        }
+        if faults::on(Saboteur::EdgeCrossed) {
+            edges.clear();
+        }
+        let tail = self.tee.source.tail(self.tee.job, &from, &edges, &self.tee.tables).await?;
+        let resolved = Resolve::new(tail, Arc::clone(&self.tee.source), true);
+        self.feed = Some(Box::new(Routed::new(resolved, Arc::clone(&self.tee.route))));
+        Ok(())
+    }
+
+    async fn hand_out(&mut self, batch: Batch) -> Result<()> {
+        let kib = u32::try_from(batch.bytes() >> 10).unwrap_or(u32::MAX).clamp(1, BUDGET_KIB);
+        // A target that is stuck with what it holds must not hold up the others for ever: then this one batch goes over.
+        let budget = timeout(LEAVE_BEHIND, Arc::clone(&self.budget).acquire_many_owned(kib)).await;
+        let budget = budget.ok().map(|budget| Arc::new(budget.expect("never closed")));
+        let names: Vec<String> = self.branches.keys().cloned().collect();
+        for name in names {
+            let branch = self.branches.get_mut(&name).expect("only this loop removes");
+            if let Some(at) = branch.at.get(&batch.partition) {
+                if self.tee.source.order(&batch.to, at)? != Ordering::Greater {
+                    continue; // It has this one.
+                }
+                if self.tee.source.order(&batch.from, at)? == Ordering::Less && !faults::on(Saboteur::EdgeCrossed) {
+                    return Err(Error::lost(format!("a batch of {} crosses the edge {at:?}", batch.partition))
+                        .hint("this is a defect of the source's connector; please report it"));
+                }
+            }
+            branch.at.set(&batch.partition, batch.to.clone());
+            branch.complete = batch.complete;
+            let item = Item { next: Ok(Next::Batch(batch.clone())), slice: None, budget: budget.clone() };
+            let late = branch.late.take();
+            self.send(&name, item).await;
+            if let Some(late) = late.filter(|_| self.branches.contains_key(&name)) {
+                self.send(&name, late).await;
+            }
+        }
+        self.passed();
+        Ok(())
+    }
+
+    /// Sends to one branch, or leaves it behind.
+    async fn send(&mut self, name: &str, item: Item) {
+        let branch = self.branches.get_mut(name).expect("the caller knows it is there");
+        branch.sent += 1;
+        if timeout(LEAVE_BEHIND, branch.items.send(item)).await.map_or(true, |sent| sent.is_err()) {
+            // Its pump is gone or stuck. What it did not take it will read again when it joins.
+            self.branches.remove(name);
+        }
+    }
+
+    fn idle(&mut self, upto: &Checkpoint) {
+        for branch in self.branches.values_mut() {
+            let ahead = |(partition, position): (&_, &_)| {
+                let behind = branch.at.get(partition).map(|at| self.tee.source.order(position, at));
+                matches!(behind, None | Some(Ok(Ordering::Greater)))
+            };
+            let upto: Checkpoint = Checkpoint(
+                upto.0.iter().filter(|(p, at)| ahead((p, at))).map(|(p, at)| (p.clone(), at.clone())).collect(),
+            );
+            let item = Item { next: Ok(Next::Idle(upto.clone())), slice: None, budget: None };
+            if branch.items.try_send(item).is_ok() {
+                branch.sent += 1;
+                upto.0.into_iter().for_each(|(partition, position)| branch.at.set(&partition, position));
+            }
+        }
+        self.passed();
+    }
+
+    /// Notes which marks the feed has passed, and after how many items of each branch.
+    fn passed(&mut self) {
+        let Some(feed) = &mut self.feed else { return };
+        for branch in self.branches.values() {
+            for (mark, passed) in branch.marks.lock().iter_mut().filter(|(_, passed)| passed.is_none()) {
+                if feed.passed(mark) {
+                    *passed = Some(branch.sent);
+                }
+            }
+        }
+    }
+
+    /// Reads a slice of a held range, after the last log batch handed out and before the next.
+    async fn held(&mut self, name: &str) -> Result<()> {
+        let branch = &self.branches[name];
+        let ask = branch.asked.clone().expect("the caller saw it");
+        let (batch, slice) = slice::read(&*self.tee.source, &self.tee.route, ask, &branch.at).await?;
+        let branch = self.branches.get_mut(name).expect("still there");
+        branch.asked = None;
+        let item = Item { next: Ok(Next::Batch(batch)), slice: Some(slice), budget: None };
+        if faults::on(Saboteur::HeldRangeNotHeld) {
+            branch.late = Some(item);
+        } else {
+            self.send(name, item).await;
+        }
+        Ok(())
+    }
+
+    /// Invariant 1: only what every target has applied and saved, and that long enough ago.
+    async fn acknowledge(&mut self) -> Result<()> {
+        if self.acknowledged.elapsed() < PATIENCE {
+            return Ok(());
+        }
+        self.acknowledged = Instant::now();
+        let least = self.tee.applied.least(&*self.tee.source)?;
+        if let (Some(upto), Some(feed)) = (self.tee.retention.release(least), &mut self.feed) {
+            faults::point("before-acknowledge");
+            feed.acknowledge(&upto).await?;
+        }
+        Ok(())
+    }
+
+    async fn fail(&mut self, error: &Error) {
+        for (_, branch) in std::mem::take(&mut self.branches) {
+            let item = Item { next: Err(error.copy()), slice: None, budget: None };
+            // A pump that does not take it within a minute will find the tee gone.
+            let _ = timeout(LEAVE_BEHIND, branch.items.send(item)).await;
+        }
+    }
+}
