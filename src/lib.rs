@@ -112,6 +112,7 @@
 //!   memory, disk and hash.
 //! - State saves at most once a second: the watermark in the target is the truth, saving late only costs a look at it.
 
+pub mod config;
 pub mod error;
 pub mod faults;
 pub mod model;

@@ -31,7 +31,8 @@ pub trait Target: Send + Sync {
     async fn prepare(&self, table: &Arc<Table>) -> Result<Prepared>;
 
     /// One transaction: **first** the watermark rows of `part.lanes` are moved to `part.number` where the epoch is ours
-    /// and their batch is lower (invariant 5: each must be one row, or it is rolled back), then the mutations in order, then commit.
+    /// and their batch is lower (invariant 5: each must be one row, or it is rolled back), then the mutations in order,
+    /// then commit.
     async fn apply(&self, part: Part<'_>) -> Result<Applied>;
 
     /// Makes unique indexes and foreign keys, and notes the table as finished. Repeatable; half-built is redone.

@@ -1,6 +1,12 @@
 //! The only test binary: one module per part.
 
-// Bytes on users' disks.
+/// The command line: config files good and bad, exit codes, state documents.
+mod cli;
+/// Bytes on users' disks: rows, keys, positions.
 mod golden;
-// Floors, names, sizes, leftovers.
+/// State: the battery for every keeper, golden folders, refusals, kills.
+mod state;
+/// What several tests need.
+mod support;
+/// Floors, names, sizes, leftovers.
 mod tidy;

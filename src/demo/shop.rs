@@ -92,7 +92,8 @@ fn change(tx: &Transaction<'_>, chance: &mut Chance) -> Result<()> {
         8 => {
             // Two customers swap their addresses.
             let other = some("customers", chance)?;
-            let email = |id: i64| tx.query_row("SELECT email FROM customers WHERE id = ?1", [id], |row| row.get::<_, String>(0));
+            let get = "SELECT email FROM customers WHERE id = ?1";
+            let email = |id: i64| tx.query_row(get, [id], |row| row.get::<_, String>(0));
             if let (Ok(one), Ok(two)) = (email(id), email(other))
                 && id != other
             {
@@ -111,7 +112,8 @@ fn change(tx: &Transaction<'_>, chance: &mut Chance) -> Result<()> {
         }
         10 => {
             // The same article, spelled otherwise.
-            let sql = "UPDATE stock SET sku = CASE WHEN sku = upper(sku) THEN lower(sku) ELSE upper(sku) END WHERE rowid = ?1";
+            let sql = "UPDATE stock SET sku = CASE WHEN sku = upper(sku) THEN lower(sku) ELSE upper(sku) END \
+                       WHERE rowid = ?1";
             tx.prepare_cached(sql)?.execute([some("stock", chance)?])?;
         }
         11 => drop(tx.execute("DELETE FROM customers WHERE id = ?1", [id])?),

@@ -218,8 +218,12 @@ async fn begin(job: &mut JobRun, route: &Route) -> Result<BTreeMap<TableName, Ar
         faults::point("before-begin");
         let begun = job.source.begin(job.record.id, &selected).await?;
         faults::point("after-begin");
-        job.record.begun = Some(begun);
-        job.state.save_job(&job.record).await?;
+        job.record.begun = Some(begun.clone());
+        // Only this field: what the user asked for meanwhile (a pause, other limits) stays.
+        let saved = job.state.change_job(job.record.id, Box::new(|record| record.begun = Some(begun))).await?;
+        if saved.is_none() {
+            return Err(Error::config("the job was deleted while it started").hint("nothing to do"));
+        }
         return Ok(by_name(selected));
     }
     // Tables that came after the start are not in the log that was reserved: the list stays what it was.

@@ -1,0 +1,3 @@
+//! The command line: config files good and bad, exit codes, state documents.
+
+mod config;

@@ -1,0 +1,3 @@
+//! What several tests need: waiting, real tools, real daemons.
+
+pub mod wait;
