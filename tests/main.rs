@@ -2,6 +2,8 @@
 
 /// The command line: config files good and bad, exit codes, state documents.
 mod cli;
+/// The real binary, killed at placed moments and at random.
+mod crash;
 /// Bytes on users' disks: rows, keys, positions.
 mod golden;
 /// State: the battery for every keeper, golden folders, refusals, kills.
