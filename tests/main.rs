@@ -2,6 +2,8 @@
 
 /// The command line: config files good and bad, exit codes, state documents.
 mod cli;
+/// The control API: verbs, errors, watching, grpcurl, numbers.
+mod control;
 /// Bytes on users' disks: rows, keys, positions.
 mod golden;
 /// State: the battery for every keeper, golden folders, refusals, kills.
