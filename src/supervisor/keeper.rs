@@ -189,3 +189,16 @@ pub async fn keep_visibly(job: Arc<Job>, shared: Arc<Shared>, stop: Cancellation
         rest(&job, Observed::Failed, Some(stopped(&error)));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_becomes_an_error_with_a_hint() {
+        let died = tokio::spawn(async { panic!("row {}", 7) }).await;
+        let error = flatten(died, "orders").expect_err("it died");
+        assert!(error.to_string().contains("row 7"), "{error}");
+        assert!(error.hint_text().is_some_and(|hint| hint.contains("whimbrel job start orders")));
+    }
+}

@@ -5,5 +5,6 @@ mod errors;
 mod grpcurl;
 mod jobs;
 mod numbers;
+mod rebuild;
 mod restart;
 mod watch;

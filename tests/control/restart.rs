@@ -8,6 +8,7 @@ use std::time::Duration;
 use whimbrel::{
     control::v1::{DesiredState, ObservedState},
     model::Value,
+    state::Desired,
 };
 
 #[tokio::test]
@@ -82,4 +83,47 @@ async fn a_target_that_is_down_stalls_its_job_and_comes_back() {
     house.world("b").go_down(Duration::ZERO);
     house.has_people("b", 110).await;
     house.job_is("people", ObservedState::Streaming).await;
+}
+
+/// Virtual time: what is waited for are the supervisor's own bounds.
+#[tokio::test(start_paused = true)]
+async fn a_target_that_hangs_holds_neither_the_daemon_nor_other_jobs() {
+    let house = House::new().await;
+    for (name, target) in [("hangs", "b"), ("runs", "c")] {
+        house.supervisor.create(spec(name, &[target]), "", false, "test").await.expect("created");
+        house.supervisor.start(name, "", "test").await.expect("started");
+        house.job_is(name, ObservedState::Streaming).await;
+    }
+    house.world("b").stall(Duration::from_secs(86_400));
+    house.add_people(100..110);
+    house.has_people("c", 110).await;
+    house.supervisor.pause("hangs", "", "test").await.expect("asked");
+    house.job_is("hangs", ObservedState::Paused).await;
+    house.supervisor.start("hangs", "", "test").await.expect("started");
+    let before = tokio::time::Instant::now();
+    house.supervisor.stop().await;
+    assert!(before.elapsed() <= Duration::from_secs(15));
+    let jobs = house.state.jobs().await.expect("readable");
+    assert!(jobs.iter().all(|job| job.desired == Desired::Run), "what runs is resumed after a restart");
+}
+
+/// The point panics on this thread, where all tasks of this test run.
+#[cfg(feature = "faults")]
+#[tokio::test]
+async fn a_job_that_panics_is_shown_as_failed_and_others_run_on() {
+    let house = House::new().await;
+    let mut client = house.client.clone();
+    client.create_job(&spec("runs", &["c"]), "").await.expect("created");
+    client.start_job("runs").await.expect("started");
+    house.job_is("runs", ObservedState::Streaming).await;
+    whimbrel::faults::stop_at(Some(("before-begin", 1)));
+    client.create_job(&spec("panics", &["b"]), "").await.expect("created");
+    client.start_job("panics").await.expect("started");
+    let job = house.job_is("panics", ObservedState::Failed).await;
+    let error = job.status.expect("there").error.expect("says why");
+    assert!(error.text.contains("panicked") && error.hint.contains("whimbrel job start panics"), "{error:?}");
+    house.add_people(100..110);
+    house.has_people("c", 110).await;
+    client.start_job("panics").await.expect("started");
+    house.has_people("b", 110).await;
 }

@@ -72,6 +72,12 @@ impl House {
         House::open(state, names).await
     }
 
+    /// The same stores, another daemon with another state folder.
+    pub async fn reopen_with(self, state: Arc<dyn State>) -> House {
+        let (_, names) = self.close().await;
+        House::open(state, names).await
+    }
+
     pub fn world(&self, store: &str) -> Arc<World> {
         World::named(&format!("{}-{store}", self.names), Habits::default)
     }
