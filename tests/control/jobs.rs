@@ -8,6 +8,7 @@ use whimbrel::{
     client::Code,
     control::v1::{DesiredState, JobStatus, ObservedState, Role},
     model::{Limits, Value},
+    state::Desired,
 };
 
 #[tokio::test]
@@ -144,6 +145,29 @@ async fn a_failed_job_says_why_and_is_tried_again() {
     let job = house.job_is("people", ObservedState::Streaming).await;
     assert!(job.status.expect("there").error.is_none(), "a start clears it");
     house.has_people("b", 110).await;
+}
+
+#[tokio::test]
+async fn verbs_in_quick_succession_undo_nothing_of_each_other() {
+    let house = House::new().await;
+    let mut client = house.client.clone();
+    client.create_job(&spec("people", &["b"]), "").await.expect("created");
+    let mut begun = None;
+    for turn in 1..=30 {
+        client.start_job("people").await.expect("started");
+        // The run may just now be saving where it began.
+        let limits = Limits { rows_per_s: 1_000_000 + turn, bytes_per_s: 0 };
+        client.set_limits("people", limits).await.expect("set");
+        client.pause_job("people").await.expect("paused");
+        let record = house.state.jobs().await.expect("readable").remove(0);
+        assert_eq!((record.desired, record.spec.copy.limits), (Desired::Pause, limits));
+        assert!(begun.is_none() || record.begun == begun, "a reservation in use is never made anew");
+        begun = record.begun;
+    }
+    client.start_job("people").await.expect("started");
+    house.has_people("b", 100).await;
+    house.job_is("people", ObservedState::Streaming).await;
+    assert_eq!(house.state.jobs().await.expect("readable")[0].desired, Desired::Run);
 }
 
 #[tokio::test]
