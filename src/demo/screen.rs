@@ -51,7 +51,7 @@ impl Screen {
             since.as_secs(),
             "target",
             "state",
-            "rows",
+            "applied",
             "changes/s",
             "lag"
         );
