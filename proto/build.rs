@@ -4,7 +4,7 @@ use prost::Message;
 use std::{env, error::Error, fs, path::PathBuf};
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let files = ["proto/whimbrel/v1/job.proto"];
+    let files = ["proto/whimbrel/v1/job.proto", "proto/whimbrel/v1/store.proto"];
     for file in files {
         println!("cargo:rerun-if-changed={file}");
     }

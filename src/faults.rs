@@ -27,6 +27,13 @@ pub enum Saboteur {
     EdgeCrossed,
     HeldRangeNotHeld,
     FreshAfterRestart,
+    ReadIgnoresAfter,
+    MarkRoundedDown,
+    SourceBehindIgnored,
+    KeepaliveUnanswered,
+    ChildBeforeParent,
+    UpsertOverwritesHolder,
+    OpenSkipsLock,
 }
 
 #[cfg(feature = "faults")]

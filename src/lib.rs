@@ -112,9 +112,12 @@
 //!   memory, disk and hash.
 //! - State saves at most once a second: the watermark in the target is the truth, saving late only costs a look at it.
 
+pub mod config;
 pub mod error;
 pub mod faults;
 pub mod model;
+pub mod shutdown;
+pub mod telemetry;
 
 pub mod source;
 pub mod state;
@@ -122,3 +125,11 @@ pub mod target;
 
 pub mod connectors;
 pub mod pipeline;
+
+pub mod supervisor;
+
+pub mod client;
+pub mod control;
+
+pub mod cli;
+pub mod demo;

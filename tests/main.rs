@@ -1,8 +1,18 @@
 //! The only test binary: one module per part.
 
-// Bytes on users' disks.
+/// The command line: config files good and bad, exit codes, state documents.
+mod cli;
+/// The control API: verbs, errors, watching, grpcurl, numbers.
+mod control;
+/// The real binary, killed at placed moments and at random.
+mod crash;
+/// Bytes on users' disks: rows, keys, positions.
 mod golden;
-// The SQLite connector on real files, judged by the `sqlite3` shell.
+/// The SQLite connector on real files, judged by the `sqlite3` shell.
 mod sqlite;
-// Floors, names, sizes, leftovers.
+/// State: the battery for every keeper, golden folders, refusals, kills.
+mod state;
+/// What several tests need.
+mod support;
+/// Floors, names, sizes, leftovers.
 mod tidy;

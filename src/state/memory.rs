@@ -1,6 +1,6 @@
 //! State that lasts as long as the process: tests and simulation.
 
-use super::{AuditEntry, JobRecord, State};
+use super::{AuditEntry, JobChange, JobRecord, MAX_AUDIT_AGE_MS, MAX_AUDIT_ENTRIES, State};
 use crate::{
     error::Result,
     model::{JobId, Progress},
@@ -40,6 +40,15 @@ impl State for MemoryState {
         Ok(())
     }
 
+    async fn change_job(&self, job: JobId, change: JobChange) -> Result<Option<JobRecord>> {
+        let mut inner = self.inner.lock();
+        let record = inner.jobs.get_mut(&job);
+        Ok(record.map(|record| {
+            change(record);
+            record.clone()
+        }))
+    }
+
     async fn delete_job(&self, job: JobId) -> Result<()> {
         let mut inner = self.inner.lock();
         inner.jobs.remove(&job);
@@ -57,7 +66,13 @@ impl State for MemoryState {
     }
 
     async fn record(&self, entry: AuditEntry) -> Result<()> {
-        self.inner.lock().audit.push(entry);
+        let audit = &mut self.inner.lock().audit;
+        let oldest_kept = entry.at_ms.saturating_sub(MAX_AUDIT_AGE_MS);
+        let place = audit.partition_point(|other| other.at_ms <= entry.at_ms);
+        audit.insert(place, entry);
+        let too_many = audit.len().saturating_sub(MAX_AUDIT_ENTRIES);
+        let too_old = audit.partition_point(|other| other.at_ms < oldest_kept);
+        audit.drain(..too_many.max(too_old));
         Ok(())
     }
 

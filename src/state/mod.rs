@@ -1,8 +1,16 @@
 //! The durable keeper of jobs, progress and the audit trail: small records, never rows.
 
+mod document;
 mod memory;
+mod rebuild;
+mod sled;
 
-pub use self::memory::MemoryState;
+pub use self::{
+    document::{Document, export, import},
+    memory::MemoryState,
+    rebuild::{Rebuilt, rebuild},
+    sled::SledState,
+};
 
 use crate::{
     error::{ErrorKind, Result},
@@ -20,6 +28,10 @@ pub trait State: Send + Sync {
     /// Adds or replaces.
     async fn save_job(&self, job: &JobRecord) -> Result<()>;
 
+    /// Changes a saved job in one step: two who change different fields of it lose nothing of each other.
+    /// `None`: there is no such job.
+    async fn change_job(&self, job: JobId, change: JobChange) -> Result<Option<JobRecord>>;
+
     /// Removes the job, its progress and nothing of its history.
     async fn delete_job(&self, job: JobId) -> Result<()>;
 
@@ -34,6 +46,14 @@ pub trait State: Send + Sync {
     /// The newest entries first, of one job or of all.
     async fn history(&self, job: Option<JobId>, limit: usize) -> Result<Vec<AuditEntry>>;
 }
+
+/// What `State::change_job` does to the record it finds.
+pub type JobChange = Box<dyn FnOnce(&mut JobRecord) + Send>;
+
+/// Who did what stays known for a quarter of a year.
+pub const MAX_AUDIT_AGE_MS: u64 = 90 * 24 * 60 * 60 * 1000;
+/// A few megabytes; more belongs into a log.
+pub const MAX_AUDIT_ENTRIES: usize = 10_000;
 
 /// A job as it survives restarts.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

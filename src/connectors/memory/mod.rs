@@ -1,9 +1,72 @@
+//! Stores that live in this process, for trials, tests and simulation. They emit and accept every kind of change.
+//!
+//! `memory:NAME` is one store for the whole process. A test makes a [`World`] of its own, with [`Habits`] as nasty as
+//! it likes, changes it as an application would ([`World::transact`]) and asks afterwards what rules were broken.
+
+mod breaches;
+mod cell;
+mod chance;
+mod config;
+mod copy;
+mod decode;
+mod encode;
+mod feed;
+mod heap;
+mod ledger;
+mod log;
+mod position;
+mod server;
+mod source;
+mod target;
+#[cfg(test)]
+mod tests;
+mod world;
+mod write;
+
+pub use self::{
+    cell::{Cell, RowKey},
+    chance::Chance,
+    config::{Cascades, Habits, Images, Mishaps, Paging},
+    heap::{Heap, Step, Stored, Tables},
+    ledger::{JobEntry, Ledger},
+    position::Point,
+    source::MemorySource,
+    target::MemoryTarget,
+    world::{Counts, World},
+    write::Transaction,
+};
+
 use super::{Connector, Store, StoreSettings};
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    source::Source,
+    target::Target,
+};
 use std::sync::Arc;
 
-pub static CONNECTOR: Connector = Connector { scheme: "memory", about: "memory", open };
+pub static CONNECTOR: Connector =
+    Connector { scheme: "memory", about: "a store inside the daemon, for trials: memory:NAME", open };
 
-fn open(_: &StoreSettings) -> Result<Arc<dyn Store>> {
-    Err(Error::config("not there yet"))
+fn open(settings: &StoreSettings) -> Result<Arc<dyn Store>> {
+    let name = settings.url.trim_start_matches("memory:");
+    if name.is_empty() {
+        return Err(Error::config(format!("`{}` names no store", settings.url)).hint("write memory:NAME"));
+    }
+    let habits = Habits::from_options(settings)?;
+    Ok(Arc::new(MemoryStore { world: World::named(name, || habits) }))
+}
+
+/// A world as a store.
+pub struct MemoryStore {
+    pub world: Arc<World>,
+}
+
+impl Store for MemoryStore {
+    fn source(&self) -> Result<Arc<dyn Source>> {
+        Ok(Arc::new(MemorySource::new(Arc::clone(&self.world))))
+    }
+
+    fn target(&self) -> Result<Arc<dyn Target>> {
+        Ok(Arc::new(MemoryTarget::new(Arc::clone(&self.world))))
+    }
 }

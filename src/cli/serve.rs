@@ -1,0 +1,66 @@
+//! `whimbrel serve`: the daemon, from its settings to its end.
+
+use super::{ServeArgs, ended::Ended};
+use crate::{
+    config::Config,
+    control,
+    error::Result,
+    pipeline::Budget,
+    shutdown,
+    state::{SledState, State},
+    supervisor::{Stores, Supervisor},
+    telemetry,
+};
+use std::{sync::Arc, time::Duration};
+use tokio_util::sync::CancellationToken;
+
+/// For blocking work of stores (a lock they wait for) that nobody can interrupt.
+const THREADS_END_WITHIN: Duration = Duration::from_secs(5);
+
+pub fn run(args: &ServeArgs) -> Result<(), Ended> {
+    let config = args.load()?;
+    telemetry::start(&config.log)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Ended::failed)?;
+    let served = runtime.block_on(serve(config));
+    runtime.shutdown_timeout(THREADS_END_WITHIN);
+    Ok(served?)
+}
+
+async fn serve(config: Config) -> Result<()> {
+    let stop = shutdown::on_signals()?;
+    // Whatever may be refused comes before the first job runs.
+    let stores = Stores::new(config.stores)?;
+    let (listener, address) = control::bind(config.listen).await?;
+    let folder = config.state.dir.clone();
+    let state = tokio::task::spawn_blocking(move || SledState::open(&folder));
+    let state: Arc<dyn State> = Arc::new(state.await.expect("opening does not panic")?);
+    let retain_after_apply = Duration::from_secs(config.source.retain_after_apply_s.into());
+    let budget = Budget::new(config.memory.rows_in_flight_mib);
+    let supervisor = Arc::new(Supervisor::open(state, stores, retain_after_apply, budget).await?);
+    tracing::info!(%address, state = %config.state.dir.display(), "listening");
+    let served = until_stopped(listener, &supervisor, &stop).await;
+    supervisor.stop().await;
+    tracing::info!("stopped");
+    served
+}
+
+async fn until_stopped(
+    listener: tokio::net::TcpListener,
+    supervisor: &Arc<Supervisor>,
+    stop: &CancellationToken,
+) -> Result<()> {
+    let stopping = async {
+        stop.cancelled().await;
+        // Beside the open calls, not after them.
+        supervisor.stop().await;
+    };
+    let (served, ()) = tokio::join!(
+        async {
+            let served = control::serve(listener, Arc::clone(supervisor), stop.clone()).await;
+            stop.cancel();
+            served
+        },
+        stopping
+    );
+    served
+}

@@ -1,0 +1,112 @@
+//! `whimbrel state export|import|rebuild`: the daemon's own state as a file, while it is stopped.
+
+use super::{ServeArgs, ended::Ended};
+use crate::{
+    error::Error,
+    model::Severity,
+    pipeline::now_ms,
+    state::{Document, SledState, export, import, rebuild},
+    supervisor::Stores,
+};
+use clap::{Args, Subcommand};
+use std::{collections::BTreeMap, fs::OpenOptions, io::Write, os::unix::fs::OpenOptionsExt, path::Path};
+
+#[derive(Subcommand)]
+pub enum StateCommand {
+    /// Writes all jobs, their progress and the audit trail into a JSON file.
+    Export(StateArgs),
+    /// Fills an empty state folder from such a file.
+    Import(StateArgs),
+    /// Reads back from the targets what a lost state folder held, into such a file.
+    Rebuild(StateArgs),
+}
+
+#[derive(Args)]
+pub struct StateArgs {
+    file: std::path::PathBuf,
+    #[command(flatten)]
+    daemon: ServeArgs,
+}
+
+pub fn run(command: &StateCommand) -> Result<(), Ended> {
+    let (StateCommand::Export(args) | StateCommand::Import(args) | StateCommand::Rebuild(args)) = command;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Ended::failed)?;
+    runtime.block_on(async {
+        match command {
+            StateCommand::Export(_) => export_to(args).await,
+            StateCommand::Import(_) => import_from(args).await,
+            StateCommand::Rebuild(_) => rebuild_to(args).await,
+        }
+    })
+}
+
+async fn export_to(args: &StateArgs) -> Result<(), Ended> {
+    let folder = args.daemon.load()?.state.dir;
+    if !folder.join("lock").exists() {
+        return Err(Ended::refused(
+            format!("there is no state in {}", folder.display()),
+            "name the daemon's config with --config, or its folder with --state-dir",
+        ));
+    }
+    let document = export(&SledState::open(&folder)?).await?;
+    write(&args.file, &document)?;
+    println!("{} jobs written to {}", document.jobs.len(), args.file.display());
+    Ok(())
+}
+
+async fn import_from(args: &StateArgs) -> Result<(), Ended> {
+    let folder = args.daemon.load()?.state.dir;
+    let text = std::fs::read_to_string(&args.file).map_err(|error| {
+        Error::config(format!("{} cannot be read", args.file.display()))
+            .because(error)
+            .hint("give a file that `whimbrel state export` or `whimbrel state rebuild` wrote")
+    })?;
+    let document = Document::from_json(&text)?;
+    import(&SledState::open(&folder)?, &document).await?;
+    println!("{} jobs are in {}", document.jobs.len(), folder.display());
+    Ok(())
+}
+
+async fn rebuild_to(args: &StateArgs) -> Result<(), Ended> {
+    let config = args.daemon.load()?;
+    let stores = Stores::new(config.stores)?;
+    let (mut rows, mut whole) = (BTreeMap::new(), true);
+    for (name, _) in stores.list() {
+        match asked(&stores, name).await {
+            Ok(jobs) => drop(rows.insert(name.to_owned(), jobs)),
+            Err(error) => {
+                whole = false;
+                eprintln!("store `{name}`: {error}");
+            }
+        }
+    }
+    let rebuilt = rebuild(&rows, now_ms());
+    for finding in &rebuilt.findings {
+        whole &= finding.severity != Severity::Blocking;
+        eprintln!("job `{}`: {}", finding.subject, finding.text);
+        finding.mend.iter().for_each(|mend| eprintln!("hint: {mend}"));
+    }
+    write(&args.file, &rebuilt.document)?;
+    println!("{} jobs written to {}, all paused", rebuilt.document.jobs.len(), args.file.display());
+    println!("next: whimbrel state import {} with a new state.dir, then start the daemon", args.file.display());
+    match whole {
+        true => Ok(()),
+        false => Err(Ended::failed("not everything could be rebuilt, see above")),
+    }
+}
+
+async fn asked(stores: &Stores, name: &str) -> Result<Vec<crate::target::JobRow>, Error> {
+    stores.open(name).map_err(|denied| denied.error)?.target()?.jobs().await
+}
+
+/// Never over another file, and for its owner only.
+fn write(path: &Path, document: &Document) -> Result<(), Ended> {
+    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    let written =
+        file.and_then(|mut file| file.write_all(document.to_json().as_bytes()).and_then(|()| file.sync_all()));
+    Ok(written.map_err(|error| {
+        Error::config(format!("{} cannot be written", path.display()))
+            .because(error)
+            .hint("name a new file in a folder that this user may write")
+    })?)
+}

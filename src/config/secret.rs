@@ -1,0 +1,80 @@
+//! Where a secret is found. The secret itself is never in the config, a job, an answer, a log line or the state.
+
+use crate::error::{Error, Result};
+use serde::{Deserialize, Serialize};
+use std::{fmt, path::PathBuf};
+
+/// A reference, `env:NAME` or `file:PATH`; looked up each time the store is opened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub enum Secret {
+    Env(String),
+    File(PathBuf),
+}
+
+impl Secret {
+    pub fn read(&self) -> Result<String> {
+        match self {
+            Secret::Env(name) => std::env::var(name).map_err(|error| {
+                Error::config(format!("the secret {self} cannot be read"))
+                    .because(error)
+                    .hint(format!("set {name} in the daemon's environment and restart it"))
+            }),
+            Secret::File(path) => {
+                let text = std::fs::read_to_string(path).map_err(|error| {
+                    Error::config(format!("the secret {self} cannot be read"))
+                        .because(error)
+                        .hint(format!("let the daemon's user read {}", path.display()))
+                })?;
+                // Editors and `echo` end a file with a newline that nobody meant.
+                Ok(text.strip_suffix('\n').unwrap_or(&text).to_owned())
+            }
+        }
+    }
+}
+
+impl fmt::Display for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Secret::Env(name) => write!(f, "env:{name}"),
+            Secret::File(path) => write!(f, "file:{}", path.display()),
+        }
+    }
+}
+
+impl From<Secret> for String {
+    fn from(secret: Secret) -> String {
+        secret.to_string()
+    }
+}
+
+impl TryFrom<String> for Secret {
+    type Error = &'static str;
+
+    /// The text may be the secret itself, so no error shows it.
+    fn try_from(text: String) -> Result<Secret, &'static str> {
+        match text.split_once(':') {
+            Some(("env", name)) if !name.is_empty() => Ok(Secret::Env(name.to_owned())),
+            Some(("file", path)) if !path.is_empty() => Ok(Secret::File(path.into())),
+            _ => Err("a secret is a reference, `env:NAME` or `file:PATH`, never the secret itself"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_in_plain_sight_is_refused_and_not_repeated() {
+        let error = Secret::try_from("hunter2".to_owned()).expect_err("not a reference");
+        assert!(!error.contains("hunter2"));
+    }
+
+    #[test]
+    fn files_lose_one_newline() {
+        let file = tempfile::NamedTempFile::new().expect("a temp file");
+        std::fs::write(file.path(), "hunter2\n").expect("ours");
+        assert_eq!(Secret::File(file.path().into()).read().expect("readable"), "hunter2");
+    }
+}

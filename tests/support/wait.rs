@@ -1,0 +1,39 @@
+//! Waiting for a condition with a name, never for a time.
+
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
+
+/// Far beyond what any of the conditions takes on a busy machine.
+pub const DEADLINE: Duration = Duration::from_secs(60);
+
+/// Asks until there is an answer.
+///
+/// # Panics
+/// After the deadline, with the condition's name.
+pub fn until<T>(condition: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+    let started = Instant::now();
+    loop {
+        if let Some(answer) = ask() {
+            return answer;
+        }
+        assert!(started.elapsed() < DEADLINE, "never came: {condition}");
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// As `until`, for answers that have to be waited for.
+///
+/// # Panics
+/// After the deadline, with the condition's name.
+pub async fn eventually<T, F: Future<Output = Option<T>>>(condition: &str, mut ask: impl FnMut() -> F) -> T {
+    let started = Instant::now();
+    loop {
+        if let Some(answer) = ask().await {
+            return answer;
+        }
+        assert!(started.elapsed() < DEADLINE, "never came: {condition}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
