@@ -337,6 +337,12 @@ fn check_table(db: &Database, subject: &str, shape: &Shape) -> Result<Vec<Findin
         let mend = format!("DELETE FROM {} WHERE {nulls}", super::text::quote(shape.name()));
         findings.push(Finding::new(Severity::Blocking, subject, text).mend(mend));
     }
+    let words = super::definition::names(shape.table.definition.as_deref().unwrap_or_default());
+    if words.iter().any(|word| word == "autoincrement") {
+        let text =
+            "the counter behind AUTOINCREMENT is not carried: a target goes on after the largest number it holds";
+        findings.push(Finding::new(Severity::Info, subject, text));
+    }
     if shape.is_by_hidden_number() {
         let text = "no primary key: rows are told apart by SQLite's hidden row number, so each `VACUUM` of the source \
                     means a new copy of this table, and a `VACUUM` of a target stops its job";

@@ -117,11 +117,15 @@ impl Tail {
 
     /// Looks once. Nothing is held open afterwards.
     pub fn look(&mut self) -> Result<Found> {
-        self.db.prove()?;
+        let written = self.db.prove_and_look()?;
         loop {
             let data_version = self.db.data_version()?;
             if self.at_end && self.data_version == Some(data_version) {
-                return Ok(Found::Nothing);
+                if !written {
+                    return Ok(Found::Nothing);
+                }
+                // A checkpoint, or a backup put over the file: the next read looks at the file itself.
+                self.db.forget_pages()?;
             }
             self.at_end = false;
             self.db.run("BEGIN")?;
@@ -147,6 +151,11 @@ impl Tail {
                 }
             }
         }
+    }
+
+    /// Where it stands, as it was handed out.
+    pub fn position(&self) -> &Position {
+        &self.at
     }
 
     pub fn checkpoint(&self) -> Checkpoint {
