@@ -1,5 +1,7 @@
 //! The only test binary: one module per part.
 
+/// The battery over every connector and keeper of state.
+mod certify;
 /// The command line: config files good and bad, exit codes, state documents.
 mod cli;
 /// Bytes on users' disks: rows, keys, positions.
