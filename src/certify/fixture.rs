@@ -51,6 +51,9 @@ pub trait Scratch: Send + Sync {
         Err(Error::config("the fixture does not list what is left over"))
     }
 
+    /// Another store of the same kind, as empty as this one was.
+    async fn another(&self) -> Result<Box<dyn Scratch>>;
+
     /// Notes the store's content as a backup would. Without `Trait::Backups` it is not asked.
     async fn back_up(&self) -> Result<()> {
         Err(Error::config("the fixture makes no backups"))

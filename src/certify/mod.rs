@@ -8,14 +8,27 @@ mod check;
 mod fixture;
 mod replica;
 mod scene;
+mod source;
+mod tape;
 mod target;
 
 pub use self::{
     check::{Check, Failure, Line, Outcome, Report, Verdict},
     fixture::{Fixture, Scratch, Trait, Write},
+    scene::{JOB, OTHER_JOB},
 };
 
 use check::judge;
+
+/// Certifies a store as a source.
+pub async fn source(fixture: &dyn Fixture) -> Report {
+    let mut report = Report::new(format!("{} as a source", fixture.name()));
+    for check in source::CHECKS {
+        let lacking = check.needs.iter().find(|needed| fixture.lacks().contains(needed));
+        report.add(check, judge(check, lacking.copied(), fixture.scratch(), |scratch| scratch.complaints()).await);
+    }
+    report
+}
 
 /// Certifies a store as a target.
 pub async fn target(fixture: &dyn Fixture) -> Report {

@@ -4,11 +4,16 @@ use super::{
     check::{Failure, Verdict, must},
     fixture::{Scratch, Write},
 };
-use crate::model::{Change, Key, Mutation, NO_ROW, RowBuilder, RowRef, Rows, Table, TableName, Value, ValueRef};
+use crate::model::{
+    Change, Key, Mutation, NO_ROW, Operator, RowBuilder, RowRef, Rows, Table, TableName, Value, ValueRef,
+};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
+
+/// Column, operator and value of a `Matching`.
+type Criterion<'a> = (usize, Operator, ValueRef<'a>);
 
 /// Tables as plain maps.
 #[derive(Clone, Debug, Default)]
@@ -16,6 +21,8 @@ pub struct Replica {
     tables: BTreeMap<TableName, Rowset>,
     /// Keys that changed, whose rows the log did not give.
     pub touched: BTreeSet<(TableName, Key)>,
+    /// Keys that an application's transactions changed.
+    pub changed: BTreeSet<(TableName, Key)>,
 }
 
 #[derive(Clone, Debug)]
@@ -33,6 +40,7 @@ impl Replica {
         Replica {
             tables: tables.iter().map(|table| (table.name.clone(), rowset(table))).collect(),
             touched: BTreeSet::new(),
+            changed: BTreeSet::new(),
         }
     }
 
@@ -42,16 +50,23 @@ impl Replica {
             match write {
                 Write::Insert { table, row } | Write::Replace { table, row } => {
                     let evicts = matches!(write, Write::Replace { .. });
-                    self.rowset(table).insert(row.clone(), evicts);
+                    let key = self.rowset(table).insert(row.clone(), evicts);
+                    self.changed.insert((table.clone(), key));
                 }
                 Write::Update { table, key, set } => {
-                    let rowset = self.rowset(table);
-                    if let Some(mut row) = rowset.keyed.remove(&key_from(key)) {
+                    let (key, rowset) = (key_from(key), self.rowset(table));
+                    if let Some(mut row) = rowset.keyed.remove(&key) {
                         set.iter().for_each(|(column, value)| row[*column] = value.clone());
-                        rowset.insert(row, false);
+                        let new = rowset.insert(row, false);
+                        self.changed.extend([(table.clone(), key), (table.clone(), new)]);
                     }
                 }
-                Write::Delete { table, key } => drop(self.rowset(table).keyed.remove(&key_from(key))),
+                Write::Delete { table, key } => {
+                    let key = key_from(key);
+                    if self.rowset(table).keyed.remove(&key).is_some() {
+                        self.changed.insert((table.clone(), key));
+                    }
+                }
                 Write::DeleteOne { table, row } => self.rowset(table).delete_one(row),
                 Write::Truncate { table } => self.rowset(table).clear(),
                 Write::AddColumn { table, column } => {
@@ -107,6 +122,7 @@ impl Replica {
                 self.touched.insert((shape.name.clone(), key));
             }
             (Change::Truncate, _) => rowset.clear(),
+            (Change::Matching, row) => rowset.matching(shape, &rows.criteria(mutation.before), row)?,
             (Change::Reshape, _) => {
                 let width = shape.columns.len();
                 rowset.shape = Arc::clone(shape);
@@ -160,10 +176,11 @@ impl Replica {
 }
 
 impl Rowset {
-    fn insert(&mut self, row: Vec<Value>, evicts: bool) {
+    /// Gives the row's key; an empty one where the table has none.
+    fn insert(&mut self, row: Vec<Value>, evicts: bool) -> Key {
         if self.shape.is_keyless() {
             self.loose.push(row);
-            return;
+            return key_from(&[]);
         }
         if evicts {
             let uniques: Vec<Vec<usize>> = self.shape.uniques.iter().map(|unique| unique.columns.clone()).collect();
@@ -173,13 +190,45 @@ impl Rowset {
             self.keyed.retain(|_, other| !uniques.iter().any(|columns| clash(other, columns)));
         }
         let key: Vec<Value> = self.shape.key.iter().map(|&column| row[column].clone()).collect();
-        self.keyed.insert(key_from(&key), row);
+        let key = key_from(&key);
+        self.keyed.insert(key.clone(), row);
+        key
     }
 
     fn delete_one(&mut self, row: &[Value]) {
         if let Some(place) = self.loose.iter().position(|other| other == row) {
             self.loose.remove(place);
         }
+    }
+
+    /// Deletes, or patches, the rows that meet all criteria.
+    fn matching(&mut self, shape: &Table, criteria: &[Criterion<'_>], patch: Option<RowRef<'_>>) -> Verdict {
+        let mut found = Vec::new();
+        for (key, row) in &self.keyed {
+            let mut meets = true;
+            for (column, operator, wanted) in criteria {
+                let name = shape.columns.get(*column).map(|column| column.name.as_str()).unwrap_or_default();
+                let own = self.shape.column(name).ok_or_else(|| Failure(format!("a criterion for `{name}`")))?;
+                let order = match (&row[own], *wanted) {
+                    (Value::Null, _) | (_, ValueRef::Null) => None,
+                    (Value::Int(own), ValueRef::Int(wanted)) => Some(own.cmp(&wanted)),
+                    (Value::Text(own), ValueRef::Text(wanted)) => Some(own.as_str().cmp(wanted)),
+                    (own, wanted) => return Err(Failure(format!("a criterion compares {own:?} with {wanted:?}"))),
+                };
+                meets &= order.is_some_and(|order| operator.accepts(order));
+            }
+            if meets {
+                found.push(key.clone());
+            }
+        }
+        for key in found {
+            let before = self.keyed.remove(&key);
+            if let Some(patch) = patch {
+                let after = self.overlay(shape, patch, before);
+                self.insert(after, false);
+            }
+        }
+        Ok(())
     }
 
     fn clear(&mut self) {

@@ -4,6 +4,7 @@ use super::fixture::Write;
 use crate::model::{Action, Column, ForeignKey, JobId, Table, TableName, Type, Unique, Value};
 use uuid::Uuid;
 
+/// The job that the battery runs as, and another one beside it.
 pub const JOB: JobId = JobId(Uuid::from_u128(0xce27_1f1e_0000_7000_8000_0000_0000_0001));
 pub const OTHER_JOB: JobId = JobId(Uuid::from_u128(0xce27_1f1e_0000_7000_8000_0000_0000_0002));
 
@@ -97,9 +98,21 @@ pub fn key_of(table: &Table, row: &[Value]) -> Vec<Value> {
     table.key.iter().map(|&column| row[column].clone()).collect()
 }
 
-/// Transactions of an application on `plain`, `double` and, where it is there, `unique`: key moves and back, keys used
+/// Transaction number `n` of an application that never rests.
+pub fn busy(plain: &TableName, n: i64) -> Vec<Write> {
+    let id = |id: i64| vec![Value::Int(id)];
+    match n % 5 {
+        0 => vec![Write::insert(plain, plain_row(n, "busy")), Write::insert(plain, plain_row(n + 1, "busy"))],
+        1 => vec![Write::update(plain, id(n - 1), vec![(SIZE, Value::Int(-n))])],
+        2 => vec![Write::update(plain, id(n - 2), vec![(0, Value::Int(100_000 + n))])],
+        3 => vec![Write::delete(plain, id(n - 12)), Write::update(plain, id(n - 7), vec![(NOTE, Value::Null)])],
+        _ => vec![Write::update(plain, id(100_000 + n - 7), vec![(0, Value::Int(n - 7))])],
+    }
+}
+
+/// Transactions of an application on `plain`, `double` and `unique`: key moves and back, keys used
 /// again, equal content, values swapped, several tables at once, and one that is larger than any batch should be.
-pub fn story(plain: &TableName, double: &TableName, unique: Option<&TableName>) -> Vec<Vec<Write>> {
+pub fn story(plain: &TableName, double: &TableName, unique: &TableName) -> Vec<Vec<Write>> {
     let id = |id: i64| vec![Value::Int(id)];
     let text = |text: &str| Value::Text(text.to_owned());
     let mut story = vec![
@@ -128,20 +141,18 @@ pub fn story(plain: &TableName, double: &TableName, unique: Option<&TableName>) 
         vec![Write::update(double, vec![text("k"), Value::Int(1)], vec![(2, text("K"))])],
         vec![Write::update(double, vec![text("k"), Value::Int(2)], vec![(0, Value::Null), (1, Value::Int(-2))])],
     ];
-    if let Some(unique) = unique {
-        story.push(vec![
-            Write::insert(unique, unique_row(1, Some("a"), "one")),
-            Write::insert(unique, unique_row(2, Some("b"), "two")),
-            Write::insert(unique, unique_row(3, None, "three")),
-            Write::insert(unique, unique_row(4, None, "four")),
-        ]);
-        story.push(vec![
-            Write::update(unique, id(1), vec![(1, text("t"))]),
-            Write::update(unique, id(2), vec![(1, text("a"))]),
-            Write::update(unique, id(1), vec![(1, text("b"))]),
-        ]);
-        story.push(vec![Write::delete(unique, id(2)), Write::insert(unique, unique_row(5, Some("a"), "five"))]);
-    }
+    story.push(vec![
+        Write::insert(unique, unique_row(1, Some("a"), "one")),
+        Write::insert(unique, unique_row(2, Some("b"), "two")),
+        Write::insert(unique, unique_row(3, None, "three")),
+        Write::insert(unique, unique_row(4, None, "four")),
+    ]);
+    story.push(vec![
+        Write::update(unique, id(1), vec![(1, text("t"))]),
+        Write::update(unique, id(2), vec![(1, text("a"))]),
+        Write::update(unique, id(1), vec![(1, text("b"))]),
+    ]);
+    story.push(vec![Write::delete(unique, id(2)), Write::insert(unique, unique_row(5, Some("a"), "five"))]);
     let large = |n: i64| match n % 5 {
         4 => Write::delete(plain, id(1000 + n - 4)),
         _ => Write::insert(plain, plain_row(1000 + n, "large")),

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 use std::sync::Arc;
 use whimbrel::{
-    certify::{Fixture, Scratch, Trait, Write},
+    certify::{self, Fixture, Scratch, Trait, Write},
     connectors::memory::{Habits, MemorySource, MemoryTarget, Transaction, World},
     error::Result,
     model::{Column, Date, Interval, Table, TableName, Type, Value},
@@ -30,8 +30,7 @@ impl Fixture for Worlds {
     }
 
     async fn scratch(&self) -> Result<Box<dyn Scratch>> {
-        let habits = Habits { losable: 10_000, ..self.habits.clone() };
-        Ok(Box::new(OneWorld { world: World::new("certify", habits), backup: Mutex::new(0) }))
+        Ok(Box::new(OneWorld::new(&self.habits)))
     }
 }
 
@@ -39,6 +38,13 @@ struct OneWorld {
     world: Arc<World>,
     /// Commits at the newest backup.
     backup: Mutex<u64>,
+}
+
+impl OneWorld {
+    fn new(habits: &Habits) -> OneWorld {
+        let habits = Habits { losable: 100_000, ..habits.clone() };
+        OneWorld { world: World::new("certify", habits), backup: Mutex::new(0) }
+    }
 }
 
 #[async_trait]
@@ -78,8 +84,13 @@ impl Scratch for OneWorld {
     }
 
     async fn leftovers(&self) -> Result<Vec<String>> {
-        let reserved = whimbrel::model::JobId(uuid::Uuid::from_u128(0xce27_1f1e_0000_7000_8000_0000_0000_0001));
-        Ok(self.world.reserved(reserved).map(|at| format!("the log is kept from {at:?}")).into_iter().collect())
+        let jobs = [certify::JOB, certify::OTHER_JOB].into_iter();
+        Ok(jobs.filter_map(|job| self.world.reserved(job)).map(|at| format!("the log is kept from {at:?}")).collect())
+    }
+
+    async fn another(&self) -> Result<Box<dyn Scratch>> {
+        let habits = self.world.habits();
+        Ok(Box::new(OneWorld::new(&Habits { seed: habits.seed + 1, ..habits })))
     }
 
     async fn back_up(&self) -> Result<()> {
@@ -89,7 +100,8 @@ impl Scratch for OneWorld {
 
     async fn restore(&self) -> Result<()> {
         let since = self.world.end().sequence - *self.backup.lock();
-        self.world.forget(usize::try_from(since).expect("few commits"));
+        self.world.restore(usize::try_from(since).expect("few commits"));
+        *self.backup.lock() = self.world.end().sequence;
         Ok(())
     }
 

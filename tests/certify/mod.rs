@@ -6,7 +6,7 @@ use memory::Worlds;
 use std::time::Duration;
 use whimbrel::{
     certify::{self, Report, Trait},
-    connectors::memory::Habits,
+    connectors::memory::{Cascades, Habits, Images},
 };
 
 /// Every check that was not skipped has passed, and as many were as are expected here: nothing is skipped silently.
@@ -29,4 +29,43 @@ async fn memory_is_a_target() {
 async fn memory_far_away_is_a_target() {
     let habits = Habits { latency: Duration::from_millis(40), lanes: 4, seed: 7, ..Habits::default() };
     expect(&certify::target(&worlds("far away", &[], habits)).await, 32, 1);
+}
+
+/// Logs and reads that lag, small batches and pages.
+fn slow(images: Images) -> Habits {
+    Habits {
+        seed: 11,
+        images,
+        log_delay: Duration::from_millis(300),
+        read_delay: Duration::from_millis(500),
+        latency: Duration::from_millis(3),
+        batch_rows: 7,
+        batch_commits: 3,
+        page_rows: 10,
+        ..Habits::default()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn memory_is_a_source() {
+    expect(&certify::source(&worlds("at once", &[], Habits::default())).await, 39, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn memory_is_a_source_whose_log_holds_changed_columns() {
+    for (name, images) in [("unchanged large values left out", Images::External), ("changed columns", Images::Changed)]
+    {
+        expect(&certify::source(&worlds(name, &[], slow(images))).await, 39, 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn memory_is_a_source_whose_log_holds_keys() {
+    expect(&certify::source(&worlds("keys", &[], slow(Images::Keys))).await, 39, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn memory_is_a_source_in_partitions() {
+    let habits = Habits { partitions: 3, cascades: Cascades::Matching, ..slow(Images::Mixed) };
+    expect(&certify::source(&worlds("three partitions, mixed", &[], habits)).await, 39, 1);
 }

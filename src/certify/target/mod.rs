@@ -9,6 +9,8 @@ mod owners;
 mod shapes;
 mod whole;
 
+pub use dropped::steps;
+
 use super::{check::Check, fixture::Scratch};
 use crate::certify::fixture::Trait::{
     ForeignKeys, Keyless, LateUniques, Matching, NotNull, OpenTransactions, Transactions, Uniques,
