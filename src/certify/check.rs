@@ -2,11 +2,11 @@
 
 use super::fixture::Trait;
 use crate::error::{Error, Result};
-use futures_util::future::BoxFuture;
-use std::{fmt, time::Duration};
+use futures_util::{FutureExt, future::BoxFuture};
+use std::{any::Any, fmt, panic::AssertUnwindSafe, time::Duration};
 
 /// Far beyond what any check takes; one that waits for ever must not hold the others.
-const LONGEST_CHECK: Duration = Duration::from_secs(1200);
+const LONGEST_CHECK: Duration = Duration::from_secs(3600);
 
 /// One thing that must hold.
 pub struct Check<S: ?Sized + 'static> {
@@ -19,6 +19,17 @@ pub struct Check<S: ?Sized + 'static> {
     /// What a store must be able to do for the check to make sense.
     pub needs: &'static [Trait],
     pub(super) run: for<'a> fn(&'a S) -> BoxFuture<'a, Verdict>,
+}
+
+impl<S: ?Sized> Check<S> {
+    pub(super) fn is_wanted(&self, only: &[&str]) -> bool {
+        only.is_empty() || only.contains(&self.name)
+    }
+
+    /// What it needs and one of the stores lacks.
+    pub(super) fn lacking(&self, lacks: &[&[Trait]]) -> Option<Trait> {
+        self.needs.iter().find(|needed| lacks.iter().any(|lacks| lacks.contains(needed))).copied()
+    }
 }
 
 /// What a check found.
@@ -136,12 +147,21 @@ pub(super) async fn judge<S: ?Sized>(
         Ok(subject) => subject,
         Err(error) => return Outcome::Failed(format!("the fixture made no scratch store: {error:?}")),
     };
-    match tokio::time::timeout(LONGEST_CHECK, (check.run)(&subject)).await {
+    // A connector that panics fails its check and not the report.
+    let run = AssertUnwindSafe((check.run)(&subject)).catch_unwind();
+    match tokio::time::timeout(LONGEST_CHECK, run).await {
+        Ok(Err(panic)) => Outcome::Failed(format!("panicked: {}", said(&*panic))),
         Err(_) => Outcome::Failed(format!("it did not end within {LONGEST_CHECK:?}")),
-        Ok(Err(Failure(why))) => Outcome::Failed(why),
-        Ok(Ok(())) => match complaints(&subject).first() {
+        Ok(Ok(Err(Failure(why)))) => Outcome::Failed(why),
+        Ok(Ok(Ok(()))) => match complaints(&subject).first() {
             None => Outcome::Passed,
             Some(complaint) => Outcome::Failed(format!("the store itself saw a rule broken: {complaint}")),
         },
     }
+}
+
+/// What a panic said.
+fn said(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "without a word".into())
 }

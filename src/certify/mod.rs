@@ -6,9 +6,11 @@
 
 mod check;
 mod fixture;
+mod pair;
 mod replica;
 mod scene;
 mod source;
+mod state;
 mod tape;
 mod target;
 
@@ -18,24 +20,47 @@ pub use self::{
     scene::{JOB, OTHER_JOB},
 };
 
+use crate::state::State;
 use check::judge;
+use pair::Pair;
 
-/// Certifies a store as a source.
-pub async fn source(fixture: &dyn Fixture) -> Report {
+/// Certifies a store as a source. `only`: the checks of these names; empty means all.
+pub async fn source(fixture: &dyn Fixture, only: &[&str]) -> Report {
     let mut report = Report::new(format!("{} as a source", fixture.name()));
-    for check in source::CHECKS {
-        let lacking = check.needs.iter().find(|needed| fixture.lacks().contains(needed));
-        report.add(check, judge(check, lacking.copied(), fixture.scratch(), |scratch| scratch.complaints()).await);
+    for check in source::CHECKS.iter().filter(|check| check.is_wanted(only)) {
+        let lacking = check.lacking(&[fixture.lacks()]);
+        report.add(check, judge(check, lacking, fixture.scratch(), |scratch| scratch.complaints()).await);
     }
     report
 }
 
 /// Certifies a store as a target.
-pub async fn target(fixture: &dyn Fixture) -> Report {
+pub async fn target(fixture: &dyn Fixture, only: &[&str]) -> Report {
     let mut report = Report::new(format!("{} as a target", fixture.name()));
-    for check in target::CHECKS {
-        let lacking = check.needs.iter().find(|needed| fixture.lacks().contains(needed));
-        report.add(check, judge(check, lacking.copied(), fixture.scratch(), |scratch| scratch.complaints()).await);
+    for check in target::CHECKS.iter().filter(|check| check.is_wanted(only)) {
+        let lacking = check.lacking(&[fixture.lacks()]);
+        report.add(check, judge(check, lacking, fixture.scratch(), |scratch| scratch.complaints()).await);
+    }
+    report
+}
+
+/// Certifies what a job makes of two stores: copy, tail, kills.
+pub async fn pair(from: &dyn Fixture, to: &dyn Fixture, only: &[&str]) -> Report {
+    let mut report = Report::new(format!("{} to {}", from.name(), to.name()));
+    for check in pair::CHECKS.iter().filter(|check| check.is_wanted(only)) {
+        let lacking = check.lacking(&[from.lacks(), to.lacks()]);
+        let subject = async { Ok(Box::new(Pair { from: from.scratch().await?, to: to.scratch().await? })) };
+        report.add(check, judge(check, lacking, subject, Pair::complaints).await);
+    }
+    report
+}
+
+/// Certifies a keeper of state; `empty` makes one that holds nothing.
+pub async fn state<S: State + 'static>(name: &str, mut empty: impl FnMut() -> S) -> Report {
+    let mut report = Report::new(format!("{name} as state"));
+    for check in state::CHECKS {
+        let keeper: Box<dyn State> = Box::new(empty());
+        report.add(check, judge(check, None, async { Ok(keeper) }, |_| Vec::new()).await);
     }
     report
 }

@@ -48,6 +48,7 @@ pub async fn acknowledged(scratch: &dyn Scratch) -> Verdict {
     let mut stage = Stage::begun(scratch).await?;
     let (mut feed, told) = stage.live().await?;
     let complete: Vec<usize> = (0..told.len()).filter(|number| told[*number].batch.complete).collect();
+    must(!complete.is_empty(), || "no batch of the story is complete".into())?;
     let middle = complete[complete.len() / 2];
     for upto in [&told[complete[0]].after, &told[middle].after, &told[middle].after] {
         feed.acknowledge(upto).await?;

@@ -9,6 +9,8 @@ mod shapes;
 mod stage;
 mod tail;
 
+pub use stage::shown;
+
 use super::{check::Check, fixture::Scratch};
 use crate::certify::fixture::Trait::{
     AddColumns, Backups, Evictions, ForeignKeys, Keyless, Leftovers, Truncate, Uniques,

@@ -121,6 +121,7 @@ pub async fn edges(scratch: &dyn Scratch) -> Verdict {
     for one in &told {
         marked.extend(cuts(&stage, one).into_iter().map(|(_, cut)| (one.batch.partition.clone(), cut)));
     }
+    must(!marked.is_empty(), || "the log told nothing of the story".into())?;
     // Alone, two side by side, and all of them, in any order.
     let one = |(partition, cut): &(Partition, Position)| Checkpoint([(partition.clone(), cut.clone())].into());
     let middle = marked.len() / 2;
@@ -186,6 +187,7 @@ pub async fn large(scratch: &dyn Scratch) -> Verdict {
     }
     let after = told.last().map_or(&stage.begun, |told| &told.after).clone();
     stage.finished("a large transaction", replica, &after).await?;
+    must(!told.is_empty(), || "the log told nothing of it".into())?;
     let middle = &told[told.len() / 2];
     let cut = stage.source.cut(&middle.batch, middle.batch.rows().mutations.len() / 2);
     let found = stage.read(&inside(middle, &cut), &[]).await?;

@@ -9,9 +9,10 @@ use crate::{
         scene::{JOB, double, double_row, odd, plain, plain_row},
     },
     error::ErrorKind,
-    model::{Change, Column, Existing, Severity, Table, TableName, Type, Value},
+    model::{Change, Column, Existing, JobId, Severity, Table, TableName, Type, Value},
 };
 use std::sync::Arc;
+use uuid::Uuid;
 
 fn wider(table: &Table) -> Arc<Table> {
     let mut wider = table.clone();
@@ -129,8 +130,8 @@ pub async fn kinds(scratch: &dyn Scratch) -> Verdict {
         let name = TableName::new(scratch.schema(), format!("certify_kind_{number}"));
         let table = Arc::new(Table::new(name, vec![id, Column { name: "v".into(), ..column }], vec![0]));
         scratch.create(&table).await?;
-        let mut drive = Drive::start_as(scratch, claim(JOB, 1 + number as u64 * 2, &[&table]), &[&table]).await?;
-        drive.reopen().await?;
+        let job = JobId(Uuid::from_u128(JOB.0.as_u128() + 100 + number as u128));
+        let mut drive = Drive::start_as(scratch, claim(job, 1, &[&table]), &[&table]).await?;
         let rows: Vec<Vec<Value>> = (0..)
             .zip(values.iter().chain([&Value::Null]))
             .map(|(id, value)| vec![Value::Int(id), value.clone()])
