@@ -29,7 +29,12 @@ use uuid::Uuid;
 
 /// Far beyond what a job needs for a few hundred rows.
 const SOON: Duration = Duration::from_secs(300);
-const LOOK_EVERY: Duration = Duration::from_millis(5);
+/// Between two looks at the stores.
+const PAUSE: Duration = Duration::from_millis(2);
+const LONGEST_PAUSE: Duration = Duration::from_millis(100);
+
+/// `scene::busy` starts here: beyond the keys of the story.
+const BUSY: i64 = 20_000;
 
 /// Two scratch stores.
 pub struct Pair {
@@ -192,7 +197,7 @@ impl<'p> Job<'p> {
 
     /// The job says Streaming, and both stores hold the same rows.
     async fn arrives(&mut self, what: &str, tables: &[TableName]) -> Verdict {
-        let started = tokio::time::Instant::now();
+        let (started, mut pause) = (tokio::time::Instant::now(), PAUSE);
         loop {
             let running = self.running.as_ref().ok_or_else(|| Failure("nothing runs".into()))?;
             let (observed, tables_streaming) = {
@@ -207,14 +212,15 @@ impl<'p> Job<'p> {
                 let ended = self.running.take().expect("just seen").task.await;
                 return Err(Failure(format!("{what}: the job ended: {ended:?}")));
             }
-            let differing = self.differing(tables).await?;
-            if differing.is_none() && observed == Observed::Streaming && tables_streaming {
+            let says_so = observed == Observed::Streaming && tables_streaming;
+            let late = started.elapsed() >= SOON;
+            let differing = if says_so || late { self.differing(tables).await? } else { None };
+            if says_so && differing.is_none() {
                 return Ok(());
             }
-            must(started.elapsed() < SOON, || {
-                format!("{what}: after {SOON:?} the job is {observed:?}, and {differing:?}")
-            })?;
-            tokio::time::sleep(LOOK_EVERY).await;
+            must(!late, || format!("{what}: after {SOON:?} the job is {observed:?}, and {differing:?}"))?;
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }
 
@@ -273,7 +279,7 @@ async fn copy_and_tail(pair: &Pair) -> Verdict {
         tokio::task::yield_now().await;
     }
     job.arrives("copied under changes", &names).await?;
-    for n in 5..60 {
+    for n in BUSY..BUSY + 55 {
         job.write(&busy(&names[0], n)).await?;
     }
     job.arrives("followed", &names).await?;
@@ -291,7 +297,7 @@ async fn killed(pair: &Pair, rounds: i64) -> Verdict {
     let names = names(&tables);
     // Small and then growing: the first kills hit the copy, the later ones the tail.
     let mut story = scene::story(&names[0], &names[1], &names[2]).into_iter();
-    let mut n = 0;
+    let mut n = BUSY;
     for round in 0..rounds * 8 {
         job.start().await?;
         for _ in 0..round * 3 {
@@ -334,7 +340,7 @@ async fn killed_in_other_lanes(pair: &Pair) -> Verdict {
         )
         .await?;
         for step in 0..round * 7 {
-            job.write(&busy(&names[0], round * 100 + step)).await?;
+            job.write(&busy(&names[0], BUSY + round * 100 + step)).await?;
         }
         job.kill().await?;
         job.lanes = lanes;
