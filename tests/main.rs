@@ -4,8 +4,14 @@
 mod certify;
 /// The command line: config files good and bad, exit codes, state documents.
 mod cli;
+/// The control API: verbs, errors, watching, grpcurl, numbers.
+mod control;
+/// The real binary, killed at placed moments and at random.
+mod crash;
 /// Bytes on users' disks: rows, keys, positions.
 mod golden;
+/// The SQLite connector on real files, judged by the `sqlite3` shell.
+mod sqlite;
 /// State: the battery for every keeper, golden folders, refusals, kills.
 mod state;
 /// What several tests need.

@@ -49,7 +49,8 @@ struct SeenTarget {
 
 impl Board {
     pub fn new(status: Arc<watch::Sender<JobStatus>>) -> Self {
-        Board { status, seen: Mutex::default() }
+        let seen = Seen { source_answer: Some(Instant::now()), ..Seen::default() };
+        Board { status, seen: Mutex::new(seen) }
     }
 
     pub fn phase(&self, target: &str, phase: Observed) {
@@ -105,8 +106,9 @@ impl Board {
         });
     }
 
-    /// The feed has nothing that the target lacks.
+    /// The feed has nothing that the target lacks, and the target was opened and has taken all it was given.
     pub fn up_to_date(&self, target: &str) {
+        self.seen.lock().targets.entry(target.to_owned()).or_default().failing = false;
         let now = now_ms();
         self.status.send_if_modified(|status| {
             let target = status.targets.entry(target.to_owned()).or_default();

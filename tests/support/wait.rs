@@ -22,3 +22,18 @@ pub fn until<T>(condition: &str, mut ask: impl FnMut() -> Option<T>) -> T {
         thread::sleep(Duration::from_millis(5));
     }
 }
+
+/// As `until`, for answers that have to be waited for.
+///
+/// # Panics
+/// After the deadline, with the condition's name.
+pub async fn eventually<T, F: Future<Output = Option<T>>>(condition: &str, mut ask: impl FnMut() -> F) -> T {
+    let started = Instant::now();
+    loop {
+        if let Some(answer) = ask().await {
+            return answer;
+        }
+        assert!(started.elapsed() < DEADLINE, "never came: {condition}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}

@@ -1,0 +1,80 @@
+//! What reads of ours have seen of the log, and the proof that a file still has it.
+
+use super::{
+    file::Database,
+    log,
+    position::{self, Point, Proof, Token},
+};
+use crate::{
+    error::{Error, Result},
+    model::{Checkpoint, Partition},
+};
+use parking_lot::Mutex;
+
+/// The newest entry that any snapshot of this source has shown: rows read then may be in targets already.
+#[derive(Default)]
+pub(super) struct Seen(Mutex<Option<(Token, Proof)>>);
+
+impl Seen {
+    pub fn note(&self, token: Token, proof: Proof) {
+        let mut newest = self.0.lock();
+        if newest.is_none_or(|(of, newest)| of != token || newest.seq < proof.seq) {
+            *newest = Some((token, proof));
+        }
+    }
+
+    /// A job begins: what was seen before does not concern it.
+    pub fn begin(&self, token: Token, proof: Proof) {
+        *self.0.lock() = Some((token, proof));
+    }
+
+    /// The newer of `proof` and what was seen of the same log.
+    pub fn at_least(&self, token: Token, proof: Proof) -> Proof {
+        match *self.0.lock() {
+            Some((of, newest)) if of == token && newest.seq > proof.seq => newest,
+            _ => proof,
+        }
+    }
+}
+
+/// R2: the open snapshot is of the right file and sees everything at or before `after`.
+pub(super) fn prove_after(db: &mut Database, after: &Checkpoint, seen: &Seen) -> Result<()> {
+    if let Some(position) = after.get(&Partition::new(Partition::ONLY)) {
+        prove(db, &Point::read(position)?, seen)?;
+    }
+    if let Some(token) = log::token(db)?
+        && let Some(newest) = log::newest(db)?
+    {
+        seen.note(token, newest);
+    }
+    Ok(())
+}
+
+/// Invariant 8, both sides: the log is the one of `point`, reaches back to it, and its end is not before what was seen.
+pub(super) fn prove(db: &mut Database, point: &Point, seen: &Seen) -> Result<()> {
+    let path = db.path.display().to_string();
+    let lost = |text: String| {
+        Error::lost(format!("{path}: {text}")).hint(
+            "the file was replaced by a backup, or the log was cut: \
+             delete the job and create it again with `existing: replace`",
+        )
+    };
+    match log::token(db)? {
+        None => return Err(lost("there is no change log of ours in the file".to_owned())),
+        Some(token) if token != point.token => return Err(position::other_log().at(&path)),
+        Some(_) => {}
+    }
+    match log::oldest(db)? {
+        Some(oldest) if oldest <= point.seq + 1 => {}
+        oldest => {
+            let oldest = oldest.map_or_else(|| "is empty".to_owned(), |oldest| format!("begins at change {oldest}"));
+            return Err(lost(format!("the change log {oldest}, we stand at {}", point.seq)));
+        }
+    }
+    let proof = seen.at_least(point.token, point.proof);
+    match log::entry(db, proof.seq)? {
+        Some(entry) if entry == proof => Ok(()),
+        Some(_) => Err(lost(format!("change {} is not the one we have seen", proof.seq))),
+        None => Err(lost(format!("the change log ends before change {}, which we have seen", proof.seq))),
+    }
+}
