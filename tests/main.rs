@@ -8,6 +8,8 @@ mod control;
 mod crash;
 /// Bytes on users' disks: rows, keys, positions.
 mod golden;
+/// The SQLite connector on real files, judged by the `sqlite3` shell.
+mod sqlite;
 /// State: the battery for every keeper, golden folders, refusals, kills.
 mod state;
 /// What several tests need.

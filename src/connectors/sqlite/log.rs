@@ -22,7 +22,7 @@ use xxhash_rust::xxh3::Xxh3;
 /// Of the tables below; a newer one in a file is refused.
 const FORMAT: i64 = 1;
 
-/// What a table is made with. `tests/data/golden/sqlite-source.sql` holds the same text.
+/// What a table is made with. `tests/data/golden/sqlite-source-v1.sql` holds the same text.
 ///
 /// `whimbrel_log.tbl` is the table's number, NULL for our own entries. The key columns have no type, so values keep
 /// their storage class. `at` is a day number with milliseconds: the fastest clock that every SQLite since 2007 has.

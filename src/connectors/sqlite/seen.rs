@@ -3,7 +3,7 @@
 use super::{
     file::Database,
     log,
-    position::{self, Point, Proof},
+    position::{self, Point, Proof, Token},
 };
 use crate::{
     error::{Error, Result},
@@ -13,40 +13,45 @@ use parking_lot::Mutex;
 
 /// The newest entry that any snapshot of this source has shown: rows read then may be in targets already.
 #[derive(Default)]
-pub(super) struct Seen(Mutex<Proof>);
+pub(super) struct Seen(Mutex<Option<(Token, Proof)>>);
 
 impl Seen {
-    pub fn note(&self, proof: Proof) {
+    pub fn note(&self, token: Token, proof: Proof) {
         let mut newest = self.0.lock();
-        if proof.seq > newest.seq {
-            *newest = proof;
+        if newest.is_none_or(|(of, newest)| of != token || newest.seq < proof.seq) {
+            *newest = Some((token, proof));
         }
     }
 
-    /// The newer of `proof` and what was seen.
-    pub fn at_least(&self, proof: Proof) -> Proof {
-        let newest = *self.0.lock();
-        if newest.seq > proof.seq { newest } else { proof }
+    /// A job begins: what was seen before does not concern it.
+    pub fn begin(&self, token: Token, proof: Proof) {
+        *self.0.lock() = Some((token, proof));
+    }
+
+    /// The newer of `proof` and what was seen of the same log.
+    pub fn at_least(&self, token: Token, proof: Proof) -> Proof {
+        match *self.0.lock() {
+            Some((of, newest)) if of == token && newest.seq > proof.seq => newest,
+            _ => proof,
+        }
     }
 }
 
 /// R2: the open snapshot is of the right file and sees everything at or before `after`.
 pub(super) fn prove_after(db: &mut Database, after: &Checkpoint, seen: &Seen) -> Result<()> {
-    let newest = match log::is_there(db)? {
-        true => log::newest(db)?,
-        false => None,
-    };
-    if let Some(newest) = newest {
-        seen.note(newest);
+    if let Some(position) = after.get(&Partition::new(Partition::ONLY)) {
+        prove(db, &Point::read(position)?, seen)?;
     }
-    match after.get(&Partition::new(Partition::ONLY)) {
-        Some(position) => prove(db, &Point::read(position)?),
-        None => Ok(()),
+    if let Some(token) = log::token(db)?
+        && let Some(newest) = log::newest(db)?
+    {
+        seen.note(token, newest);
     }
+    Ok(())
 }
 
 /// Invariant 8, both sides: the log is the one of `point`, reaches back to it, and its end is not before what was seen.
-pub(super) fn prove(db: &mut Database, point: &Point) -> Result<()> {
+pub(super) fn prove(db: &mut Database, point: &Point, seen: &Seen) -> Result<()> {
     let path = db.path.display().to_string();
     let lost = |text: String| {
         Error::lost(format!("{path}: {text}")).hint(
@@ -65,9 +70,10 @@ pub(super) fn prove(db: &mut Database, point: &Point) -> Result<()> {
             return Err(lost(format!("the change log {oldest}, we stand at {}", point.seq)));
         }
     }
-    match log::entry(db, point.proof.seq)? {
-        Some(entry) if entry == point.proof => Ok(()),
-        Some(_) => Err(lost(format!("change {} is not the one we have seen", point.proof.seq))),
-        None => Err(lost(format!("the change log ends before change {}, which we have seen", point.proof.seq))),
+    let proof = seen.at_least(point.token, point.proof);
+    match log::entry(db, proof.seq)? {
+        Some(entry) if entry == proof => Ok(()),
+        Some(_) => Err(lost(format!("change {} is not the one we have seen", proof.seq))),
+        None => Err(lost(format!("the change log ends before change {}, which we have seen", proof.seq))),
     }
 }

@@ -89,7 +89,7 @@ impl Source for SqliteSource {
                         ));
                     }
                     let (token, newest) = db.write(|db| begin(db, job, &names))?;
-                    seen.note(newest);
+                    seen.begin(token, newest);
                     let seq = newest.seq + u64::from(rounded_up);
                     Ok(Checkpoint::only(Point { token, seq, told: seq, proof: newest }.position()))
                 })
@@ -116,7 +116,7 @@ impl Source for SqliteSource {
                             return Err(Error::lost(format!("{}: the change log is gone", db.path.display()))
                                 .hint("delete the job and create it again with `existing: replace`"));
                         };
-                        seen.note(newest);
+                        seen.note(token, newest);
                         Ok(position::mark(token, newest.seq))
                     })
                 })
@@ -201,9 +201,10 @@ impl Source for SqliteSource {
     }
 
     async fn backlog(&self, _: JobId, from: &Checkpoint) -> Result<Backlog> {
+        let seen = Arc::clone(&self.seen);
         let Some(position) = from.get(&Partition::new(Partition::ONLY)) else { return Ok(Backlog::default()) };
         let point = Point::read(position)?;
-        self.reader.ask(move |reads| reads.with(|_, db, _| db.snapshot(|db| backlog(db, &point)))).await
+        self.reader.ask(move |reads| reads.with(|_, db, _| db.snapshot(|db| backlog(db, &point, &seen)))).await
     }
 
     fn is_key_only(&self) -> bool {
@@ -335,8 +336,8 @@ fn check_table(db: &Database, subject: &str, shape: &Shape) -> Result<Vec<Findin
     Ok(findings)
 }
 
-fn backlog(db: &mut Database, point: &Point) -> Result<Backlog> {
-    seen::prove(db, point)?;
+fn backlog(db: &mut Database, point: &Point, seen: &Seen) -> Result<Backlog> {
+    seen::prove(db, point, seen)?;
     let newest = log::newest(db)?.map_or(point.seq, |newest| newest.seq);
     let changes = newest.saturating_sub(point.seq);
     let next = i64::try_from(point.seq + 1).unwrap_or(i64::MAX);

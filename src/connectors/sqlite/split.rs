@@ -56,9 +56,9 @@ fn by_walk(db: &Database, shape: &Shape, range: &KeyRange, pieces: usize) -> Ans
     let bounds = range.after.iter().chain(&range.upto).flat_map(Key::values);
     let sql = page(range.after.is_some(), "1");
     let rows = db.rows(&format!("SELECT count(*) FROM ({sql})"), bounds, |row| row.int(0))?.first().copied();
-    let step = rows.unwrap_or(0) / i64::try_from(pieces).unwrap_or(i64::MAX);
+    let step = (rows.unwrap_or(0) / i64::try_from(pieces).unwrap_or(i64::MAX)).max(1);
     let mut found: Vec<Key> = Vec::new();
-    while step > 0 && found.len() + 1 < pieces {
+    while found.len() + 1 < pieces {
         let after = found.last().or(range.after.as_ref());
         let sql = format!("{} LIMIT 1 OFFSET {}", page(after.is_some(), &keys), step - 1);
         let bounds: Vec<ValueRef<'_>> = after.into_iter().chain(&range.upto).flat_map(Key::values).collect();

@@ -136,7 +136,8 @@ impl Statement {
                     ffi::SQLITE_UTF8 as u8,
                 ),
                 ValueRef::Int(v) => ffi::sqlite3_bind_int64(self.raw, index, v),
-                _ => ffi::SQLITE_MISMATCH,
+                ValueRef::Float64(v) => ffi::sqlite3_bind_double(self.raw, index, v),
+                other => unreachable!("encode.rs gives text or numbers for foreign values, not {other:?}"),
             }
         };
         Ok(code)

@@ -82,7 +82,7 @@ impl Tail {
     ) -> Result<Tail> {
         let point = Point::read(from)?;
         let newest = db.snapshot(|db| {
-            seen::prove(db, &point)?;
+            seen::prove(db, &point, &seen)?;
             Ok(log::newest(db)?.unwrap_or_default())
         })?;
         let mut marked = Vec::new();
@@ -203,7 +203,7 @@ impl Tail {
         let schema_version = self.db.schema_version()?;
         if self.settled != Some(schema_version) {
             if log::token(&mut self.db)? != Some(self.point.token) || change::is_unsettled(&mut self.db)? {
-                seen::prove(&mut self.db, &self.point)?;
+                seen::prove(&mut self.db, &self.point, &self.seen)?;
                 return Ok(Read::Unsettled);
             }
             self.settled = Some(schema_version);
@@ -232,10 +232,10 @@ impl Tail {
     /// The newest entry; the one of the last look must still be there, or another file is being read.
     fn prove_going_on(&mut self) -> Result<Proof> {
         if log::entry(&mut self.db, self.newest.seq)? != Some(self.newest) {
-            seen::prove(&mut self.db, &Point { proof: self.newest, ..self.point })?;
+            seen::prove(&mut self.db, &Point { proof: self.newest, ..self.point }, &self.seen)?;
         }
         self.newest = log::newest(&mut self.db)?.unwrap_or(self.newest);
-        self.seen.note(self.newest);
+        self.seen.note(self.point.token, self.newest);
         Ok(self.newest)
     }
 
@@ -315,7 +315,7 @@ impl Tail {
 
     /// Moves on. An edge keeps the bytes that its target knows it by.
     fn stand_at(&mut self, point: Point, newest: Proof) {
-        let point = Point { proof: self.seen.at_least(newest), ..point };
+        let point = Point { proof: self.seen.at_least(point.token, newest), ..point };
         if point == self.point {
             return;
         }

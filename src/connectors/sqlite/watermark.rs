@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 /// Of the tables below, in each of their rows; a newer one is refused.
 const VERSION: i64 = 1;
 
-/// `tests/data/golden/sqlite-target.sql` holds the same text.
+/// `tests/data/golden/sqlite-target-v1.sql` holds the same text.
 pub(super) const TABLES: &[(&str, &str)] = &[
     (
         "whimbrel_job",

@@ -1,0 +1,12 @@
+//! The SQLite connector on real files, judged by the `sqlite3` shell.
+
+mod copying;
+mod evictions;
+mod jobs;
+mod pairs;
+mod restored;
+mod schema_changes;
+mod shapes;
+mod support;
+mod tailing;
+mod writing;
