@@ -1,6 +1,7 @@
 //! Whole jobs from file to file, run by the engine under a writer in another process.
 
 use super::support::*;
+use crate::support::wait::eventually;
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
@@ -12,7 +13,7 @@ use uuid::Uuid;
 use whimbrel::{
     error::Result,
     model::{ApplySettings, CopySettings, Existing, JobId, JobSpec, Keyless, Limits, SourceSpec, TargetSpec},
-    pipeline::{self, JobRun, TargetRun, status::JobStatus},
+    pipeline::{self, Budget, JobRun, TargetRun, status::JobStatus},
     state::{Desired, JobRecord, MemoryState, State},
 };
 
@@ -64,6 +65,7 @@ impl Job {
             stopped: None,
             request_id: None,
         });
+        self.state.save_job(&record).await.expect("state");
         let run = |(at, path): (usize, &PathBuf)| TargetRun {
             name: format!("target{at}"),
             target: target(path),
@@ -80,6 +82,7 @@ impl Job {
             limits: watch::channel(Limits::default()).1,
             status: Arc::clone(&status),
             retain_after_apply: Duration::ZERO,
+            budget: Budget::new(64),
         };
         let stop = CancellationToken::new();
         Running { task: tokio::spawn(pipeline::run(run, stop.clone())), stop, status }
@@ -94,15 +97,18 @@ impl Running {
 
     /// Waits until the shell sees the same rows on both sides.
     async fn until_same(&mut self, a: &Path, b: &Path) {
+        let (task, status) = (&self.task, &self.status);
         let start = Instant::now();
-        while !same(a, b) {
-            assert!(!self.task.is_finished(), "the job ended: {:?}", (&mut self.task).await);
-            if start.elapsed() > DEADLINE {
-                println!("{:#?}", *self.status.borrow());
+        eventually("the same rows on both sides", || {
+            if start.elapsed() > DEADLINE / 2 {
+                println!("{:#?}", *status.borrow());
                 assert_same(a, b);
-                panic!("different for a moment too long");
             }
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            async { (task.is_finished() || same(a, b)).then_some(()) }
+        })
+        .await;
+        if self.task.is_finished() {
+            panic!("the job ended: {:?}", (&mut self.task).await);
         }
     }
 }

@@ -12,15 +12,12 @@ use uuid::Uuid;
 use whimbrel::{
     connectors::{self, Store, StoreSettings},
     error::Result,
-    model::{
-        Batch, Change, Checkpoint, JobId, Key, KeyRange, LaneMark, Partition, Position, Rows, Table, TableName, Value,
-    },
-    source::{Columns, Feed, Next, Source, Wanted},
+    model::{Batch, Checkpoint, JobId, Key, KeyRange, LaneMark, Partition, Position, Rows, Table, TableName, Value},
+    source::{Columns, Feed, Next, Source},
     target::{Applied, Claim, Finished, Opened, Part, Target},
 };
 
-/// Longer than anything here takes on a loaded machine; reaching it is a failure.
-pub const DEADLINE: Duration = Duration::from_secs(60);
+pub use crate::support::wait::DEADLINE;
 pub const PATIENCE: Duration = Duration::from_millis(40);
 
 /// A folder of databases.
@@ -244,15 +241,6 @@ pub fn batch(rows: Rows) -> Batch {
     }
 }
 
-/// One row of values under one change.
-pub fn change(table: &Arc<Table>, change: Change, row: &[Option<Value>]) -> Batch {
-    let mut rows = Rows::default();
-    let shape = rows.shape(table);
-    let place = rows.add_row(row);
-    rows.push(shape, change, place, whimbrel::model::NO_ROW);
-    batch(rows)
-}
-
 impl Applier {
     pub async fn open(target: Arc<dyn Target>, claim: &Claim, tables: &[Arc<Table>]) -> Applier {
         let opened = target.open(claim).await.expect("opened");
@@ -279,14 +267,6 @@ impl Applier {
         }
     }
 
-    /// Applies what a tail gave, its rows fetched.
-    pub async fn follow(&mut self, source: &Arc<dyn Source>, batches: &[Batch]) {
-        for batch in batches {
-            let resolved = resolve(source, batch).await;
-            assert_eq!(self.apply(&resolved).await.expect("applied"), Applied::Done);
-        }
-    }
-
     pub async fn finish(&self, tables: &[Arc<Table>]) {
         for table in tables {
             assert_eq!(self.target.finish(table).await.expect("finished"), Finished::Done);
@@ -297,45 +277,4 @@ impl Applier {
 pub fn newest(opened: &Opened) -> u64 {
     let log = |mark: &&LaneMark| mark.feed.as_str() == Partition::ONLY;
     opened.marks.iter().filter(log).map(|mark| mark.batch).max().unwrap_or(0)
-}
-
-/// Touched keys as rows and deletes; the deletes first, so that unique values are free.
-pub async fn resolve(source: &Arc<dyn Source>, batch: &Batch) -> Batch {
-    let mut rows = Rows::default();
-    let mut upserts = Vec::new();
-    for mutation in &batch.rows().mutations {
-        let table = Arc::clone(batch.rows().table(mutation));
-        if mutation.change != Change::Touched {
-            let shape = rows.shape(&table);
-            rows.push(shape, mutation.change, whimbrel::model::NO_ROW, whimbrel::model::NO_ROW);
-            continue;
-        }
-        let key = Key::of(&table, batch.rows().row(mutation.row)).expect("a key");
-        let wanted = [Wanted { table: Arc::clone(&table), keys: vec![key.clone()] }];
-        let fetched = source.fetch(&wanted, &at(&batch.to), usize::MAX).await.expect("fetched").remove(0);
-        let shape = rows.shape(fetched.table.as_ref().unwrap_or(&table));
-        match fetched.row(0) {
-            Some(row) => {
-                let place = rows.copy_row(row);
-                upserts.push((shape, place));
-            }
-            None => {
-                let place = key.write_row(&table, &mut rows.slab);
-                rows.push(shape, Change::Delete, place, whimbrel::model::NO_ROW);
-            }
-        }
-    }
-    for (shape, place) in upserts {
-        rows.push(shape, Change::Upsert, place, whimbrel::model::NO_ROW);
-    }
-    Batch { body: whimbrel::model::Body::Rows(Arc::new(rows)), ..batch.clone() }
-}
-
-/// Waits for a named condition.
-pub async fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !holds() {
-        assert!(start.elapsed() < DEADLINE, "{what} did not come true");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
 }

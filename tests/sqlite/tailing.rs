@@ -1,6 +1,7 @@
 //! The change log: begin, tail, edges, marks, pruning, locks.
 
 use super::support::*;
+use crate::support::wait::eventually;
 use std::time::{Duration, Instant};
 use whimbrel::{
     error::ErrorKind,
@@ -120,17 +121,18 @@ async fn acknowledged_changes_are_forgotten_and_no_others() {
     let (_, end) = drain(&mut feed).await.expect("read");
     feed.acknowledge(&at(&end)).await.expect("acknowledged");
     let left = || shell(&path, "SELECT count(*) FROM whimbrel_log;").trim().parse::<u64>().expect("a number");
-    until("job 1 is noted", || {
-        shell(&path, "SELECT max(acknowledged) FROM whimbrel_follow WHERE job LIKE '%1';").trim() == "12001"
-    })
-    .await;
+    let noted = || {
+        let sql = "SELECT max(acknowledged) FROM whimbrel_follow WHERE job LIKE '%1';";
+        (shell(&path, sql).trim() == "12001").then_some(())
+    };
+    eventually("job 1 is noted", || async { noted() }).await;
     assert_eq!(left(), 12_001, "the other job needs them");
     let backlog = source.backlog(job(2), &other).await.expect("asked");
     assert_eq!(backlog.changes, Some(12_000));
     assert!(backlog.oldest_ms.is_some());
     source.release(job(2)).await.expect("released");
     feed.acknowledge(&at(&end)).await.expect("acknowledged");
-    until("the log is pruned", || left() == 1).await;
+    eventually("the log is pruned", || async { (left() == 1).then_some(()) }).await;
     let mut again = tail(&source, job(1), &at(&end)).await.expect("goes on from the last one");
     shell(&path, "INSERT INTO k VALUES ('x', 1);");
     assert_eq!(keys(&[next_batch(&mut again).await.expect("read")]).len(), 1);

@@ -190,7 +190,7 @@ fn follows_from_alter(old: &Table, new: &Table) -> bool {
     let dropped = kept.len() < old.columns.len();
     let same_words = |name: &str| definition::column(old_sql, name) == definition::column(new_sql, name);
     key(old) == key(new)
-        && !(dropped && !added.is_empty())
+        && (!dropped || added.is_empty())
         && kept.iter().zip(&new.columns).all(|(old, new)| **old == *new && same_words(&new.name))
         && added.iter().all(|column| definition::column(new_sql, &column.name).is_some_and(|sql| has_constant(&sql)))
         && unkeyed(old_sql) == unkeyed(new_sql)

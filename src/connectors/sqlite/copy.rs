@@ -181,7 +181,7 @@ impl Pages {
 
     /// Ranges are cut in the key's order; in another key's order they would mean other rows.
     fn prove_same_key(&mut self, shape: &Shape) -> Result<()> {
-        let now: Vec<String> = shape.terms.iter().map(|term| paging::collated(term)).collect();
+        let now: Vec<String> = shape.terms.iter().map(paging::collated).collect();
         match &self.key {
             None => self.key = Some(now),
             Some(then) if *then == now => {}

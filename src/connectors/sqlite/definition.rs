@@ -196,7 +196,8 @@ mod tests {
                 "CREATE TABLE \"x\"(id INTEGER PRIMARY KEY, e TEXT )",
             ),
             (
-                "CREATE TABLE [t 1] (a, \"unique\" INT CONSTRAINT u UNIQUE ON CONFLICT REPLACE NOT NULL, CHECK (a <> 'UNIQUE'))",
+                "CREATE TABLE [t 1] (a, \"unique\" INT CONSTRAINT u UNIQUE ON CONFLICT REPLACE NOT NULL, \
+                 CHECK (a <> 'UNIQUE'))",
                 "CREATE TABLE \"x\" (a, \"unique\" INT  NOT NULL, CHECK (a <> 'UNIQUE'))",
             ),
             (

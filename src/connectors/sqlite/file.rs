@@ -179,6 +179,11 @@ impl Database {
         answer
     }
 
+    /// Ends the open transaction; what cannot be committed is rolled back.
+    pub fn commit(&self) -> Answer<()> {
+        self.run("COMMIT").inspect_err(|_| self.rollback())
+    }
+
     /// Whatever is open is gone.
     pub fn rollback(&self) {
         if !self.conn.is_autocommit()

@@ -161,7 +161,10 @@ fn examine_foreign_keys(db: &Database, table: &Table) -> Result<()> {
             }
         }
         Err(failure) => {
-            tracing::warn!(table = %table.name, %failure, "the foreign keys cannot be examined: is the parent's table carried?");
+            tracing::warn!(
+                table = %table.name, %failure,
+                "the foreign keys cannot be examined: is the parent's table carried?"
+            );
         }
     }
     Ok(())

@@ -30,11 +30,13 @@ pub(super) const TABLES: &[(&str, &str)] = &[
     ("whimbrel_source", "CREATE TABLE whimbrel_source (format INTEGER, token BLOB, next_number INTEGER)"),
     (
         "whimbrel_log",
-        "CREATE TABLE whimbrel_log (seq INTEGER PRIMARY KEY, tbl INTEGER, at REAL DEFAULT (julianday('now')), origin TEXT, k1)",
+        "CREATE TABLE whimbrel_log (seq INTEGER PRIMARY KEY, tbl INTEGER, \
+         at REAL DEFAULT (julianday('now')), origin TEXT, k1)",
     ),
     (
         "whimbrel_table",
-        "CREATE TABLE whimbrel_table (name TEXT PRIMARY KEY COLLATE NOCASE, number INTEGER, version INTEGER, gone INTEGER, shape TEXT)",
+        "CREATE TABLE whimbrel_table (name TEXT PRIMARY KEY COLLATE NOCASE, number INTEGER, version INTEGER, \
+         gone INTEGER, shape TEXT)",
     ),
     (
         "whimbrel_follow",

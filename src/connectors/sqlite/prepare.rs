@@ -131,7 +131,8 @@ pub(super) fn compare(table: &Table, there: &Shape) -> Vec<(String, String)> {
         let declared = if table.family == "sqlite" { at_source.declared.as_str() } else { declare(at_source.kind) };
         if at_source.declared != ROWID && here.declared != ROWID && affinity(declared) != affinity(&here.declared) {
             let text = format!(
-                "its column `{}` is declared `{}` there, `{declared}` at the source: SQLite would change values on the way in",
+                "its column `{}` is declared `{}` there, `{declared}` at the source: \
+                 SQLite would change values on the way in",
                 here.name, here.declared
             );
             objections.push((text, anew.clone()));

@@ -129,7 +129,7 @@ pub(super) fn read(db: &mut Database, name: &str) -> Answer<Option<Shape>> {
         columns.push(Column {
             equality: equality(&db.collation(&name, &column)?),
             kind: kind(&declared, strict),
-            nullable: !not_null && !(without_rowid && key > 0),
+            nullable: !(not_null || without_rowid && key > 0),
             generated: hidden != 0,
             name: column,
             declared,

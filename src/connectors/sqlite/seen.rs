@@ -55,7 +55,8 @@ pub(super) fn prove(db: &mut Database, point: &Point, seen: &Seen) -> Result<()>
     let path = db.path.display().to_string();
     let lost = |text: String| {
         Error::lost(format!("{path}: {text}")).hint(
-            "the file was replaced by a backup, or the log was cut: delete the job and create it again with `existing: replace`",
+            "the file was replaced by a backup, or the log was cut: \
+             delete the job and create it again with `existing: replace`",
         )
     };
     match log::token(db)? {

@@ -260,7 +260,8 @@ fn tables(db: &mut Database) -> Result<(Vec<Arc<Table>>, Vec<Finding>)> {
             None => findings.push(Finding::new(
                 Severity::Warning,
                 TableName::new(SCHEMA, name).to_string(),
-                "not carried: it has no primary key, and columns of its own hide the row number (`rowid`, `_rowid_`, `oid`)",
+                "not carried: it has no primary key, and columns of its own hide the row \
+                 number (`rowid`, `_rowid_`, `oid`)",
             )),
         }
     }

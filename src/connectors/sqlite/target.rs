@@ -87,10 +87,7 @@ impl Writer {
         open.db.run("BEGIN IMMEDIATE")?;
         let finished = finish::finish(&mut open.db, &job, table);
         match finished {
-            Ok(Finished::Done) => open.db.run("COMMIT").map_err(|failure| {
-                open.db.rollback();
-                failure
-            })?,
+            Ok(Finished::Done) => open.db.commit()?,
             _ => open.db.rollback(),
         }
         finished
@@ -120,11 +117,7 @@ impl Writer {
             }
             Ok(Applied::Done) => {
                 faults::point("sqlite/apply-before-commit");
-                let committed = open.db.run("COMMIT");
-                if committed.is_err() {
-                    open.db.rollback();
-                }
-                committed?;
+                open.db.commit()?;
                 faults::point("sqlite/apply-after-commit");
                 Ok(Applied::Done)
             }
@@ -270,7 +263,9 @@ fn trial(table: &Table) -> Result<Option<Finding>> {
         }
     };
     let memory = rusqlite::Connection::open_in_memory().map_err(super::failure::Failure::from)?;
-    let made = memory.execute_batch(&format!("PRAGMA foreign_keys = OFF; {sql}")).and_then(|()| {
+    // The bundled library is built with foreign keys on; the parents are not in this memory.
+    memory.execute_batch("PRAGMA foreign_keys = OFF").map_err(super::failure::Failure::from)?;
+    let made = memory.execute_batch(&sql).and_then(|()| {
         let names = table.columns.iter().filter(|column| !column.generated).map(|column| column.name.as_str());
         let names: Vec<&str> = names.collect();
         let values = vec!["NULL"; names.len()].join(", ");

@@ -16,11 +16,14 @@ const VERSION: i64 = 1;
 pub(super) const TABLES: &[(&str, &str)] = &[
     (
         "whimbrel_job",
-        "CREATE TABLE whimbrel_job (uuid TEXT PRIMARY KEY, spec TEXT NOT NULL, tables TEXT NOT NULL, epoch INTEGER NOT NULL, token TEXT NOT NULL, version INTEGER NOT NULL) WITHOUT ROWID",
+        "CREATE TABLE whimbrel_job (uuid TEXT PRIMARY KEY, spec TEXT NOT NULL, tables TEXT NOT NULL, \
+         epoch INTEGER NOT NULL, token TEXT NOT NULL, version INTEGER NOT NULL) WITHOUT ROWID",
     ),
     (
         "whimbrel_watermark",
-        "CREATE TABLE whimbrel_watermark (job TEXT, feed TEXT, lane INTEGER, lanes INTEGER NOT NULL, hash_version INTEGER NOT NULL, epoch INTEGER NOT NULL, batch INTEGER NOT NULL, from_pos BLOB NOT NULL, to_pos BLOB NOT NULL, version INTEGER NOT NULL, PRIMARY KEY (job, feed, lane)) WITHOUT ROWID",
+        "CREATE TABLE whimbrel_watermark (job TEXT, feed TEXT, lane INTEGER, lanes INTEGER NOT NULL, \
+         hash_version INTEGER NOT NULL, epoch INTEGER NOT NULL, batch INTEGER NOT NULL, from_pos BLOB NOT NULL, \
+         to_pos BLOB NOT NULL, version INTEGER NOT NULL, PRIMARY KEY (job, feed, lane)) WITHOUT ROWID",
     ),
     // A row for each table whose rows have SQLite's hidden number for a key, far above the numbers that VACUUM gives.
     ("whimbrel_rowid", "CREATE TABLE whimbrel_rowid (job TEXT, name TEXT)"),
@@ -51,7 +54,7 @@ pub(super) fn claim(db: &mut Database, claim: &Claim) -> Result<Opened> {
     refuse_newer(db)?;
     let job = claim.job.to_string();
     let mut owned = Owned::default();
-    for (uuid, spec, of, epoch, token) in jobs(db)? {
+    for Registered { uuid, spec, owned: of, epoch, token } in jobs(db)? {
         if uuid != job {
             let theirs = |table: &&TableName| of.claimed.iter().any(|other| same(table, other));
             if let Some(table) = claim.tables.iter().find(theirs) {
@@ -71,7 +74,8 @@ pub(super) fn claim(db: &mut Database, claim: &Claim) -> Result<Opened> {
     let epoch = ValueRef::Int(i64::try_from(claim.epoch).unwrap_or(i64::MAX));
     db.statement(
         "INSERT INTO whimbrel_job(uuid, spec, tables, epoch, token, version) VALUES (?1, ?2, ?3, ?4, ?5, ?6) \
-         ON CONFLICT(uuid) DO UPDATE SET spec = excluded.spec, tables = excluded.tables, epoch = excluded.epoch, token = excluded.token",
+         ON CONFLICT(uuid) DO UPDATE SET spec = excluded.spec, tables = excluded.tables, \
+         epoch = excluded.epoch, token = excluded.token",
     )?
     .run([
         ValueRef::Text(&job),
@@ -85,7 +89,8 @@ pub(super) fn claim(db: &mut Database, claim: &Claim) -> Result<Opened> {
     for (feed, lanes, position) in &claim.feeds {
         for lane in 0..*lanes {
             db.statement(
-                "INSERT INTO whimbrel_watermark(job, feed, lane, lanes, hash_version, epoch, batch, from_pos, to_pos, version) \
+                "INSERT INTO whimbrel_watermark(job, feed, lane, lanes, hash_version, epoch, batch, \
+                 from_pos, to_pos, version) \
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0, ?7, ?7, ?8) ON CONFLICT(job, feed, lane) DO NOTHING",
             )?
             .run([
@@ -167,8 +172,17 @@ fn taken_over(db: &Database, theirs: i64, ours: u64) -> Error {
     .hint("stop this daemon if the other one is right; else stop the other one and start the job here again")
 }
 
-/// Every job with what it owns.
-fn jobs(db: &mut Database) -> Result<Vec<(String, String, Owned, i64, String)>> {
+/// A row of `whimbrel_job`.
+struct Registered {
+    uuid: String,
+    spec: String,
+    owned: Owned,
+    epoch: i64,
+    token: String,
+}
+
+/// Every job of the file.
+fn jobs(db: &mut Database) -> Result<Vec<Registered>> {
     let rows = db.rows("SELECT uuid, spec, tables, epoch, token FROM whimbrel_job ORDER BY uuid", [], |row| {
         let text = |column| schema::text(row.get(column));
         (text(0), text(1), text(2), row.int(3), text(4))
@@ -179,15 +193,17 @@ fn jobs(db: &mut Database) -> Result<Vec<(String, String, Owned, i64, String)>> 
                 .because(error)
                 .hint(format!("restore it, or give the job up: DELETE FROM whimbrel_job WHERE uuid = '{uuid}'"))
         })?;
-        Ok((uuid, spec, owned, epoch, token))
+        Ok(Registered { uuid, spec, owned, epoch, token })
     };
     rows.into_iter().map(read).collect()
 }
 
 /// What one job owns; changed by `prepare` and `finish`.
 pub(super) fn owned(db: &mut Database, job: &str) -> Result<Owned> {
-    let found = jobs(db)?.into_iter().find(|(uuid, ..)| uuid == job);
-    found.map(|(_, _, owned, ..)| owned).ok_or_else(|| Error::transient("the target does not know this job any more"))
+    let found = jobs(db)?.into_iter().find(|registered| registered.uuid == job);
+    found
+        .map(|registered| registered.owned)
+        .ok_or_else(|| Error::transient("the target does not know this job any more"))
 }
 
 pub(super) fn note(db: &mut Database, job: &str, owned: &Owned) -> Result<()> {
@@ -209,7 +225,7 @@ pub(super) fn all(db: &mut Database) -> Result<Vec<JobRow>> {
     }
     refuse_newer(db)?;
     let mut rows = Vec::new();
-    for (uuid, spec, owned, epoch, _) in jobs(db)? {
+    for Registered { uuid, spec, owned, epoch, .. } in jobs(db)? {
         let job = uuid.parse().map_err(|error| {
             Error::config(format!("{}: `whimbrel_job` holds a job called `{uuid}`", db.path.display())).because(error)
         })?;
