@@ -159,8 +159,12 @@ impl Tail {
 
     /// Acknowledged changes are not needed any more; removes a piece of them and says whether there is more to remove.
     pub fn prune(&mut self, acknowledged: u64) -> Result<bool> {
-        let job = self.job.to_string();
+        let (job, newest) = (self.job.to_string(), self.newest);
         self.db.write(|db| {
+            if log::entry(db, newest.seq)? != Some(newest) {
+                // Another history: `look` will say what is lost. Nothing is removed from it.
+                return Ok(false);
+            }
             let seq = i64::try_from(acknowledged).unwrap_or(i64::MAX);
             db.statement("UPDATE whimbrel_follow SET acknowledged = ?2 WHERE job = ?1 AND acknowledged < ?2")?
                 .run([ValueRef::Text(&job), ValueRef::Int(seq)])?;
