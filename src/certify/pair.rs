@@ -173,7 +173,7 @@ impl<'p> Job<'p> {
             limits: limited,
             status: Arc::new(status),
             retain_after_apply: Duration::ZERO,
-            budget: crate::pipeline::Budget::default(),
+            budget: pipeline::Budget::new(64),
         };
         let stop = CancellationToken::new();
         let task = tokio::spawn(pipeline::run(run, stop.clone()));

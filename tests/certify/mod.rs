@@ -3,8 +3,12 @@
 mod memory;
 #[cfg(feature = "faults")]
 mod saboteurs;
+#[cfg(feature = "sqlite")]
+mod sqlite;
 
 use memory::Worlds;
+#[cfg(feature = "sqlite")]
+use sqlite::Files;
 use std::time::Duration;
 use whimbrel::{
     certify::{self, Report, Trait},
@@ -103,6 +107,35 @@ async fn memory_pairs_with_partial_images() {
     let from = worlds("changed columns in partitions", &[], habits);
     let to = worlds("far away", &[], Habits { latency: Duration::from_millis(40), lanes: 4, ..Habits::default() });
     expect(&certify::pair(&from, &to, &[]).await, 7, 1);
+}
+
+/// Hidden row numbers are the keys of tables that have none.
+#[cfg(feature = "sqlite")]
+const ROWID_WAL: Files = Files { name: "WAL", lacks: &[Trait::Keyless], wal: true, without_rowid: false };
+#[cfg(feature = "sqlite")]
+const WITHOUT_ROWID: Files =
+    Files { name: "rollback journal, WITHOUT ROWID", lacks: &[Trait::Keyless], wal: false, without_rowid: true };
+
+#[cfg(feature = "sqlite")]
+#[tokio::test]
+async fn sqlite_is_a_source() {
+    for files in [ROWID_WAL, WITHOUT_ROWID] {
+        expect(&certify::source(&files, &[]).await, 39, 1);
+    }
+}
+
+#[cfg(feature = "sqlite")]
+#[tokio::test]
+async fn sqlite_is_a_target() {
+    for files in [Files { lacks: &[], ..ROWID_WAL }, WITHOUT_ROWID] {
+        expect(&certify::target(&files, &[]).await, 33 - files.lacks.len(), files.lacks.len());
+    }
+}
+
+#[cfg(feature = "sqlite")]
+#[tokio::test]
+async fn sqlite_pairs() {
+    expect(&certify::pair(&ROWID_WAL, &WITHOUT_ROWID, &[]).await, 8, 0);
 }
 
 #[tokio::test]

@@ -121,9 +121,9 @@ pub async fn restored(scratch: &dyn Scratch) -> Verdict {
         for id in 0..more {
             scratch.write(&insert(100 + id)).await?;
         }
-        for source in [scratch.source()?, Arc::clone(&stage.source)] {
+        for (who, source) in [("a new instance", scratch.source()?), ("the same", Arc::clone(&stage.source))] {
             let now = Stage { source, ..Stage::over(&stage) };
-            let what = format!("put back, and {more} transactions since");
+            let what = format!("put back, {more} transactions ago, asked of {who}");
             must_fail(&format!("a tail from what was seen before it was {what}"), tried(&now, &seen).await?)?;
         }
     }

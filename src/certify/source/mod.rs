@@ -69,7 +69,7 @@ pub const CHECKS: &[Check<dyn Scratch>] = &[
     },
     Check {
         name: "unknown-table",
-        proves: "a table that is gone is gone with all its rows, and cannot be copied",
+        proves: "a table that is gone is gone with all its rows",
         rule: "Fetched::table, invariant 7",
         needs: &[],
         run: |scratch| Box::pin(shapes::unknown_tables(scratch)),

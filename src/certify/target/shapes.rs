@@ -7,6 +7,7 @@ use crate::{
         fixture::Scratch,
         replica::equal_rows,
         scene::{JOB, double, double_row, odd, plain, plain_row},
+        source::shown,
     },
     error::ErrorKind,
     model::{Change, Column, Existing, JobId, Severity, Table, TableName, Type, Value},
@@ -128,8 +129,10 @@ pub async fn kinds(scratch: &dyn Scratch) -> Verdict {
         let what = format!("{:?} {}", column.kind, column.declared);
         let id = Column { nullable: false, ..Column::new("id", Type::Int) };
         let name = TableName::new(scratch.schema(), format!("certify_kind_{number}"));
-        let table = Arc::new(Table::new(name, vec![id, Column { name: "v".into(), ..column }], vec![0]));
+        let table = Table::new(name, vec![id, Column { name: "v".into(), ..column }], vec![0]);
         scratch.create(&table).await?;
+        // As the store itself tells it: declared types mean something to it.
+        let table = shown(&*scratch.source()?, |shape| shape.name == table.name).await?;
         let job = JobId(Uuid::from_u128(JOB.0.as_u128() + 100 + number as u128));
         let mut drive = Drive::start_as(scratch, claim(job, 1, &[&table]), &[&table]).await?;
         let rows: Vec<Vec<Value>> = (0..)
