@@ -4,6 +4,9 @@
 mod cli;
 /// Bytes on users' disks: rows, keys, positions.
 mod golden;
+/// Seeds of a world in which everything goes wrong, and named stories.
+#[cfg(feature = "faults")]
+mod simulation;
 /// State: the battery for every keeper, golden folders, refusals, kills.
 mod state;
 /// What several tests need.

@@ -22,3 +22,8 @@ pub fn until<T>(condition: &str, mut ask: impl FnMut() -> Option<T>) -> T {
         thread::sleep(Duration::from_millis(5));
     }
 }
+
+/// Lets this much time pass on a paused clock.
+pub async fn pass(virtual_time: Duration) {
+    tokio::time::sleep(virtual_time).await;
+}

@@ -125,7 +125,8 @@ fn foreign_crates_stay_in_their_rooms() {
             for (foreign, allowed) in rooms {
                 let used = words.contains(&format!("{foreign}::")) || words.contains(&format!("use {foreign}"));
                 let own = words.contains(&format!("{foreign}::Sled"))
-                    || words.contains(&format!("self::{foreign}")) || words.contains(&format!("mod {foreign}"));
+                    || words.contains(&format!("self::{foreign}"))
+                    || words.contains(&format!("mod {foreign}"));
                 if used && !own && !allowed.iter().any(|room| name.starts_with(room)) {
                     problems.push(format!("{name}:{line}: `{foreign}` outside {allowed:?}"));
                 }
