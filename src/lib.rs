@@ -128,7 +128,8 @@ pub mod pipeline;
 
 pub mod supervisor;
 
+pub mod client;
 pub mod control;
 
 pub mod cli;
-pub mod client;
+pub mod demo;

@@ -23,7 +23,8 @@ pub trait Target: Send + Sync {
     /// Takes the job over: at daemon start and at every reconnection. In one transaction that locks all rows of the job
     /// (and so waits for a zombie's open transaction): a stored epoch newer than ours, or equal with another token, is
     /// refused as `Config`; tables that another job owns are refused likewise; else ours is written. Lane rows of
-    /// `claim.feeds` that are missing are created at batch 0. Drops every connection that the instance held before.
+    /// `claim.feeds` that are missing are created at batch 0; every table of the claim is noted, unfinished unless it is
+    /// known as finished (`state rebuild` needs all of them). Drops every connection that the instance held before.
     async fn open(&self, claim: &Claim) -> Result<Opened>;
 
     /// Creates the table, or compares it and adds the columns it lacks. Repeatable. Notes it as unfinished in the job's

@@ -2,6 +2,10 @@
 
 /// The command line: config files good and bad, exit codes, state documents.
 mod cli;
+/// The control API: verbs, errors, watching, grpcurl, numbers.
+mod control;
+/// The real binary, killed at placed moments and at random.
+mod crash;
 /// Bytes on users' disks: rows, keys, positions.
 mod golden;
 /// Seeds of a world in which everything goes wrong, and named stories.

@@ -29,6 +29,10 @@ impl Ended {
         Ended { code: REFUSED, text: text.into(), hint: Some(hint.into()) }
     }
 
+    pub fn with(code: u8, text: impl Into<String>) -> Ended {
+        Ended { code, text: text.into(), hint: None }
+    }
+
     pub fn say(self) -> ExitCode {
         eprintln!("error: {}", self.text);
         if let Some(hint) = self.hint {

@@ -1,6 +1,7 @@
 //! The command line: one file per subcommand. All but `serve` and `state` speak to the daemon through `client`.
 
 mod apply;
+mod demo;
 mod ended;
 mod job;
 mod serve;
@@ -23,6 +24,12 @@ struct Line {
 enum Command {
     /// Runs the daemon until SIGTERM or Ctrl-C.
     Serve(ServeArgs),
+    /// Replicates a small shop (or your own SQLite file) before your eyes, and compares.
+    Demo(demo::DemoArgs),
+    #[command(hide = true)]
+    DemoWriter(demo::WriterArgs),
+    #[command(hide = true)]
+    DemoCompare(demo::CompareArgs),
     /// Creates the job of a file, or sets its limits if it is there already.
     Apply(apply::ApplyArgs),
     /// Shows all jobs, or one with its targets and tables.
@@ -62,6 +69,9 @@ pub fn run() -> ExitCode {
     // clap prints by itself: help to standard output (0), wrong usage to standard error (2).
     let done = match Line::parse().command {
         Command::Serve(args) => serve::run(&args),
+        Command::Demo(args) => demo::run(&args),
+        Command::DemoWriter(args) => demo::write(&args),
+        Command::DemoCompare(args) => demo::compare(&args),
         Command::Apply(args) => apply::run(&args),
         Command::Status(args) => status::run(&args),
         Command::Job(command) => job::run(&command),

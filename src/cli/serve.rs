@@ -5,6 +5,7 @@ use crate::{
     config::Config,
     control,
     error::Result,
+    pipeline::Budget,
     shutdown,
     state::{SledState, State},
     supervisor::{Stores, Supervisor},
@@ -34,7 +35,8 @@ async fn serve(config: Config) -> Result<()> {
     let state = tokio::task::spawn_blocking(move || SledState::open(&folder));
     let state: Arc<dyn State> = Arc::new(state.await.expect("opening does not panic")?);
     let retain_after_apply = Duration::from_secs(config.source.retain_after_apply_s.into());
-    let supervisor = Arc::new(Supervisor::open(state, stores, retain_after_apply).await?);
+    let budget = Budget::new(config.memory.rows_in_flight_mib);
+    let supervisor = Arc::new(Supervisor::open(state, stores, retain_after_apply, budget).await?);
     tracing::info!(%address, state = %config.state.dir.display(), "listening");
     let served = until_stopped(listener, &supervisor, &stop).await;
     supervisor.stop().await;

@@ -113,8 +113,8 @@ impl Default for LogConfig {
 
 const PREFIX: &str = "WHIMBREL";
 /// Variables with our prefix that are no settings of the daemon: the command line's own, and the tests'.
-const NOT_SETTINGS: &[&str] = &["WHIMBREL_CONFIG", "WHIMBREL_ADDRESS", "WHIMBREL_KILL"];
-const TESTS: &str = "WHIMBREL_TEST_";
+const NOT_SETTINGS: &[&str] = &["CONFIG", "ADDRESS", "KILL", "LONG", "SEEDS", "SERVERS", "BIN"];
+const TESTS: &str = "TEST_";
 
 /// Twice the budget and three large rows must fit into any machine that runs databases.
 const MEMORY_MIB: std::ops::RangeInclusive<u32> = 1..=65_536;
@@ -124,8 +124,9 @@ impl Config {
     pub fn load(file: Option<&Path>, flags: &[(&str, String)]) -> Result<Config> {
         let mut settings = Map::new();
         for (name, value) in std::env::vars_os() {
-            let Some(name) = name.to_str().filter(|name| name.starts_with("WHIMBREL_")) else { continue };
-            if NOT_SETTINGS.contains(&name) || name.starts_with(TESTS) {
+            let Some(name) = name.to_str() else { continue };
+            let Some(key) = name.strip_prefix(PREFIX).and_then(|rest| rest.strip_prefix('_')) else { continue };
+            if NOT_SETTINGS.contains(&key) || key.starts_with(TESTS) {
                 continue;
             }
             let not_text = |_| Error::config(format!("{name} is not UTF-8")).hint(format!("unset {name}, or mend it"));

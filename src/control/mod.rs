@@ -28,7 +28,7 @@ const REQUEST_BYTES: usize = 1 << 20;
 /// A page of a thousand jobs, or a job of ten thousand tables.
 pub const ANSWER_BYTES: usize = 64 << 20;
 /// Calls that one connection may have open; a watch is one.
-const CALLS_PER_CONNECTION: usize = 64;
+const CALLS_PER_CONNECTION: u32 = 64;
 /// A client that vanished without a word is noticed after this.
 const KEEPALIVE: Duration = Duration::from_secs(30);
 /// Open calls may end by themselves; then they are cut off.
@@ -55,11 +55,16 @@ pub async fn serve(listener: TcpListener, supervisor: Arc<Supervisor>, stop: Can
     let broken = |error| Error::config("the compiled descriptors are broken").because(error);
     let reflection = || {
         tonic_reflection::server::Builder::configure()
+            .include_reflection_service(false)
             .register_encoded_file_descriptor_set(DESCRIPTORS)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+            .register_encoded_file_descriptor_set(tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET)
+            .register_encoded_file_descriptor_set(tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET)
+            // So that tools can show the details of errors.
+            .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
     };
     let server = Server::builder()
-        .concurrency_limit_per_connection(CALLS_PER_CONNECTION)
+        .max_concurrent_streams(Some(CALLS_PER_CONNECTION))
         .http2_keepalive_interval(Some(KEEPALIVE))
         .add_service(jobs.max_decoding_message_size(REQUEST_BYTES).max_encoding_message_size(ANSWER_BYTES))
         .add_service(stores.max_decoding_message_size(REQUEST_BYTES).max_encoding_message_size(ANSWER_BYTES))

@@ -37,7 +37,12 @@ fn tables(db: &Connection) -> Result<BTreeSet<String>> {
     db.prepare(sql)?.query_map([], |row| row.get(0))?.collect()
 }
 
-fn compare_table(source: &Connection, target: &Connection, table: &str, differences: &mut Vec<Difference>) -> Result<u64> {
+fn compare_table(
+    source: &Connection,
+    target: &Connection,
+    table: &str,
+    differences: &mut Vec<Difference>,
+) -> Result<u64> {
     let sql = format!("SELECT * FROM \"{}\" ORDER BY {}", table.replace('"', "\"\""), order(source, table)?);
     let (mut one, mut two) = (source.prepare(&sql)?, target.prepare(&sql)?);
     let columns = one.column_count();
@@ -50,7 +55,8 @@ fn compare_table(source: &Connection, target: &Connection, table: &str, differen
     loop {
         let (here, there) = (one.next()?, two.next()?);
         let values = |row: Option<&rusqlite::Row<'_>>| {
-            row.map(|row| (0..columns).map(|column| row.get::<_, Value>(column)).collect::<Result<Vec<_>>>()).transpose()
+            row.map(|row| (0..columns).map(|column| row.get::<_, Value>(column)).collect::<Result<Vec<_>>>())
+                .transpose()
         };
         match (values(here)?, values(there)?) {
             (None, None) => return Ok(rows),

@@ -30,8 +30,14 @@ pub fn create(path: &Path) -> Result<()> {
         let mut chance = Chance::new(1);
         for id in 1..=500 {
             let email = format!("c{id}@example.org");
-            tx.execute("INSERT INTO customers VALUES (?1, ?2, ?3, ?4)", params![id, email, name(&mut chance), id * 10])?;
-            tx.execute("INSERT INTO stock VALUES (?1, ?2, ?3)", params![format!("Sku-{id}"), format!("shelf {id}"), id])?;
+            tx.execute(
+                "INSERT INTO customers VALUES (?1, ?2, ?3, ?4)",
+                params![id, email, name(&mut chance), id * 10],
+            )?;
+            tx.execute(
+                "INSERT INTO stock VALUES (?1, ?2, ?3)",
+                params![format!("Sku-{id}"), format!("shelf {id}"), id],
+            )?;
             order(&tx, &mut chance, id)?;
         }
     }
@@ -81,7 +87,10 @@ fn change(tx: &Transaction<'_>, chance: &mut Chance) -> Result<()> {
         }
         3..=6 => {
             let amount = chance.below(1000) as f64 / 8.0;
-            tx.execute("UPDATE customers SET balance = ?2, name = ?3 WHERE id = ?1", params![id, amount, name(chance)])?;
+            tx.execute(
+                "UPDATE customers SET balance = ?2, name = ?3 WHERE id = ?1",
+                params![id, amount, name(chance)],
+            )?;
             tx.execute("UPDATE stock SET pieces = pieces + 1 WHERE rowid = ?1", [some("stock", chance)?])?;
         }
         7 => {
@@ -105,10 +114,14 @@ fn change(tx: &Transaction<'_>, chance: &mut Chance) -> Result<()> {
         }
         9 => {
             // A new article takes the shelf of another one, which is thereby gone.
-            let shelf: Option<String> =
-                tx.query_row("SELECT shelf FROM stock WHERE rowid = ?1", [some("stock", chance)?], |row| row.get(0)).ok();
+            let shelf: Option<String> = tx
+                .query_row("SELECT shelf FROM stock WHERE rowid = ?1", [some("stock", chance)?], |row| row.get(0))
+                .ok();
             let sku = format!("SKU-{}", chance.below(2_000));
-            tx.execute("INSERT OR REPLACE INTO stock VALUES (?1, ?2, ?3)", params![sku, shelf, chance.below(50) as i64])?;
+            tx.execute(
+                "INSERT OR REPLACE INTO stock VALUES (?1, ?2, ?3)",
+                params![sku, shelf, chance.below(50) as i64],
+            )?;
         }
         10 => {
             // The same article, spelled otherwise.
@@ -141,13 +154,21 @@ fn order(tx: &Transaction<'_>, chance: &mut Chance, customer: i64) -> Result<()>
     if !known {
         return Ok(());
     }
-    tx.execute("INSERT INTO orders(customer_id, status, note) VALUES (?1, 'new', ?2)", params![customer, note(chance)])?;
+    tx.execute(
+        "INSERT INTO orders(customer_id, status, note) VALUES (?1, 'new', ?2)",
+        params![customer, note(chance)],
+    )?;
     let order = tx.last_insert_rowid();
     for line in 1..=1 + chance.below(3) as i64 {
         let price = chance.below(10_000) as f64 / 100.0;
         let sku = format!("Sku-{}", chance.below(500));
-        tx.prepare_cached("INSERT OR REPLACE INTO order_lines VALUES (?1, ?2, ?3, ?4, ?5)")?
-            .execute(params![order, line, sku, chance.below(5) as i64, price])?;
+        tx.prepare_cached("INSERT OR REPLACE INTO order_lines VALUES (?1, ?2, ?3, ?4, ?5)")?.execute(params![
+            order,
+            line,
+            sku,
+            chance.below(5) as i64,
+            price
+        ])?;
     }
     Ok(())
 }

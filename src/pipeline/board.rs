@@ -105,8 +105,9 @@ impl Board {
         });
     }
 
-    /// The feed has nothing that the target lacks.
+    /// The feed has nothing that the target lacks, and the target was opened and has taken all it was given.
     pub fn up_to_date(&self, target: &str) {
+        self.seen.lock().targets.entry(target.to_owned()).or_default().failing = false;
         let now = now_ms();
         self.status.send_if_modified(|status| {
             let target = status.targets.entry(target.to_owned()).or_default();

@@ -200,7 +200,7 @@ impl Copier<'_> {
             ledger.change(|progress| progress.tables.get_mut(&table.name).expect("known").from = from);
             ledger.save().await?;
         }
-        let mut feed = Routed::new(Prefetch::new(feed), Arc::clone(&line.route));
+        let mut feed = Routed::new(Prefetch::new(feed, line.budget.clone()), Arc::clone(&line.route));
         let mut from = range.range.position(generation, &table.name, range.done.as_ref());
         let mut limit = line.limit.clone();
         loop {

@@ -2,6 +2,7 @@
 
 use super::{
     board::Board,
+    budget::Budget,
     copy,
     ledger::Ledger,
     limit::Limit,
@@ -46,6 +47,7 @@ pub struct Line {
     pub join: Join,
     pub applied: Arc<Applied>,
     pub limit: Limit,
+    pub budget: Budget,
     pub board: Arc<Board>,
     pub token: Uuid,
 }

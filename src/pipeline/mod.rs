@@ -5,6 +5,7 @@
 //! goes through `resolve` and `route` to the tee, and from a tap through `fold` and `parallel` into the target.
 
 mod board;
+mod budget;
 mod copy;
 mod finish;
 mod fold;
@@ -27,6 +28,7 @@ pub mod status;
 mod tee;
 
 pub use board::{now_ms, stopped};
+pub use budget::Budget;
 pub use route::Route;
 
 use crate::{
@@ -65,6 +67,8 @@ pub struct JobRun {
     pub status: Arc<watch::Sender<JobStatus>>,
     /// How long the source keeps what is applied already, so that a target that lost commits can be rewound.
     pub retain_after_apply: Duration,
+    /// Bytes of rows in flight, shared with the other jobs of the daemon.
+    pub budget: Budget,
 }
 
 /// One target of the job.
@@ -116,6 +120,7 @@ pub async fn run(mut job: JobRun, stop: CancellationToken) -> Result<()> {
         route: Arc::clone(&route),
         tables: tables.keys().cloned().collect(),
         board: Arc::clone(&board),
+        budget: job.budget.clone(),
         retention: Retention::new(job.retain_after_apply),
         applied: Arc::clone(&applied),
     };
@@ -144,6 +149,7 @@ pub async fn run(mut job: JobRun, stop: CancellationToken) -> Result<()> {
             join: join.clone(),
             applied: Arc::clone(&applied),
             limit: limit.clone(),
+            budget: job.budget.clone(),
             board: Arc::clone(&board),
             token: job.token,
         })

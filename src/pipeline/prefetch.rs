@@ -1,5 +1,6 @@
 //! Reads a feed in a task of its own, so that reading and writing overlap.
 
+use super::budget::{Budget, Share};
 use crate::{
     error::{Error, Result},
     model::{Checkpoint, Mark},
@@ -11,7 +12,9 @@ use tokio::{sync::mpsc, task::JoinHandle};
 
 /// A copy feed, read ahead. (The tail is read ahead by `tee`, which also follows marks and acknowledgements.)
 pub struct Prefetch {
-    batches: mpsc::Receiver<Result<Next>>,
+    batches: mpsc::Receiver<(Result<Next>, Option<Share>)>,
+    /// Of the batch that was returned last.
+    held: Option<Share>,
     reading: JoinHandle<()>,
     stands_at: Option<Checkpoint>,
     ended: bool,
@@ -21,7 +24,7 @@ pub struct Prefetch {
 const AHEAD: usize = 1;
 
 impl Prefetch {
-    pub fn new(mut feed: Box<dyn Feed>) -> Self {
+    pub fn new(mut feed: Box<dyn Feed>, budget: Budget) -> Self {
         let (send, batches) = mpsc::channel(AHEAD); // Invariant 6.
         let stands_at = feed.stands_at();
         let reading = tokio::spawn(async move {
@@ -31,12 +34,16 @@ impl Prefetch {
                 if matches!(next, Ok(Next::Idle(_))) {
                     continue;
                 }
-                if send.send(next).await.is_err() || last {
+                let share = match &next {
+                    Ok(Next::Batch(batch)) => budget.take(batch.bytes()).await,
+                    _ => None,
+                };
+                if send.send((next, share)).await.is_err() || last {
                     return;
                 }
             }
         });
-        Prefetch { batches, reading, stands_at, ended: false }
+        Prefetch { batches, held: None, reading, stands_at, ended: false }
     }
 }
 
@@ -52,9 +59,11 @@ impl Feed for Prefetch {
         if self.ended {
             return Ok(Next::End);
         }
+        self.held = None;
         match tokio::time::timeout(patience, self.batches.recv()).await {
             Err(_) => Ok(Next::Idle(Checkpoint::default())),
-            Ok(Some(next)) => {
+            Ok(Some((next, share))) => {
+                self.held = share;
                 self.ended = matches!(next, Ok(Next::End));
                 next
             }

@@ -5,7 +5,15 @@
 //! keeps the log from what that target last confirmed, and its return opens the feed there again. Held ranges and
 //! sweeps enter here, between two log batches.
 
-use super::{board::Board, resolve::Resolve, retention::Retention, retry::Backoff, route::Route, slice};
+use super::{
+    board::Board,
+    budget::{Budget, Share},
+    resolve::Resolve,
+    retention::Retention,
+    retry::Backoff,
+    route::Route,
+    slice,
+};
 use crate::{
     error::{Error, Result},
     faults::{self, Saboteur},
@@ -17,7 +25,7 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 use std::{cmp::Ordering, collections::BTreeMap, sync::Arc, time::Duration};
 use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot},
+    sync::{mpsc, oneshot},
     time::{Instant, timeout},
 };
 use tokio_util::sync::CancellationToken;
@@ -28,8 +36,6 @@ const LEAVE_BEHIND: Duration = Duration::from_secs(60);
 const PATIENCE: Duration = Duration::from_secs(1);
 /// Batches waiting in a tap: one, while one is in the pump's hand and the next is being read.
 const WAITING: usize = 1;
-/// Bytes of rows in flight per job, in KiB.
-const BUDGET_KIB: u32 = 64 << 10;
 
 /// What reads the log of a job.
 pub struct Tee {
@@ -39,6 +45,7 @@ pub struct Tee {
     pub tables: Vec<TableName>,
     pub board: Arc<Board>,
     pub retention: Retention,
+    pub budget: Budget,
     /// What each target, also one that does not follow now, has applied and saved.
     pub applied: Arc<Applied>,
 }
@@ -84,7 +91,7 @@ enum Command {
 struct Item {
     next: Result<Next>,
     slice: Option<slice::Slice>,
-    budget: Option<Arc<OwnedSemaphorePermit>>,
+    budget: Option<Share>,
 }
 
 /// Marks a tap waits for, and after how many of its items each was passed.
@@ -125,7 +132,7 @@ pub struct Tap {
     pub slice: Option<slice::Slice>,
     /// Whether the last answer came from the log: patience that ran out is no evidence.
     pub heard: bool,
-    budget: Option<Arc<OwnedSemaphorePermit>>,
+    budget: Option<Share>,
 }
 
 impl Tap {
@@ -176,16 +183,8 @@ impl Tee {
     pub fn start(self, stop: CancellationToken) -> (Join, tokio::task::JoinHandle<()>) {
         let (send, commands) = mpsc::channel(16); // Invariant 6: one ask and one join per target.
         let join = Join { commands: send.clone() };
-        let budget = Arc::new(Semaphore::new(BUDGET_KIB as usize));
-        let reading = Reading {
-            tee: self,
-            commands,
-            send,
-            branches: BTreeMap::new(),
-            feed: None,
-            budget,
-            acknowledged: Instant::now(),
-        };
+        let reading =
+            Reading { tee: self, commands, send, branches: BTreeMap::new(), feed: None, acknowledged: Instant::now() };
         (join, tokio::spawn(reading.run(stop)))
     }
 }
@@ -196,7 +195,6 @@ struct Reading {
     send: mpsc::Sender<Command>,
     branches: BTreeMap<String, Branch>,
     feed: Option<Box<dyn Feed>>,
-    budget: Arc<Semaphore>,
     acknowledged: Instant,
 }
 
@@ -331,10 +329,7 @@ impl Reading {
     }
 
     async fn hand_out(&mut self, batch: Batch) -> Result<()> {
-        let kib = u32::try_from(batch.bytes() >> 10).unwrap_or(u32::MAX).clamp(1, BUDGET_KIB);
-        // A target that is stuck with what it holds must not hold up the others for ever: then this one batch goes over.
-        let budget = timeout(LEAVE_BEHIND, Arc::clone(&self.budget).acquire_many_owned(kib)).await;
-        let budget = budget.ok().map(|budget| Arc::new(budget.expect("never closed")));
+        let budget = self.tee.budget.take(batch.bytes()).await;
         let names: Vec<String> = self.branches.keys().cloned().collect();
         for name in names {
             let branch = self.branches.get_mut(&name).expect("only this loop removes");

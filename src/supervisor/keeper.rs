@@ -126,6 +126,7 @@ fn prepare(job: &Job, shared: &Shared, record: &JobRecord) -> Result<JobRun> {
         limits: job.limits.subscribe(),
         status: Arc::clone(&job.status),
         retain_after_apply: shared.retain_after_apply,
+        budget: shared.budget.clone(),
     })
 }
 
@@ -187,5 +188,18 @@ pub async fn keep_visibly(job: Arc<Job>, shared: Arc<Shared>, stop: Cancellation
             .hint("this is a bug: report it with the log. A restart of the daemon runs the job again");
         tracing::error!(job = %job.id, "{error}");
         rest(&job, Observed::Failed, Some(stopped(&error)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_becomes_an_error_with_a_hint() {
+        let died = tokio::spawn(async { panic!("row {}", 7) }).await;
+        let error = flatten(died, "orders").expect_err("it died");
+        assert!(error.to_string().contains("row 7"), "{error}");
+        assert!(error.hint_text().is_some_and(|hint| hint.contains("whimbrel job start orders")));
     }
 }

@@ -17,7 +17,7 @@ use crate::{
     error::{Error, Result},
     model::{Finding, JobId, JobSpec, Limits, Table},
     pipeline::{
-        Route, now_ms,
+        Budget, Route, now_ms,
         status::{JobStatus, Observed},
     },
     state::{AuditEntry, Desired, JobRecord, State},
@@ -25,6 +25,7 @@ use crate::{
 use job::{Job, gone, new_etag};
 use parking_lot::Mutex;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use stores::answered;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
 
@@ -50,14 +51,20 @@ struct Shared {
     /// This daemon's own: two daemons with the same state are told apart by it.
     token: Uuid,
     retain_after_apply: Duration,
+    budget: Budget,
 }
 
 impl Supervisor {
     /// Takes over what is saved: what ran runs again.
-    pub async fn open(state: Arc<dyn State>, stores: Stores, retain_after_apply: Duration) -> Result<Supervisor> {
+    pub async fn open(
+        state: Arc<dyn State>,
+        stores: Stores,
+        retain_after_apply: Duration,
+        budget: Budget,
+    ) -> Result<Supervisor> {
         let records = state.jobs().await?;
         let jobs = Mutex::default();
-        let shared = Arc::new(Shared { state, stores, jobs, token: Uuid::new_v4(), retain_after_apply });
+        let shared = Arc::new(Shared { state, stores, jobs, token: Uuid::new_v4(), retain_after_apply, budget });
         let (creating, tasks, stop) = (tokio::sync::Mutex::default(), TaskTracker::new(), CancellationToken::new());
         let supervisor = Supervisor { shared, creating, tasks, stop };
         for record in records {
@@ -208,18 +215,18 @@ impl Supervisor {
     /// What stands in the way of a job with this store, and what a job would create there. The gravest first.
     pub async fn check_source(&self, store: &str, globs: &[String]) -> Answer<Vec<Finding>> {
         let source = self.shared.stores.open(store)?.source().map_err(denied::of_store)?;
-        let (tables, mut findings) = source.tables().await.map_err(denied::of_store)?;
+        let (tables, mut findings) = answered(store, source.tables()).await.map_err(denied::of_store)?;
         let tables = selected(tables, store, globs)?;
         // A check belongs to no job; the id only names what would be created.
         let id = JobId(Uuid::now_v7());
-        findings.extend(source.check(id, &tables).await.map_err(denied::of_store)?);
+        findings.extend(answered(store, source.check(id, &tables)).await.map_err(denied::of_store)?);
         findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
         Ok(findings)
     }
 
     pub async fn check_target(&self, store: &str) -> Answer<Vec<Finding>> {
         let target = self.shared.stores.open(store)?.target().map_err(denied::of_store)?;
-        let mut findings = target.check(&[], Default::default()).await.map_err(denied::of_store)?;
+        let mut findings = answered(store, target.check(&[], Default::default())).await.map_err(denied::of_store)?;
         findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
         Ok(findings)
     }
@@ -227,7 +234,7 @@ impl Supervisor {
     /// In order of their names, with what cannot be carried.
     pub async fn tables(&self, store: &str) -> Answer<(Vec<Arc<Table>>, Vec<Finding>)> {
         let source = self.shared.stores.open(store)?.source().map_err(denied::of_store)?;
-        let (mut tables, findings) = source.tables().await.map_err(denied::of_store)?;
+        let (mut tables, findings) = answered(store, source.tables()).await.map_err(denied::of_store)?;
         tables.sort_by(|a, b| a.name.cmp(&b.name));
         Ok((tables, findings))
     }

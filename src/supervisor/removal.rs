@@ -1,6 +1,6 @@
 //! Removes what a job made in its stores, tried until it is done.
 
-use super::{Shared, audit, job::Job};
+use super::{Shared, audit, job::Job, stores::answered};
 use crate::{
     error::Result,
     pipeline::{retry::Backoff, status::Observed, stopped},
@@ -39,10 +39,10 @@ async fn attempt(shared: &Shared, record: &JobRecord, has_run: bool) -> Result<(
 async fn forget(shared: &Shared, record: &JobRecord) -> Result<()> {
     let open = |name: &str| shared.stores.open(name).map_err(|denied| denied.error);
     let source = &record.spec.source.store;
-    open(source)?.source()?.release(record.id).await.map_err(|error| error.at(format!("store `{source}`")))?;
+    answered(source, open(source)?.source()?.release(record.id)).await?;
     for target in &record.spec.targets {
         let name = &target.store;
-        open(name)?.target()?.forget(record.id).await.map_err(|error| error.at(format!("store `{name}`")))?;
+        answered(name, open(name)?.target()?.forget(record.id)).await?;
     }
     Ok(())
 }

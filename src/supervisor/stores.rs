@@ -6,7 +6,10 @@ use crate::{
     connectors::{self, Store, StoreSettings},
     error::{Error, Result},
 };
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+/// A store that hangs must not hold a call or a deletion for ever.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(30);
 
 pub struct Stores {
     configs: BTreeMap<String, StoreConfig>,
@@ -45,6 +48,15 @@ impl Stores {
     pub fn open(&self, name: &str) -> Answer<Arc<dyn Store>> {
         let settings = settings(name, self.config(name)?).map_err(of_store)?;
         connectors::open(&settings).map_err(of_store)
+    }
+}
+
+/// Waits for what a store was asked, not for ever, and says which store it was.
+pub async fn answered<T>(store: &str, asked: impl Future<Output = Result<T>>) -> Result<T> {
+    match tokio::time::timeout(ANSWERS_WITHIN, asked).await {
+        Ok(answer) => answer.map_err(|error| error.at(format!("store `{store}`"))),
+        Err(_) => Err(Error::transient(format!("store `{store}` did not answer in {} s", ANSWERS_WITHIN.as_secs()))
+            .hint("see what it waits for: a lock, a full disk, a network")),
     }
 }
 

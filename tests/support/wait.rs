@@ -23,6 +23,21 @@ pub fn until<T>(condition: &str, mut ask: impl FnMut() -> Option<T>) -> T {
     }
 }
 
+/// As `until`, for answers that have to be waited for.
+///
+/// # Panics
+/// After the deadline, with the condition's name.
+pub async fn eventually<T, F: Future<Output = Option<T>>>(condition: &str, mut ask: impl FnMut() -> F) -> T {
+    let started = Instant::now();
+    loop {
+        if let Some(answer) = ask().await {
+            return answer;
+        }
+        assert!(started.elapsed() < DEADLINE, "never came: {condition}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
 /// Lets this much time pass on a paused clock.
 pub async fn pass(virtual_time: Duration) {
     tokio::time::sleep(virtual_time).await;

@@ -163,7 +163,7 @@ impl Work<'_> {
         let heap = self.heap(shape)?;
         let mut wanted = Vec::new();
         for (column, operator, value) in rows.criteria(mutation.before) {
-            let own = own_column(heap, shape, column)?;
+            let Some(own) = own_column(heap, shape, column)? else { return Err(Error::refused("no such column")) };
             wanted.push((own, operator, heap.collate_column(own, value)));
         }
         let meets = |stored: &Stored| {
@@ -199,8 +199,8 @@ impl Work<'_> {
 fn named(heap: &Heap, shape: &Table, row: RowRef<'_>) -> Result<Vec<(usize, Value)>> {
     let mut named = Vec::new();
     for (column, field) in row.fields().enumerate() {
-        if let Field::Value(value) = field {
-            named.push((own_column(heap, shape, column)?, value.to_owned()));
+        if let (Field::Value(value), Some(own)) = (field, own_column(heap, shape, column)?) {
+            named.push((own, value.to_owned()));
         }
     }
     Ok(named)
@@ -215,7 +215,7 @@ fn overlay(
     mut unset: impl FnMut(&mut Value) -> Result<()>,
 ) -> Result<()> {
     for (column, field) in row.fields().enumerate() {
-        let own = own_column(heap, shape, column)?;
+        let Some(own) = own_column(heap, shape, column)? else { continue };
         match field {
             Field::Value(value) => values[own] = value.to_owned(),
             Field::Removed => values[own] = Value::Null,
@@ -225,9 +225,10 @@ fn overlay(
     Ok(())
 }
 
-fn own_column(heap: &Heap, shape: &Table, column: usize) -> Result<usize> {
+/// A11: a column that the table does not have yet is left out; the log brings it.
+fn own_column(heap: &Heap, shape: &Table, column: usize) -> Result<Option<usize>> {
     let name = &shape.columns.get(column).ok_or_else(|| Error::refused("a field beyond the shape"))?.name;
-    heap.shape.column(name).ok_or_else(|| Error::refused(format!("the table has no column `{name}`")))
+    Ok(heap.shape.column(name))
 }
 
 /// The key of a row in the terms of the target's table; `None` where that has none.

@@ -1,9 +1,68 @@
+//! SQLite as a source and a target: a file that any other process may write while we follow it.
+//!
+//! As a source, triggers of ours note the *keys* of changed rows in `whimbrel_log` (`triggers`, `log`); the tail reads
+//! it (`feed`), the rows themselves are fetched (`fetch`). As a target, one connection on a thread of its own applies
+//! parts in transactions that move the watermark first (`target`, `apply`). A file may be both: what we write into a
+//! followed file is noted there too, with our job as its origin (`relay`).
+
+mod apply;
+mod change;
+mod clash;
+mod columns;
+mod config;
+mod copy;
+mod decode;
+mod definition;
+mod encode;
+mod failure;
+mod feed;
+mod fetch;
+mod file;
+mod finish;
+mod log;
+mod paging;
+mod plan;
+mod position;
+mod prepare;
+mod relay;
+mod schema;
+mod seen;
+mod shapes;
+mod source;
+mod split;
+mod statement;
+mod tail;
+mod target;
+mod text;
+mod thread;
+mod triggers;
+mod watermark;
+
+use self::{config::Config, source::SqliteSource, target::SqliteTarget};
 use super::{Connector, Store, StoreSettings};
-use crate::error::{Error, Result};
+use crate::{error::Result, source::Source, target::Target};
 use std::sync::Arc;
 
-pub static CONNECTOR: Connector = Connector { scheme: "sqlite", about: "sqlite", open };
+pub static CONNECTOR: Connector = Connector {
+    scheme: "sqlite",
+    about: "SQLite database files: `sqlite:/path/to/file.db`, or relative, `sqlite:shop.db`",
+    open,
+};
 
-fn open(_: &StoreSettings) -> Result<Arc<dyn Store>> {
-    Err(Error::config("not there yet"))
+fn open(settings: &StoreSettings) -> Result<Arc<dyn Store>> {
+    Ok(Arc::new(SqliteStore { config: Arc::new(Config::read(settings)?) }))
+}
+
+struct SqliteStore {
+    config: Arc<Config>,
+}
+
+impl Store for SqliteStore {
+    fn source(&self) -> Result<Arc<dyn Source>> {
+        Ok(Arc::new(SqliteSource::new(Arc::clone(&self.config))))
+    }
+
+    fn target(&self) -> Result<Arc<dyn Target>> {
+        Ok(Arc::new(SqliteTarget::new(Arc::clone(&self.config))))
+    }
 }

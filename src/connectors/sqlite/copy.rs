@@ -1,0 +1,283 @@
+//! A table copy: pages of a key range, each read in a short snapshot of its own.
+
+use super::{
+    config::Config,
+    decode,
+    failure::{Answer, Failure},
+    file::Database,
+    paging,
+    schema::Shape,
+    seen::{self, Seen},
+    shapes::Shapes,
+    statement::Statement,
+    text::quote,
+    thread::{self, Thread},
+};
+use crate::{
+    error::{Error, Result},
+    model::{Batch, Body, Change, Checkpoint, Key, KeyRange, Kind, Mark, NO_ROW, Partition, Rows, TableName, ValueRef},
+    source::{Columns, Feed, Next},
+};
+use async_trait::async_trait;
+use std::{ops::ControlFlow, sync::Arc, time::Duration};
+use tokio::sync::oneshot;
+
+/// A page ends at whichever comes first: small enough to flow, large enough that the walk down the index does not count.
+const PAGE_BYTES: usize = 4 << 20;
+const PAGE_ROWS: usize = 20_000;
+
+pub(super) struct CopyFeed {
+    thread: Thread<Result<Pages>>,
+    /// The page that is being read; kept when a caller loses patience.
+    pending: Option<oneshot::Receiver<Result<Option<Batch>>>>,
+}
+
+impl CopyFeed {
+    pub fn new(
+        config: Arc<Config>,
+        table: &TableName,
+        range: &KeyRange,
+        columns: Columns,
+        after: &Checkpoint,
+        seen: Arc<Seen>,
+    ) -> CopyFeed {
+        let (table, range, after) = (table.clone(), range.clone(), after.clone());
+        let make = move || {
+            let db = Database::open(&config.path, config.busy, config.max_row_bytes)?;
+            let select = None;
+            Ok(Pages {
+                select,
+                db,
+                shapes: Shapes::default(),
+                table,
+                range,
+                done: None,
+                key: None,
+                columns,
+                after,
+                seen,
+                config,
+            })
+        };
+        CopyFeed { thread: Thread::start("sqlite-copy", make), pending: None }
+    }
+}
+
+#[async_trait]
+impl Feed for CopyFeed {
+    async fn next(&mut self, patience: Duration) -> Result<Next> {
+        if self.pending.is_none() {
+            let read = |pages: &mut Result<Pages>| match pages {
+                Ok(pages) => pages.next(),
+                Err(_) => Err(std::mem::replace(pages, Err(thread::gone())).err().unwrap_or_else(thread::gone)),
+            };
+            self.pending = Some(self.thread.begin(read).await?);
+        }
+        let pending = self.pending.as_mut().expect("just asked");
+        match tokio::time::timeout(patience, pending).await {
+            Err(_) => return Ok(Next::Idle(Checkpoint::default())),
+            Ok(answer) => {
+                self.pending = None;
+                Ok(answer.map_err(|_| thread::gone())??.map_or(Next::End, Next::Batch))
+            }
+        }
+    }
+
+    async fn acknowledge(&mut self, _: &Checkpoint) -> Result<()> {
+        Ok(())
+    }
+
+    fn passed(&mut self, _: &Mark) -> bool {
+        false
+    }
+}
+
+/// The thread's side: where the copy stands.
+struct Pages {
+    select: Option<(Arc<Shape>, bool, Statement)>,
+    db: Database,
+    shapes: Shapes,
+    table: TableName,
+    range: KeyRange,
+    done: Option<Key>,
+    /// Names of the key's columns as they were at the first page.
+    key: Option<Vec<String>>,
+    columns: Columns,
+    after: Checkpoint,
+    seen: Arc<Seen>,
+    config: Arc<Config>,
+}
+
+impl Pages {
+    /// The next page; `None` after the last.
+    fn next(&mut self) -> Result<Option<Batch>> {
+        self.db.prove()?;
+        self.db.run("BEGIN")?;
+        let page = self.page();
+        self.db.rollback();
+        page.map_err(|error| error.at(&self.table))
+    }
+
+    fn page(&mut self) -> Result<Option<Batch>> {
+        seen::prove_after(&mut self.db, &self.after, &self.seen)?;
+        let Some(shape) = self.shapes.get(&mut self.db, &self.table.name)? else {
+            tracing::warn!(table = %self.table, "the table is gone while it was to be copied");
+            return Ok(None);
+        };
+        self.prove_same_key(&shape)?;
+        if self.done.is_none() && self.range.after.is_none() {
+            refuse_null_keys(&mut self.db, &shape)?;
+        }
+        let start = self.done.clone().or_else(|| self.range.after.clone());
+        let mut rows = Rows::default();
+        let index = rows.shape(&shape.table);
+        let keys = decode::key_places(&shape.table);
+        let whole = self.columns == Columns::All;
+        let (change, width) = if whole { (Change::Upsert, shape.table.columns.len()) } else { (Change::Touched, 0) };
+        let max_row_bytes = usize::try_from(self.config.max_row_bytes).unwrap_or(usize::MAX);
+        let mut slab = Vec::with_capacity(if start.is_some() { PAGE_BYTES } else { 0 });
+        let mut full = false;
+        let bounds: Vec<ValueRef<'_>> = start.iter().chain(&self.range.upto).flat_map(Key::values).collect();
+        let statement = select(&mut self.select, &self.db, &shape, start.is_some(), self.range.upto.is_some(), whole)?;
+        let read = statement.query(bounds, |row| {
+            let place = match whole {
+                true => decode::row(row, width, &mut slab),
+                false => decode::key_row(row, 0, &keys, &mut slab),
+            };
+            let length = slab.len() - place as usize;
+            if length > max_row_bytes {
+                slab.truncate(place as usize);
+                return Err(too_big());
+            }
+            rows.push(index, change, place, NO_ROW);
+            full = slab.len() >= PAGE_BYTES || rows.mutations.len() >= PAGE_ROWS;
+            Ok(if full { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+        });
+        rows.slab = slab;
+        match read {
+            // What was read before the row that cannot be is handed out first.
+            Err(failure) if failure.is_too_big() && rows.is_empty() => {
+                return Err(too_big_after(&self.db, &shape, start.as_ref(), self.config.max_row_bytes));
+            }
+            Err(failure) if !failure.is_too_big() => return Err(failure.into()),
+            _ if rows.is_empty() => return Ok(None),
+            _ => {}
+        }
+        let last = rows.row(rows.mutations.last().expect("not empty").row);
+        let done = Key::of(&shape.table, last);
+        let from = self.range.position(0, &self.table, self.done.as_ref());
+        let to = self.range.position(0, &self.table, done.as_ref());
+        self.done = done;
+        Ok(Some(Batch {
+            partition: Partition::new(Partition::COPY),
+            from,
+            to,
+            complete: true,
+            kind: Kind::Copy { fresh: false },
+            body: Body::Rows(Arc::new(rows)),
+            committed_ms: 0,
+        }))
+    }
+
+    /// Ranges are cut in the key's order; in another key's order they would mean other rows.
+    fn prove_same_key(&mut self, shape: &Shape) -> Result<()> {
+        let now: Vec<String> = shape.terms.iter().map(|term| paging::collated(term)).collect();
+        match &self.key {
+            None => self.key = Some(now),
+            Some(then) if *then == now => {}
+            Some(_) => {
+                return Err(Error::transient("the table was made anew with another key while it was copied"));
+            }
+        }
+        let bounds = [&self.range.after, &self.range.upto];
+        match bounds.into_iter().flatten().all(|bound| bound.row().len() == shape.terms.len()) {
+            true => Ok(()),
+            false => Err(Error::config("the table was made anew with another key since its copy began")
+                .hint("delete the job and create it again with `existing: replace`")),
+        }
+    }
+}
+
+/// The page's statement, prepared again only for another shape.
+fn select<'s>(
+    kept: &'s mut Option<(Arc<Shape>, bool, Statement)>,
+    db: &Database,
+    shape: &Arc<Shape>,
+    after: bool,
+    upto: bool,
+    whole: bool,
+) -> Answer<&'s mut Statement> {
+    if !matches!(kept, Some((of, started, _)) if Arc::ptr_eq(of, shape) && *started == after) {
+        let columns = match whole {
+            true => shape.column_list(),
+            false => shape.terms.iter().map(|term| term.name.clone()).collect::<Vec<_>>().join(", "),
+        };
+        let statement = Statement::new(&db.conn, &paging::select(shape, &columns, after, upto))?;
+        *kept = Some((Arc::clone(shape), after, statement));
+    }
+    Ok(kept.as_mut().map(|(_, _, statement)| statement).expect("just made"))
+}
+
+fn too_big() -> Failure {
+    Failure { code: rusqlite::ffi::SQLITE_TOOBIG, text: "row too big".to_owned() }
+}
+
+/// Names the row after `start` that is too large to be read.
+fn too_big_after(db: &Database, shape: &Shape, start: Option<&Key>, limit: u64) -> Error {
+    let keys = shape.terms.iter().map(|term| term.name.clone()).collect::<Vec<_>>().join(", ");
+    let sql = format!("{} LIMIT 1", paging::select(shape, &keys, start.is_some(), false));
+    let read = |row: super::statement::Row<'_>| show((0..shape.terms.len()).map(|part| row.get(part)));
+    let found = db.rows(&sql, start.iter().flat_map(|key| key.values()).collect::<Vec<_>>(), read);
+    let key = found.ok().and_then(|keys| keys.into_iter().next()).unwrap_or_else(|| "?".to_owned());
+    too_big_row(&key, limit)
+}
+
+pub(super) fn too_big_row(key: &str, limit: u64) -> Error {
+    Error::refused(format!("the row with key {key} is larger than {limit} bytes")).hint(
+        "set the store's option `max_row_bytes` (and the job's `apply.max_row_bytes`) higher, or leave the table out",
+    )
+}
+
+/// A key for people: `(7, 'a')`.
+pub(super) fn show<'a>(values: impl Iterator<Item = ValueRef<'a>>) -> String {
+    let one = |value| match value {
+        ValueRef::Null => "NULL".to_owned(),
+        ValueRef::Int(v) => v.to_string(),
+        ValueRef::Float64(v) => v.to_string(),
+        ValueRef::Text(v) => format!("'{}'", v.replace('\'', "''")),
+        ValueRef::Bytes(v) | ValueRef::Native(_, v) => {
+            format!("x'{}'", v.iter().take(32).map(|byte| format!("{byte:02x}")).collect::<String>())
+        }
+        other => format!("{other:?}"),
+    };
+    format!("({})", values.map(one).collect::<Vec<_>>().join(", "))
+}
+
+/// SQLite allows NULL in a declared key; such a row has no address, and a walk along the key would step over it.
+fn refuse_null_keys(db: &mut Database, shape: &Shape) -> Result<()> {
+    if !shape.may_have_null_key() {
+        return Ok(());
+    }
+    match null_key(db, shape)? {
+        Some(key) => Err(has_null_key(shape.name(), &key)),
+        None => Ok(()),
+    }
+}
+
+/// The key of one row that has NULL in it.
+pub(super) fn null_key(db: &Database, shape: &Shape) -> Answer<Option<String>> {
+    let columns = shape.terms.iter().map(|term| term.name.clone()).collect::<Vec<_>>();
+    let nulls = columns.iter().map(|name| format!("{name} IS NULL")).collect::<Vec<_>>().join(" OR ");
+    let sql = format!("SELECT {} FROM {} WHERE {nulls} LIMIT 1", columns.join(", "), quote(shape.name()));
+    let keys = db.rows(&sql, [], |row| show((0..columns.len()).map(|part| row.get(part))))?;
+    Ok(keys.into_iter().next())
+}
+
+pub(super) fn has_null_key(table: &str, key: &str) -> Error {
+    Error::refused(format!("the row with key {key} of `{table}` has NULL in its key and cannot be addressed")).hint(
+        format!(
+            "give it a key, or delete it: `SELECT rowid, * FROM {}` shows it; or leave the table out",
+            quote(table)
+        ),
+    )
+}

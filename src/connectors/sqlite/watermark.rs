@@ -1,0 +1,299 @@
+//! Our tables in a target: who writes what, and how far each lane is (lane protocol 1, 2).
+
+use super::{file::Database, schema, statement::Row};
+use crate::{
+    error::{Error, Result},
+    model::{COARSE_HASH_VERSION, JobId, LaneMark, Partition, Position, TableName, ValueRef},
+    target::{Claim, JobRow, Opened},
+};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Of the tables below, in each of their rows; a newer one is refused.
+const VERSION: i64 = 1;
+
+/// `tests/data/golden/sqlite-target.sql` holds the same text.
+pub(super) const TABLES: &[(&str, &str)] = &[
+    (
+        "whimbrel_job",
+        "CREATE TABLE whimbrel_job (uuid TEXT PRIMARY KEY, spec TEXT NOT NULL, tables TEXT NOT NULL, epoch INTEGER NOT NULL, token TEXT NOT NULL, version INTEGER NOT NULL) WITHOUT ROWID",
+    ),
+    (
+        "whimbrel_watermark",
+        "CREATE TABLE whimbrel_watermark (job TEXT, feed TEXT, lane INTEGER, lanes INTEGER NOT NULL, hash_version INTEGER NOT NULL, epoch INTEGER NOT NULL, batch INTEGER NOT NULL, from_pos BLOB NOT NULL, to_pos BLOB NOT NULL, version INTEGER NOT NULL, PRIMARY KEY (job, feed, lane)) WITHOUT ROWID",
+    ),
+    // A row for each table whose rows have SQLite's hidden number for a key, far above the numbers that VACUUM gives.
+    ("whimbrel_rowid", "CREATE TABLE whimbrel_rowid (job TEXT, name TEXT)"),
+];
+
+/// `whimbrel_job.tables`, as JSON.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Owned {
+    /// What the job may write.
+    pub claimed: Vec<TableName>,
+    pub prepared: BTreeMap<TableName, Noted>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Noted {
+    pub finished: bool,
+    /// Indexes that we made: their names at the source, and here.
+    pub indexes: BTreeMap<String, String>,
+}
+
+/// Takes the job over, in one transaction that waits for whoever is writing.
+pub(super) fn claim(db: &mut Database, claim: &Claim) -> Result<Opened> {
+    for (name, sql) in TABLES {
+        if !db.has_table(name)? {
+            db.run(sql)?;
+        }
+    }
+    refuse_newer(db)?;
+    let job = claim.job.to_string();
+    let mut owned = Owned::default();
+    for (uuid, spec, of, epoch, token) in jobs(db)? {
+        if uuid != job {
+            let theirs = |table: &&TableName| of.claimed.iter().any(|other| same(table, other));
+            if let Some(table) = claim.tables.iter().find(theirs) {
+                return Err(Error::config(format!("{}: job {uuid} writes `{table}` already", db.path.display())).hint(
+                    format!("delete that job first, or leave the table out of this one. It is: {}", first_line(&spec)),
+                ));
+            }
+            continue;
+        }
+        let ours = i64::try_from(claim.epoch).unwrap_or(i64::MAX);
+        if epoch > ours || (epoch == ours && token != claim.token.to_string()) {
+            return Err(taken_over(db, epoch, claim.epoch));
+        }
+        owned = of;
+    }
+    owned.claimed.clone_from(&claim.tables);
+    let epoch = ValueRef::Int(i64::try_from(claim.epoch).unwrap_or(i64::MAX));
+    db.statement(
+        "INSERT INTO whimbrel_job(uuid, spec, tables, epoch, token, version) VALUES (?1, ?2, ?3, ?4, ?5, ?6) \
+         ON CONFLICT(uuid) DO UPDATE SET spec = excluded.spec, tables = excluded.tables, epoch = excluded.epoch, token = excluded.token",
+    )?
+    .run([
+        ValueRef::Text(&job),
+        ValueRef::Text(&claim.spec),
+        ValueRef::Text(&owned.json()),
+        epoch,
+        ValueRef::Text(&claim.token.to_string()),
+        ValueRef::Int(VERSION),
+    ])?;
+    db.statement("UPDATE whimbrel_watermark SET epoch = ?2 WHERE job = ?1")?.run([ValueRef::Text(&job), epoch])?;
+    for (feed, lanes, position) in &claim.feeds {
+        for lane in 0..*lanes {
+            db.statement(
+                "INSERT INTO whimbrel_watermark(job, feed, lane, lanes, hash_version, epoch, batch, from_pos, to_pos, version) \
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0, ?7, ?7, ?8) ON CONFLICT(job, feed, lane) DO NOTHING",
+            )?
+            .run([
+                ValueRef::Text(&job),
+                ValueRef::Text(feed.as_str()),
+                ValueRef::Int(i64::from(lane)),
+                ValueRef::Int(i64::from(*lanes)),
+                ValueRef::Int(i64::from(COARSE_HASH_VERSION)),
+                epoch,
+                ValueRef::Bytes(position.bytes()),
+                ValueRef::Int(VERSION),
+            ])?;
+        }
+    }
+    opened(db, &job, &owned)
+}
+
+/// What is moved by one part.
+pub(super) struct Move<'a> {
+    pub job: &'a str,
+    pub epoch: u64,
+    pub feed: &'a Partition,
+    pub lane: u16,
+    pub lanes: u16,
+    pub number: u64,
+    pub from: &'a Position,
+    pub to: &'a Position,
+    /// A defence is taken away: tests only.
+    pub ignores_epoch: bool,
+}
+
+/// Moves one lane's row, or says why it must not be (lane protocol 2).
+pub(super) fn advance(db: &mut Database, to: &Move<'_>) -> Result<()> {
+    let (sql, number) = match to.ignores_epoch {
+        false => (
+            "UPDATE whimbrel_watermark SET lanes = ?5, hash_version = ?6, batch = ?7, from_pos = ?8, to_pos = ?9 \
+             WHERE job = ?1 AND feed = ?2 AND lane = ?3 AND epoch = ?4 AND batch < ?7",
+            i64::try_from(to.number).unwrap_or(i64::MAX),
+        ),
+        true => (
+            "UPDATE whimbrel_watermark SET lanes = ?5, hash_version = ?6, batch = ?7, from_pos = ?8, to_pos = ?9 \
+             WHERE job = ?1 AND feed = ?2 AND lane = ?3 AND ?4 IS NOT NULL AND batch < ?7",
+            i64::try_from(to.number).unwrap_or(i64::MAX),
+        ),
+    };
+    let moved = db.statement(sql)?.run([
+        ValueRef::Text(to.job),
+        ValueRef::Text(to.feed.as_str()),
+        ValueRef::Int(i64::from(to.lane)),
+        ValueRef::Int(i64::try_from(to.epoch).unwrap_or(i64::MAX)),
+        ValueRef::Int(i64::from(to.lanes)),
+        ValueRef::Int(i64::from(COARSE_HASH_VERSION)),
+        ValueRef::Int(number),
+        ValueRef::Bytes(to.from.bytes()),
+        ValueRef::Bytes(to.to.bytes()),
+    ])?;
+    if moved == 1 {
+        return Ok(());
+    }
+    let found =
+        db.statement("SELECT epoch, batch FROM whimbrel_watermark WHERE job = ?1 AND feed = ?2 AND lane = ?3")?.first(
+            [ValueRef::Text(to.job), ValueRef::Text(to.feed.as_str()), ValueRef::Int(i64::from(to.lane))],
+            |row| (row.int(0), row.int(1)),
+        )?;
+    Err(match found {
+        Some((epoch, _)) if epoch.unsigned_abs() != to.epoch => taken_over(db, epoch, to.epoch),
+        Some((_, batch)) => {
+            Error::transient(format!("lane {} has batch {batch} already, not to be applied twice", to.lane))
+        }
+        None => Error::transient(format!("lane {} of feed `{}` has no watermark", to.lane, to.feed)),
+    })
+}
+
+fn taken_over(db: &Database, theirs: i64, ours: u64) -> Error {
+    Error::config(format!(
+        "{}: another daemon has taken this job over (epoch {theirs}, ours is {ours})",
+        db.path.display()
+    ))
+    .hint("stop this daemon if the other one is right; else stop the other one and start the job here again")
+}
+
+/// Every job with what it owns.
+fn jobs(db: &mut Database) -> Result<Vec<(String, String, Owned, i64, String)>> {
+    let rows = db.rows("SELECT uuid, spec, tables, epoch, token FROM whimbrel_job ORDER BY uuid", [], |row| {
+        let text = |column| schema::text(row.get(column));
+        (text(0), text(1), text(2), row.int(3), text(4))
+    })?;
+    let read = |(uuid, spec, tables, epoch, token): (String, String, String, i64, String)| {
+        let owned = serde_json::from_str(&tables).map_err(|error| {
+            Error::config(format!("{}: the row of job {uuid} in `whimbrel_job` cannot be read", db.path.display()))
+                .because(error)
+                .hint(format!("restore it, or give the job up: DELETE FROM whimbrel_job WHERE uuid = '{uuid}'"))
+        })?;
+        Ok((uuid, spec, owned, epoch, token))
+    };
+    rows.into_iter().map(read).collect()
+}
+
+/// What one job owns; changed by `prepare` and `finish`.
+pub(super) fn owned(db: &mut Database, job: &str) -> Result<Owned> {
+    let found = jobs(db)?.into_iter().find(|(uuid, ..)| uuid == job);
+    found.map(|(_, _, owned, ..)| owned).ok_or_else(|| Error::transient("the target does not know this job any more"))
+}
+
+pub(super) fn note(db: &mut Database, job: &str, owned: &Owned) -> Result<()> {
+    db.statement("UPDATE whimbrel_job SET tables = ?2 WHERE uuid = ?1")?
+        .run([ValueRef::Text(job), ValueRef::Text(&owned.json())])?;
+    Ok(())
+}
+
+impl Owned {
+    fn json(&self) -> String {
+        serde_json::to_string(self).expect("names and flags are JSON")
+    }
+}
+
+/// Every job of the file, for `state rebuild`.
+pub(super) fn all(db: &mut Database) -> Result<Vec<JobRow>> {
+    if !db.has_table("whimbrel_job")? {
+        return Ok(Vec::new());
+    }
+    refuse_newer(db)?;
+    let mut rows = Vec::new();
+    for (uuid, spec, owned, epoch, _) in jobs(db)? {
+        let job = uuid.parse().map_err(|error| {
+            Error::config(format!("{}: `whimbrel_job` holds a job called `{uuid}`", db.path.display())).because(error)
+        })?;
+        let opened = opened(db, &uuid, &owned)?;
+        rows.push(JobRow { job: JobId(job), spec, epoch: epoch.unsigned_abs(), opened });
+    }
+    Ok(rows)
+}
+
+/// Removes the job; with the last one all of ours goes.
+pub(super) fn forget(db: &mut Database, job: JobId) -> Result<()> {
+    if !db.has_table("whimbrel_job")? {
+        return Ok(());
+    }
+    let job = job.to_string();
+    for sql in [
+        "DELETE FROM whimbrel_job WHERE uuid = ?1",
+        "DELETE FROM whimbrel_watermark WHERE job = ?1",
+        "DELETE FROM whimbrel_rowid WHERE job = ?1",
+    ] {
+        db.statement(sql)?.run([ValueRef::Text(&job)])?;
+    }
+    if db.number("SELECT 1 FROM whimbrel_job LIMIT 1")?.is_none() {
+        for (name, _) in TABLES {
+            db.run(&format!("DROP TABLE {name}"))?;
+        }
+    }
+    Ok(())
+}
+
+fn opened(db: &mut Database, job: &str, owned: &Owned) -> Result<Opened> {
+    let read = |row: Row<'_>| {
+        let position = |column| match row.get(column) {
+            ValueRef::Bytes(bytes) => Position::from_bytes(bytes),
+            _ => None,
+        };
+        let small = |column| u16::try_from(row.int(column)).ok();
+        Some(LaneMark {
+            feed: Partition::new(&schema::text(row.get(0))),
+            lane: small(1)?,
+            lanes: small(2)?,
+            hash_version: u8::try_from(row.int(3)).ok()?,
+            epoch: row.int(4).unsigned_abs(),
+            batch: row.int(5).unsigned_abs(),
+            from: position(6)?,
+            to: position(7)?,
+        })
+    };
+    let marks: Option<Vec<LaneMark>> = db
+        .rows(
+            "SELECT feed, lane, lanes, hash_version, epoch, batch, from_pos, to_pos FROM whimbrel_watermark \
+             WHERE job = ?1 ORDER BY feed, lane",
+            [ValueRef::Text(job)],
+            read,
+        )?
+        .into_iter()
+        .collect();
+    let marks = marks.ok_or_else(|| {
+        Error::config(format!("{}: a row of `whimbrel_watermark` cannot be read", db.path.display())).hint(
+            "a newer daemon wrote it, or somebody changed it: start that version, or delete the job and create it anew",
+        )
+    })?;
+    let tables = owned.prepared.iter().map(|(name, noted)| (name.clone(), noted.finished)).collect();
+    Ok(Opened { marks, tables })
+}
+
+fn refuse_newer(db: &mut Database) -> Result<()> {
+    let job = db.number("SELECT max(version) FROM whimbrel_job")?;
+    let mark = db.number("SELECT max(version) FROM whimbrel_watermark")?;
+    match job.max(mark) {
+        Some(version) if version > VERSION => Err(Error::config(format!(
+            "{}: our tables in it have version {version}, this daemon knows {VERSION}",
+            db.path.display()
+        ))
+        .hint("start a daemon of the version that wrote them, or newer")),
+        _ => Ok(()),
+    }
+}
+
+/// SQLite takes names in other letters for the same.
+pub(super) fn same(a: &TableName, b: &TableName) -> bool {
+    a.schema.eq_ignore_ascii_case(&b.schema) && a.name.eq_ignore_ascii_case(&b.name)
+}
+
+fn first_line(spec: &str) -> &str {
+    spec.lines().next().unwrap_or_default()
+}

@@ -1,0 +1,179 @@
+//! The demo: a shop that keeps changing, a daemon that follows it into two targets, and an independent comparison.
+//!
+//! Everything runs in processes of its own, as in real life: the application (`demo-writer`), the daemon (`serve`), which
+//! `--kill` ends by SIGKILL on the way, and the comparison (`demo-compare`), which knows nothing of the daemon.
+
+mod compare;
+mod processes;
+mod screen;
+mod shop;
+
+pub use compare::compare;
+pub use shop::{create as create_shop, write as write_shop};
+
+use crate::{
+    client::{Answer, Client},
+    control::v1::{Job, ObservedState},
+    error::{Error, Result},
+    model::{ApplySettings, CopySettings, Existing, JobSpec, Keyless, SourceSpec, TargetSpec},
+};
+use processes::{Daemon, Writer};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+/// What the demo is asked to do.
+pub struct Demo {
+    /// Ends after this; `None`: on Ctrl-C.
+    pub seconds: Option<u64>,
+    /// Kill the daemon twice on the way.
+    pub kill: bool,
+    /// The user's own files, and no writer.
+    pub files: Option<(PathBuf, PathBuf)>,
+    /// Changes a second of the shop's writer.
+    pub rate: u32,
+}
+
+/// The targets must have everything within this after the writer stopped.
+const CATCHES_UP_WITHIN: Duration = Duration::from_secs(120);
+const JOB: &str = "demo";
+
+/// How it ended.
+pub enum Outcome {
+    Equal {
+        rows: u64,
+    },
+    Different(Vec<String>),
+    /// Not everything arrived in time: nothing was compared.
+    Unknown(String),
+}
+
+/// Runs the demo; prints as it goes.
+pub async fn run(demo: Demo) -> Result<Outcome> {
+    let folder = std::env::temp_dir().join(format!("whimbrel-demo-{}", std::process::id()));
+    let io = |error: std::io::Error| Error::config(format!("{}: cannot be made", folder.display())).because(error);
+    std::fs::create_dir_all(&folder).map_err(io)?;
+    let (source, targets) = match &demo.files {
+        Some((source, target)) => (source.clone(), vec![target.clone()]),
+        None => (folder.join("shop.db"), vec![folder.join("copy-a.db"), folder.join("copy-b.db")]),
+    };
+    let mut writer = None;
+    if demo.files.is_none() {
+        create_shop(&source).map_err(|error| Error::config("the shop cannot be made").because(error))?;
+        writer = Some(Writer::start(&source, demo.rate)?);
+    }
+    let mut daemon = Daemon::start(&folder, &source, &targets).await?;
+    let mut client = daemon.client().await?;
+    let failed = |failure: crate::client::Failure| {
+        Error::config(failure.text.clone()).hint(failure.hint.clone().unwrap_or_default())
+    };
+    client.create_job(&spec(&targets), "").await.map_err(failed)?;
+    client.start_job(JOB).await.map_err(failed)?;
+    screen::welcome(&source, &targets, daemon.address(), &folder);
+    watch(&demo, &mut daemon, &mut client).await?;
+    drop(writer); // Stopped before the comparison.
+    println!("\nthe writer has stopped; waiting until the targets have everything");
+    let outcome = match settled(&mut client).await {
+        Err(why) => Outcome::Unknown(why),
+        Ok(()) => compare_all(&source, &targets).await?,
+    };
+    daemon.stop().await;
+    if demo.files.is_none() && matches!(outcome, Outcome::Equal { .. }) {
+        // Left where something went wrong, to be looked at.
+        let _ = std::fs::remove_dir_all(&folder);
+    }
+    Ok(outcome)
+}
+
+fn spec(targets: &[PathBuf]) -> JobSpec {
+    let target = |index: usize| TargetSpec { store: processes::target_store(index), existing: Existing::Refuse };
+    JobSpec {
+        name: JOB.into(),
+        labels: BTreeMap::new(),
+        source: SourceSpec {
+            store: processes::SOURCE_STORE.into(),
+            tables: Vec::new(),
+            rename: BTreeMap::new(),
+            keyless: Keyless::Refuse,
+        },
+        targets: (0..targets.len()).map(target).collect(),
+        copy: CopySettings::default(),
+        apply: ApplySettings::default(),
+    }
+}
+
+/// Shows the job until time is up, and kills the daemon on the way if asked.
+async fn watch(demo: &Demo, daemon: &mut Daemon, client: &mut Client) -> Result<()> {
+    let start = Instant::now();
+    let end = demo.seconds.map(Duration::from_secs);
+    let mut kills: Vec<Duration> = match (demo.kill, end) {
+        (false, _) => Vec::new(),
+        (true, Some(end)) => vec![end * 2 / 3, end / 3],
+        (true, None) => vec![Duration::from_secs(20), Duration::from_secs(8)],
+    };
+    let mut clock = tokio::time::interval(Duration::from_secs(1));
+    let mut screen = screen::Screen::new();
+    loop {
+        tokio::select! {
+            _ = clock.tick() => {}
+            _ = tokio::signal::ctrl_c() => return Ok(()),
+        }
+        if end.is_some_and(|end| start.elapsed() >= end) {
+            return Ok(());
+        }
+        if kills.last().is_some_and(|at| start.elapsed() >= *at) {
+            kills.pop();
+            screen.say("the daemon is killed (SIGKILL) and started again");
+            daemon.kill_and_restart().await?;
+            *client = daemon.client().await?;
+        }
+        // A daemon that is just starting has nothing to show yet.
+        if let Ok(job) = client.job(JOB).await {
+            screen.show(start.elapsed(), &job);
+        }
+    }
+}
+
+/// Waits until every target is Streaming and lacks nothing of the log.
+async fn settled(client: &mut Client) -> std::result::Result<(), String> {
+    let deadline = Instant::now() + CATCHES_UP_WITHIN;
+    let since = std::time::SystemTime::now();
+    loop {
+        let answer: Answer<Job> = client.job(JOB).await;
+        let why = match &answer {
+            Ok(job) if has_everything(job, since) => return Ok(()),
+            Ok(job) => screen::in_words(job),
+            Err(failure) => failure.to_string(),
+        };
+        if Instant::now() > deadline {
+            return Err(why);
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+fn has_everything(job: &Job, since: std::time::SystemTime) -> bool {
+    let Some(status) = &job.status else { return false };
+    let since = since.duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_millis());
+    status.targets.iter().all(|target| {
+        let answered = target.last_answer_time.as_ref().map_or(0, |time| {
+            u128::try_from(time.seconds).unwrap_or(0) * 1000 + u128::try_from(time.nanos).unwrap_or(0) / 1_000_000
+        });
+        target.observed_state == i32::from(ObservedState::Streaming)
+            && target.behind_changes == Some(0)
+            && answered > since
+    })
+}
+
+async fn compare_all(source: &Path, targets: &[PathBuf]) -> Result<Outcome> {
+    let mut rows = 0;
+    let mut differences = Vec::new();
+    for target in targets {
+        let (compared, found) = processes::compare(source, target).await?;
+        rows += compared;
+        differences.extend(found.into_iter().map(|one| format!("{}: {one}", target.display())));
+    }
+    Ok(if differences.is_empty() { Outcome::Equal { rows } } else { Outcome::Different(differences) })
+}

@@ -1,0 +1,95 @@
+//! What the demo shows: a table that is drawn over itself on a terminal, lines elsewhere.
+
+use crate::control::v1::{Job, ObservedState, TargetStatus};
+use std::{
+    io::{IsTerminal, Write},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+/// What it is doing, and what to try meanwhile.
+pub fn welcome(source: &Path, targets: &[PathBuf], address: &str, folder: &Path) {
+    println!("Whimbrel copies {} and follows it into", source.display());
+    for target in targets {
+        println!("  {}", target.display());
+    }
+    println!("\nTry meanwhile, in another terminal:");
+    println!("  sqlite3 {} 'SELECT count(*) FROM customers'", targets[0].display());
+    println!("  sqlite3 {} \"UPDATE customers SET name = 'me' WHERE id = 1\"", source.display());
+    println!("  whimbrel status demo --address {address}");
+    println!("  grpcurl -plaintext {address} list");
+    println!("  grpcurl -plaintext -d '{{\"name\": \"demo\"}}' {address} whimbrel.v1.JobService/WatchJob");
+    println!("The daemon's log is {}. Ctrl-C ends the demo and compares.\n", folder.join("daemon.log").display());
+}
+
+/// Draws the job again and again.
+pub struct Screen {
+    terminal: bool,
+    /// Lines drawn last, to be drawn over.
+    drawn: usize,
+}
+
+impl Screen {
+    pub fn new() -> Self {
+        Screen { terminal: std::io::stdout().is_terminal(), drawn: 0 }
+    }
+
+    /// A line that stays.
+    pub fn say(&mut self, text: &str) {
+        println!("{text}");
+        self.drawn = 0;
+    }
+
+    pub fn show(&mut self, since: Duration, job: &Job) {
+        let Some(status) = &job.status else { return };
+        let mut out = std::io::stdout().lock();
+        if self.terminal && self.drawn > 0 {
+            let _ = write!(out, "\x1b[{}A\x1b[J", self.drawn);
+        }
+        let head = format!(
+            "{:>4} s  {:<8} {:<12} {:>9} {:>10} {:>9}",
+            since.as_secs(),
+            "target",
+            "state",
+            "rows",
+            "changes/s",
+            "lag"
+        );
+        let _ = writeln!(out, "{head}");
+        for target in &status.targets {
+            let _ = writeln!(out, "        {}", row(target));
+        }
+        self.drawn = 1 + status.targets.len();
+        let _ = out.flush();
+    }
+}
+
+fn row(target: &TargetStatus) -> String {
+    let rows: u64 = target.tables.iter().map(|table| table.rows).sum();
+    let lag = target.lag.map(|lag| lag.seconds * 1000 + i64::from(lag.nanos) / 1_000_000);
+    let lag = lag.map_or("-".to_owned(), |ms| format!("{ms} ms"));
+    let state = state(target.observed_state);
+    let error = target.error.as_ref().filter(|_| matches!(state.as_str(), "stalled" | "failed" | "lost"));
+    let error = error.map_or(String::new(), |error| format!("  {}", error.text));
+    format!(
+        "{:<8} {state:<12} {:>9} {:>10.0} {lag:>9}{error}",
+        target.store,
+        rows + target.changes,
+        target.changes_per_s
+    )
+}
+
+fn state(number: i32) -> String {
+    let name = ObservedState::try_from(number).map_or("?", |state| state.as_str_name());
+    name.trim_start_matches("OBSERVED_STATE_").to_lowercase().replace('_', " ")
+}
+
+/// One line: what is missing where.
+pub fn in_words(job: &Job) -> String {
+    let Some(status) = &job.status else { return "no status yet".to_owned() };
+    let target = |target: &TargetStatus| {
+        let behind = target.behind_changes.map_or("unknown".to_owned(), |changes| changes.to_string());
+        format!("{} {}, {behind} changes behind", target.store, state(target.observed_state))
+    };
+    status.targets.iter().map(target).collect::<Vec<_>>().join("; ")
+}
