@@ -146,6 +146,7 @@ impl Judged {
             let mut seen = self.seen.lock();
             if seen.failed_over_at.is_some_and(|before| epoch > before) {
                 seen.failed_over_at = None;
+                seen.last.clear();
             }
             for (partition, point) in &at {
                 let (newest, _) = ledger.newest(job, partition).expect("it stands there");

@@ -91,6 +91,7 @@ impl Process {
             limits,
             status: Arc::new(status_sender),
             retain_after_apply: scene.plan.retain,
+            budget: pipeline::Budget::default(),
         };
         faults.watch_acknowledge(judge::watch(scene, state));
         let stop = CancellationToken::new();
