@@ -132,6 +132,9 @@ async fn watch(demo: &Demo, daemon: &mut Daemon, client: &mut Client) -> Result<
         // A daemon that is just starting has nothing to show yet.
         if let Ok(job) = client.job(JOB).await {
             screen.show(start.elapsed(), &job);
+            if screen::needs_a_person(&job) {
+                return Ok(());
+            }
         }
     }
 }
@@ -144,6 +147,7 @@ async fn settled(client: &mut Client) -> std::result::Result<(), String> {
         let answer: Answer<Job> = client.job(JOB).await;
         let why = match &answer {
             Ok(job) if has_everything(job, since) => return Ok(()),
+            Ok(job) if screen::needs_a_person(job) => return Err(screen::in_words(job)),
             Ok(job) => screen::in_words(job),
             Err(failure) => failure.to_string(),
         };

@@ -51,7 +51,7 @@ impl Screen {
             since.as_secs(),
             "target",
             "state",
-            "rows",
+            "applied",
             "changes/s",
             "lag"
         );
@@ -84,9 +84,19 @@ fn state(number: i32) -> String {
     name.trim_start_matches("OBSERVED_STATE_").to_lowercase().replace('_', " ")
 }
 
+/// Whether the job stopped by itself: waiting longer is of no use.
+pub fn needs_a_person(job: &Job) -> bool {
+    let state = job.status.as_ref().map_or(0, |status| status.observed_state);
+    [ObservedState::Failed, ObservedState::Lost].iter().any(|stopped| state == i32::from(*stopped))
+}
+
 /// One line: what is missing where.
 pub fn in_words(job: &Job) -> String {
     let Some(status) = &job.status else { return "no status yet".to_owned() };
+    let errors = status.error.iter().chain(status.targets.iter().filter_map(|target| target.error.as_ref()));
+    if let Some(error) = errors.filter(|_| needs_a_person(job)).next() {
+        return format!("{}\nhint: {}", error.text, error.hint);
+    }
     let target = |target: &TargetStatus| {
         let behind = target.behind_changes.map_or("unknown".to_owned(), |changes| changes.to_string());
         format!("{} {}, {behind} changes behind", target.store, state(target.observed_state))

@@ -49,7 +49,8 @@ struct SeenTarget {
 
 impl Board {
     pub fn new(status: Arc<watch::Sender<JobStatus>>) -> Self {
-        Board { status, seen: Mutex::default() }
+        let seen = Seen { source_answer: Some(Instant::now()), ..Seen::default() };
+        Board { status, seen: Mutex::new(seen) }
     }
 
     pub fn phase(&self, target: &str, phase: Observed) {
