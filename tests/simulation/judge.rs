@@ -107,11 +107,17 @@ pub fn watch(scene: &Scene, state: &Arc<MemoryState>) -> Arc<dyn Fn(&str, &Check
                 let Ok(wanted) = Point::read(position) else { continue };
                 let reaches = |at: Option<Point>| at.is_some_and(|at| at >= wanted);
                 if !reaches(saved.get(partition).and_then(|at| Point::read(at).ok())) {
-                    wrong.lock().push(format!("acknowledged {position:?} before {} saved it", target.name));
+                    wrong.lock().push(format!(
+                        "acknowledged {partition} {position:?} before {} saved it: {saved:?}",
+                        target.name
+                    ));
                 }
                 let best = target.seen.lock().best.get(partition).copied();
                 if !reaches(durable.get(partition).copied()) && !reaches(best) {
-                    wrong.lock().push(format!("acknowledged {position:?}, which {} does not have", target.name));
+                    wrong.lock().push(format!(
+                        "acknowledged {partition} {position:?}, which {} does not have: {durable:?}",
+                        target.name
+                    ));
                 }
             }
         }

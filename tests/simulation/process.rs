@@ -115,6 +115,11 @@ impl Process {
         self.stop.cancel();
         match tokio::time::timeout(patience, &mut self.task).await {
             Ok(_) => Ok(()),
+            // It died while it was about to stop.
+            Err(_) if self.is_dead() || STOPPED.get() => {
+                self.kill().await;
+                Ok(())
+            }
             Err(_) => {
                 self.kill().await;
                 Err(format!("it did not stop within {patience:?}"))

@@ -63,6 +63,7 @@ impl Scene {
         if chance.hits(500) {
             pass(plan.source.read_delay + plan.source.log_delay).await;
         }
+        source.make_durable();
         let targets = plan.targets.iter().enumerate();
         let targets = targets.map(|(index, target)| stage_target(index, target, &plan, &source, &mut chance)).collect();
         let state = Arc::new(MemoryState::default());
@@ -213,14 +214,17 @@ impl Scene {
                     match error.kind() {
                         ErrorKind::Lost if self.may_be_lost => return Ok(Rest::Lost),
                         // A person starts it again, and again: each start has a newer epoch.
-                        ErrorKind::Config if self.may_be_refused && starts < 200 => starts += 1,
+                        ErrorKind::Config if self.may_be_refused && starts < 20 => {
+                            starts += 1;
+                            self.after_refusal().await;
+                        }
                         _ => return Err(format!("the job stopped: {error:?}")),
                     }
                 }
                 Some(process) => {
                     let status = process.status();
                     let failed = status.targets.values().any(|target| target.observed <= Observed::Lost);
-                    if failed && starts < 200 {
+                    if failed && starts < 20 {
                         // The others go on; a person looks and starts it again.
                         let lost = status.targets.values().any(|target| target.observed == Observed::Lost);
                         let right = if lost { self.may_be_lost } else { self.may_be_refused };
@@ -233,6 +237,7 @@ impl Scene {
                         starts += 1;
                         let process = self.process.take().expect("just seen");
                         process.stop(Duration::from_secs(600)).await?;
+                        self.after_refusal().await;
                     } else if status.observed == Observed::Streaming && self.all_passed() {
                         return self.verdict();
                     }
@@ -240,6 +245,17 @@ impl Scene {
             }
         }
         Err(format!("not settled after {LONGEST:?}: {}", self.standing().await))
+    }
+
+    /// A person starts it again; if that does not help, the state is rebuilt from the targets.
+    async fn after_refusal(&mut self) {
+        if self.chance.hits(500)
+            && let Some(state) = self.rebuilt().await
+        {
+            self.tell("the state is rebuilt");
+            self.tally.add("state rebuilt after a refusal", 1);
+            self.state = Arc::new(state);
+        }
     }
 
     /// Where everything is, in a few lines.
@@ -304,6 +320,7 @@ fn stage_target(index: usize, plan: &TargetPlan, whole: &Plan, source: &World, c
     if plan.existing != Existing::Merge {
         foreign.clear();
     }
+    world.make_durable();
     let may_mix = matches!(whole.source.images, Images::External | Images::Changed | Images::Mixed);
     Judged { name, world, seen: Arc::default(), foreign: Arc::new(foreign), may_mix }
 }

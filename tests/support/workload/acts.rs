@@ -45,6 +45,7 @@ pub const ACTS: &[Act] = &[
     act("set null by foreign key", 2, Workload::set_null),
     act("column added", 1, Workload::add_column),
     act("table changed unlogged", 1, Workload::refill),
+    act("keys changed unlogged", 1, Workload::renumber),
 ];
 
 impl Workload {
@@ -281,20 +282,27 @@ impl Workload {
     }
 
     fn refill(&mut self, t: &mut Transaction<'_>) -> Result<bool> {
+        self.change_unlogged(t, false)
+    }
+
+    /// As `VACUUM` does with rows that have no key of their own.
+    fn renumber(&mut self, t: &mut Transaction<'_>) -> Result<bool> {
+        self.change_unlogged(t, true)
+    }
+
+    fn change_unlogged(&mut self, t: &mut Transaction<'_>, keys: bool) -> Result<bool> {
         let table = self.chance.pick(&[orders(), stock(), words(), audit()]).clone();
-        if !self.has(&table) || t.rows(&table).is_empty() {
+        if !self.has(&table) || t.rows(&table).is_empty() || (keys && table != orders()) {
             return Ok(false);
         }
-        let shape = t.shape(&table).expect("a table of the world");
         let number = self.number();
-        let column = shape.columns.len() - 1;
-        let moves_keys = shape.key.len() == 1 && shape.columns[0].kind == Type::Int && self.chance.hits(500);
+        let column = t.shape(&table).expect("a table of the world").columns.len() - 1;
         t.refill(&table, |row| {
             row[column] = match &row[column] {
                 Value::Int(old) => Value::Int(old + 1),
                 _ => Value::Text(format!("refilled {number}")),
             };
-            if moves_keys && let Value::Int(key) = &mut row[0] {
+            if let (true, Value::Int(key)) = (keys, &mut row[0]) {
                 *key += 100_000;
             }
         })?;
