@@ -248,18 +248,13 @@ impl Judged {
     }
 
     fn multiset(&self, name: &TableName, source: &[Row], target: &[Row]) -> Vec<String> {
-        let mut counts: BTreeMap<Vec<u8>, i64> = BTreeMap::new();
-        source.iter().for_each(|row| *counts.entry(bytes(row)).or_default() += 1);
-        target.iter().for_each(|row| *counts.entry(bytes(row)).or_default() -= 1);
-        let differ: Vec<i64> = counts.values().copied().filter(|count| *count != 0).collect();
+        let mut counts: BTreeMap<Vec<u8>, (i64, &Row)> = BTreeMap::new();
+        source.iter().for_each(|row| counts.entry(bytes(row)).or_insert((0, row)).0 -= 1);
+        target.iter().for_each(|row| counts.entry(bytes(row)).or_insert((0, row)).0 += 1);
+        let differ: Vec<&(i64, &Row)> = counts.values().filter(|(count, _)| *count != 0).collect();
         match differ.is_empty() {
             true => Vec::new(),
-            false => vec![format!(
-                "{}: {name} (keyless): {} rows, source {}: {differ:?}",
-                self.name,
-                target.len(),
-                source.len()
-            )],
+            false => vec![format!("{}: {name} (keyless) has too many or too few of: {differ:?}", self.name)],
         }
     }
 }

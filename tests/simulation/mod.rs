@@ -148,6 +148,10 @@ fn seeds() {
     if let Some(seed) = number("WHIMBREL_SEED") {
         let plan = Plan::new(seed);
         println!("{plan:#?}");
+        // With RUST_LOG=trace each batch is shown where it happened in the story.
+        let filter = tracing_subscriber::EnvFilter::from_default_env();
+        let log = tracing_subscriber::fmt().with_env_filter(filter).without_time().with_ansi(false);
+        let _log = tracing::subscriber::set_default(log.finish());
         let outcome = run(plan);
         println!("{}", outcome.story.join("\n"));
         assert!(outcome.failure.is_none(), "{}", outcome.failure.unwrap_or_default());

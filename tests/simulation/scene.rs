@@ -99,7 +99,9 @@ impl Scene {
     }
 
     pub fn tell(&mut self, what: impl Into<String>) {
-        self.story.push(what.into());
+        let what = what.into();
+        tracing::info!("{what}");
+        self.story.push(what);
     }
 
     pub async fn start(&mut self) {
