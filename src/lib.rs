@@ -126,6 +126,8 @@ pub mod target;
 pub mod connectors;
 pub mod pipeline;
 
+pub mod certify;
+
 pub mod supervisor;
 
 pub mod client;

@@ -1,5 +1,7 @@
 //! The only test binary: one module per part.
 
+/// The battery over every connector and keeper of state.
+mod certify;
 /// The command line: config files good and bad, exit codes, state documents.
 mod cli;
 /// The control API: verbs, errors, watching, grpcurl, numbers.
@@ -8,6 +10,9 @@ mod control;
 mod crash;
 /// Bytes on users' disks: rows, keys, positions.
 mod golden;
+/// Seeds of a world in which everything goes wrong, and named stories.
+#[cfg(feature = "faults")]
+mod simulation;
 /// The SQLite connector on real files, judged by the `sqlite3` shell.
 mod sqlite;
 /// State: the battery for every keeper, golden folders, refusals, kills.

@@ -38,15 +38,23 @@ fn blob(slab: &mut Vec<u8>, bytes: &[u8]) {
     slab.extend_from_slice(bytes);
 }
 
-#[inline]
+#[inline(always)]
 pub(super) fn write_value(slab: &mut Vec<u8>, value: ValueRef<'_>) {
+    // One growth of the slab a value: this is the hottest code of a copy.
+    #[inline]
     fn fixed<const N: usize>(slab: &mut Vec<u8>, kind: u8, bytes: [u8; N]) {
+        slab.reserve(1 + N);
         slab.push(kind);
         slab.extend_from_slice(&bytes);
     }
+    #[inline]
     fn sized(slab: &mut Vec<u8>, kind: u8, bytes: &[u8]) {
-        slab.push(kind);
-        blob(slab, bytes);
+        let length = u32::try_from(bytes.len()).expect("max_row_bytes keeps values below 4 GiB");
+        let mut head = [kind; 5];
+        head[1..].copy_from_slice(&length.to_le_bytes());
+        slab.reserve(5 + bytes.len());
+        slab.extend_from_slice(&head);
+        slab.extend_from_slice(bytes);
     }
     fn list(slab: &mut Vec<u8>, kind: u8, list: List<'_>) {
         slab.push(kind);
@@ -168,7 +176,7 @@ fn take_list<'a>(rest: &mut &'a [u8]) -> List<'a> {
 }
 
 /// Reads one value (not an unset or removed field) and moves past it.
-#[inline]
+#[inline(always)]
 pub(super) fn read_value<'a>(rest: &mut &'a [u8]) -> ValueRef<'a> {
     match take(rest, 1)[0] {
         NULL => ValueRef::Null,

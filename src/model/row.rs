@@ -59,6 +59,7 @@ impl<'s> RowBuilder<'s> {
         self.state(REMOVED)
     }
 
+    #[inline(always)]
     pub fn value(&mut self, value: ValueRef<'_>) -> &mut Self {
         self.fields += 1;
         write_value(self.slab, value);

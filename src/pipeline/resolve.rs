@@ -9,8 +9,9 @@ use crate::{
 use async_trait::async_trait;
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-/// Bytes of rows fetched for one batch; a batch whose rows need more is cut in two.
-pub const FETCH_BYTES: usize = 8 << 20;
+/// Bytes of rows fetched for one batch; a batch whose rows need more is cut in two. Four such batches are on their way
+/// at a time, each for a moment twice.
+pub const FETCH_BYTES: usize = 2 << 20;
 
 /// A tail whose `Touched` keys have become `Upsert`s and `Delete`s.
 ///

@@ -163,7 +163,8 @@ impl Work<'_> {
         let heap = self.heap(shape)?;
         let mut wanted = Vec::new();
         for (column, operator, value) in rows.criteria(mutation.before) {
-            let own = own_column(heap, shape, column)?;
+            let lacking = || Error::refused(format!("the table has no column `{}`", shape.columns[column].name));
+            let own = own_column(heap, shape, column)?.ok_or_else(lacking)?;
             wanted.push((own, operator, heap.collate_column(own, value)));
         }
         let meets = |stored: &Stored| {
@@ -195,12 +196,13 @@ impl Work<'_> {
     }
 }
 
-/// The columns that a row names, with their values, in the terms of the target's table.
+/// The columns that a row names, with their values, in the terms of the target's table. Those it lacks are left out: the
+/// log brings them (hazards A11).
 fn named(heap: &Heap, shape: &Table, row: RowRef<'_>) -> Result<Vec<(usize, Value)>> {
     let mut named = Vec::new();
     for (column, field) in row.fields().enumerate() {
         if let Field::Value(value) = field {
-            named.push((own_column(heap, shape, column)?, value.to_owned()));
+            named.extend(own_column(heap, shape, column)?.map(|own| (own, value.to_owned())));
         }
     }
     Ok(named)
@@ -215,7 +217,8 @@ fn overlay(
     mut unset: impl FnMut(&mut Value) -> Result<()>,
 ) -> Result<()> {
     for (column, field) in row.fields().enumerate() {
-        let own = own_column(heap, shape, column)?;
+        // A11: columns that the target lacks are left out, the log brings them.
+        let Some(own) = own_column(heap, shape, column)? else { continue };
         match field {
             Field::Value(value) => values[own] = value.to_owned(),
             Field::Removed => values[own] = Value::Null,
@@ -225,9 +228,10 @@ fn overlay(
     Ok(())
 }
 
-fn own_column(heap: &Heap, shape: &Table, column: usize) -> Result<usize> {
+/// Where the target's table has this column; `None` where it has not.
+fn own_column(heap: &Heap, shape: &Table, column: usize) -> Result<Option<usize>> {
     let name = &shape.columns.get(column).ok_or_else(|| Error::refused("a field beyond the shape"))?.name;
-    heap.shape.column(name).ok_or_else(|| Error::refused(format!("the table has no column `{name}`")))
+    Ok(heap.shape.column(name))
 }
 
 /// The key of a row in the terms of the target's table; `None` where that has none.

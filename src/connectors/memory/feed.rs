@@ -124,7 +124,7 @@ impl TailFeed {
         for (parent, end) in split {
             self.at.remove(&parent);
             for child in children(&parent) {
-                self.at.insert(child, Point::commit(inner.log.identity, end));
+                self.at.entry(child).or_insert_with(|| Point::commit(inner.log.identity, end));
             }
         }
     }

@@ -23,7 +23,7 @@ use std::{ops::ControlFlow, sync::Arc, time::Duration};
 use tokio::sync::oneshot;
 
 /// A page ends at whichever comes first: small enough to flow, large enough that the walk down the index does not count.
-const PAGE_BYTES: usize = 4 << 20;
+const PAGE_BYTES: usize = 1 << 20;
 const PAGE_ROWS: usize = 20_000;
 
 pub(super) struct CopyFeed {

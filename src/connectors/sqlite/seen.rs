@@ -71,10 +71,13 @@ pub(super) fn prove(db: &mut Database, point: &Point, seen: &Seen) -> Result<()>
             return Err(lost(format!("the change log {oldest}, we stand at {}", point.seq)));
         }
     }
-    let proof = seen.at_least(point.token, point.proof);
-    match log::entry(db, proof.seq)? {
-        Some(entry) if entry == proof => Ok(()),
-        Some(_) => Err(lost(format!("change {} is not the one we have seen", proof.seq))),
-        None => Err(lost(format!("the change log ends before change {}, which we have seen", proof.seq))),
+    // Both: what was seen may have been seen in the very file that was put in the place of the right one.
+    for proof in [point.proof, seen.at_least(point.token, point.proof)] {
+        match log::entry(db, proof.seq)? {
+            Some(entry) if entry == proof => {}
+            Some(_) => return Err(lost(format!("change {} is not the one we have seen", proof.seq))),
+            None => return Err(lost(format!("the change log ends before change {}, which we have seen", proof.seq))),
+        }
     }
+    Ok(())
 }
