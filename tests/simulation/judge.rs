@@ -217,6 +217,13 @@ impl Judged {
         }
         let current: BTreeMap<RowKey, Row> = now.iter().map(|row| (scratch.key_of(row), row.clone())).collect();
         let earliest = at.map_or(u64::MAX, |at| at.values().map(|point| point.sequence).min().unwrap_or(0));
+        // Inside a transaction anything of what it touches may be half done.
+        let inside: Vec<u64> =
+            at.into_iter().flat_map(BTreeMap::values).filter(|p| p.ordinal > 0).map(|p| p.sequence + 1).collect();
+        let half_done = |key: &RowKey| {
+            let times = history.rows.get(name).and_then(|rows| rows.get(key));
+            times.is_some_and(|times| times.iter().any(|(sequence, _)| inside.contains(sequence)))
+        };
         let foreign = self.foreign.get(name);
         let keys: BTreeSet<&RowKey> =
             history.keys(name).chain(found.keys()).chain(foreign.into_iter().flat_map(BTreeMap::keys)).collect();
@@ -235,7 +242,7 @@ impl Judged {
                 may.push(Some(foreign));
             }
             let mixed = at.is_some() && self.may_mix && has.is_some_and(|has| is_mixture(has, &may));
-            if !mixed && !may.iter().any(|may| equal(*may, has)) {
+            if !mixed && !half_done(key) && !may.iter().any(|may| equal(*may, has)) {
                 let what = match (has, may[0]) {
                     (None, _) => "lost",
                     (Some(_), None) => "invented",

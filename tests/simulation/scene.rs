@@ -241,7 +241,11 @@ impl Scene {
                         process.stop(Duration::from_secs(600)).await?;
                         self.after_refusal().await;
                     } else if status.observed == Observed::Streaming && self.all_passed() {
-                        return self.verdict();
+                        let verdict = self.verdict();
+                        // What a new part of the log has to say may not be read yet.
+                        if verdict.is_ok() || self.has_opened_all() {
+                            return verdict;
+                        }
                     }
                 }
             }
@@ -283,7 +287,16 @@ impl Scene {
         let partitions = self.source.partitions();
         self.targets.iter().all(|target| {
             let at = super::judge::stands(&target.world.ledger(), self.plan.job());
-            partitions.iter().all(|name| at.get(name).is_some_and(|at| *at >= end))
+            // A part that was never heard of has had nothing to say.
+            partitions.iter().all(|name| at.get(name).is_none_or(|at| *at >= end))
+        })
+    }
+
+    fn has_opened_all(&self) -> bool {
+        let partitions = self.source.partitions();
+        self.targets.iter().all(|target| {
+            let at = super::judge::stands(&target.world.ledger(), self.plan.job());
+            partitions.iter().all(|name| at.contains_key(name))
         })
     }
 
