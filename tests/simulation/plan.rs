@@ -130,7 +130,11 @@ impl Plan {
             history: true,
             ..Habits::default()
         };
-        let targets = (0..*c.pick(&[1, 1, 1, 2, 2, 3])).map(|_| target(c, loose, latency)).collect();
+        let targets: Vec<TargetPlan> = (0..*c.pick(&[1, 1, 1, 2, 2, 3])).map(|_| target(c, loose, latency)).collect();
+        if targets.iter().any(|target| target.existing == Existing::Merge && target.foreign > 0) {
+            // `merge` and unique indexes have a trace of their own.
+            tables.retain(|table| *table != people());
+        }
         let mut troubles: Vec<(Trouble, u32)> = Vec::new();
         for trouble in Trouble::ALL {
             if c.hits(350) {

@@ -188,12 +188,22 @@ impl Scene {
         true
     }
 
+    /// Its clients come back before anybody has written again; else nobody could tell.
     async fn forget(&mut self) -> bool {
+        if self.process.as_ref().is_none_or(Process::is_over) {
+            return false;
+        }
         self.may_be_lost = true;
         self.past_changed = true;
+        let tails = self.source.counts().tails;
         self.source.forget(self.chance.between(1, 5) as usize);
-        // The server's clients come back before anybody has written again; else nobody could tell.
-        self.pass(Duration::from_secs(30)).await;
-        true
+        for _ in 0..200 {
+            self.pass(Duration::from_secs(3)).await;
+            let came = self.source.counts().tails > tails;
+            if came || self.process.as_ref().is_none_or(Process::is_over) {
+                return came;
+            }
+        }
+        false
     }
 }

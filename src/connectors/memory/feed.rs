@@ -62,7 +62,10 @@ impl TailFeed {
         }
         let mut by_partition: BTreeMap<Partition, BTreeSet<Point>> = BTreeMap::new();
         for (partition, position) in edges.iter().flat_map(|edge| &edge.0) {
-            by_partition.entry(partition.clone()).or_default().insert(Point::read(position)?);
+            let edge = Point::read(position)?;
+            // A target stands there: what the server has forgotten of it would be given another name.
+            inner.prove_reached(&world.name, edge)?;
+            by_partition.entry(partition.clone()).or_default().insert(edge);
         }
         Ok(TailFeed {
             world: world.handle(),
@@ -263,14 +266,19 @@ impl Inner {
             "is another store than the one the position comes from"
         } else if point.sequence < self.log.trimmed {
             "has thrown away the log that is needed"
-        } else if faults::on(Saboteur::SourceBehindIgnored) {
-            return Ok(());
-        } else if point.sequence + u64::from(point.ordinal > 0) > self.log.end {
-            "ends before the position: it has lost transactions"
         } else {
-            return Ok(());
+            return self.prove_reached(name, point);
         };
         Err(Error::lost(format!("memory store `{name}` {reason}")).hint("compare and repair, or create a new job"))
+    }
+
+    fn prove_reached(&self, name: &str, point: Point) -> Result<()> {
+        let behind = point.sequence + u64::from(point.ordinal > 0) > self.log.end;
+        if faults::on(Saboteur::SourceBehindIgnored) || !behind {
+            return Ok(());
+        }
+        Err(Error::lost(format!("memory store `{name}` ends before the position: it has lost transactions"))
+            .hint("compare and repair, or create a new job"))
     }
 }
 
