@@ -30,6 +30,8 @@ pub(super) struct CopyFeed {
     thread: Thread<Result<Pages>>,
     /// The page that is being read; kept when a caller loses patience.
     pending: Option<oneshot::Receiver<Result<Option<Batch>>>>,
+    /// The last page was handed out.
+    ended: bool,
 }
 
 impl CopyFeed {
@@ -59,13 +61,16 @@ impl CopyFeed {
                 config,
             })
         };
-        CopyFeed { thread: Thread::start("sqlite-copy", make), pending: None }
+        CopyFeed { thread: Thread::start("sqlite-copy", make), pending: None, ended: false }
     }
 }
 
 #[async_trait]
 impl Feed for CopyFeed {
     async fn next(&mut self, patience: Duration) -> Result<Next> {
+        if self.ended {
+            return Ok(Next::End);
+        }
         if self.pending.is_none() {
             let read = |pages: &mut Result<Pages>| match pages {
                 Ok(pages) => pages.next(),
@@ -78,7 +83,9 @@ impl Feed for CopyFeed {
             Err(_) => return Ok(Next::Idle(Checkpoint::default())),
             Ok(answer) => {
                 self.pending = None;
-                Ok(answer.map_err(|_| thread::gone())??.map_or(Next::End, Next::Batch))
+                let page = answer.map_err(|_| thread::gone())??;
+                self.ended = page.is_none();
+                Ok(page.map_or(Next::End, Next::Batch))
             }
         }
     }
