@@ -10,6 +10,9 @@ mod control;
 mod crash;
 /// Bytes on users' disks: rows, keys, positions.
 mod golden;
+/// Seeds of a world in which everything goes wrong, and named stories.
+#[cfg(feature = "faults")]
+mod simulation;
 /// The SQLite connector on real files, judged by the `sqlite3` shell.
 mod sqlite;
 /// State: the battery for every keeper, golden folders, refusals, kills.

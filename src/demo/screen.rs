@@ -93,8 +93,8 @@ pub fn needs_a_person(job: &Job) -> bool {
 /// One line: what is missing where.
 pub fn in_words(job: &Job) -> String {
     let Some(status) = &job.status else { return "no status yet".to_owned() };
-    let errors = status.error.iter().chain(status.targets.iter().filter_map(|target| target.error.as_ref()));
-    if let Some(error) = errors.filter(|_| needs_a_person(job)).next() {
+    let mut errors = status.error.iter().chain(status.targets.iter().filter_map(|target| target.error.as_ref()));
+    if let Some(error) = errors.find(|_| needs_a_person(job)) {
         return format!("{}\nhint: {}", error.text, error.hint);
     }
     let target = |target: &TargetStatus| {

@@ -93,9 +93,9 @@ impl TableProgress {
     }
 
     /// All of it is to be copied again: beside the tail and swept, or, without a key, as at the start.
-    pub fn recopy(&mut self, generation: u64, keyless: bool) {
+    pub fn recopy(&mut self, generation: u64, keyless: bool, sweeps: bool) {
         let state = if keyless { TableState::Copying } else { TableState::Recopying };
-        let sweep = if keyless { Vec::new() } else { vec![KeyRange::all()] };
+        let sweep = if keyless || !sweeps { Vec::new() } else { vec![KeyRange::all()] };
         *self = TableProgress { started: true, version: self.version, sweep, ..TableProgress::new(state, generation) };
     }
 

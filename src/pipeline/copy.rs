@@ -12,7 +12,7 @@ use crate::{
     error::{Error, Result},
     faults::{self, Saboteur},
     model::{
-        Batch, Body, Change, Checkpoint, Existing, Key, KeyRange, Kind, NO_ROW, Partition, RangeProgress, Rows, Table,
+        Batch, Body, Change, Checkpoint, Existing, KeyRange, Kind, NO_ROW, Partition, RangeProgress, Rows, Table,
         TableName, TableProgress, TableState,
     },
     source::{Columns, Feed, Next},
@@ -90,7 +90,11 @@ async fn prepare(line: &Line) -> Result<()> {
 async fn consistent_after_mark(line: &Line) -> Result<()> {
     let mark = line.source.mark().await?;
     line.ledger.change(|progress| {
-        for table in progress.tables.values_mut().filter(|table| table.state == TableState::Copying) {
+        let copied = progress.tables.iter_mut().filter(|(_, table)| table.state == TableState::Copying);
+        for (name, table) in copied {
+            if line.tables.lock().get(name).is_some_and(|table| table.is_keyless()) {
+                table.sweep.clear(); // It was emptied.
+            }
             table.state = match table.sweep.is_empty() {
                 true => TableState::CatchingUp(mark.clone()),
                 // Rows that the source lacks are swept beside the tail.
@@ -143,6 +147,8 @@ impl Copier<'_> {
         let pieces = if whole && !table.is_keyless() {
             let ranges = self.line.source.split(table, &KeyRange::all(), PIECES.min(usize::from(self.of) * 4)).await?;
             ranges.into_iter().map(RangeProgress::new).collect()
+        } else if table.is_keyless() {
+            vec![RangeProgress::new(KeyRange::all())] // It is emptied: what was done is done no more.
         } else {
             ledger.read(|progress| progress.tables[&table.name].todo.clone())
         };
@@ -212,8 +218,10 @@ impl Copier<'_> {
             line.board.source_answered();
             let (rows, bytes) = (batch.changes(), batch.bytes() as u64);
             limit.pay(rows, bytes).await;
-            let done = last_key(batch.rows());
+            let done = KeyRange::from_position(&batch.to).and_then(|(.., done)| done);
             let to = range.range.position(generation, &table.name, done.as_ref());
+            // The source says whether it may show one key twice.
+            let fresh = fresh && batch.kind == Kind::Copy { fresh: true };
             let batch = Batch { from, to: to.clone(), kind: Kind::Copy { fresh }, ..batch };
             self.apply(batch).await?;
             from = to;
@@ -242,9 +250,4 @@ impl Copier<'_> {
         self.line.board.applied(&self.line.name, batch.changes(), 0);
         Ok(())
     }
-}
-
-fn last_key(rows: &Rows) -> Option<Key> {
-    let last = rows.mutations.last()?;
-    Key::of(rows.table(last), rows.row(last.row))
 }

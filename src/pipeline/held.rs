@@ -23,6 +23,17 @@ impl Held {
         if self.asked {
             return Ok(());
         }
+        // The mark of a table may have failed after its last slice.
+        let done = line.ledger.read(|progress| {
+            let done = progress.tables.iter().filter(|(_, table)| {
+                table.state == TableState::Recopying && table.todo.is_empty() && table.sweep.is_empty()
+            });
+            done.map(|(name, _)| name.clone()).collect::<Vec<_>>()
+        });
+        for name in done {
+            self.mark(line, &name).await?;
+            line.ledger.save().await?;
+        }
         let next = line.ledger.read(|progress| {
             let recopying = |state: &TableState| *state == TableState::Recopying;
             progress.tables.iter().filter(|(_, table)| recopying(&table.state)).find_map(|(name, table)| {

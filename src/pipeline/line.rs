@@ -120,7 +120,17 @@ impl Line {
             feeds,
             transactional: self.apply.transactional,
         };
-        Ok(Standing::new(self.target.open(&claim).await?))
+        match self.target.open(&claim).await {
+            Ok(opened) => Ok(Standing::new(opened)),
+            Err(error) => {
+                if error.kind() == crate::error::ErrorKind::Config {
+                    // Refused: what others did since is not in our state, so no number of starts may overtake them.
+                    self.ledger.change(|progress| progress.epoch -= 1);
+                    self.ledger.save().await?;
+                }
+                Err(error)
+            }
+        }
     }
 
     /// Creates or compares one table of the target.

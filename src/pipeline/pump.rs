@@ -42,6 +42,8 @@ pub struct Pump<'a> {
     /// The target holds a transaction open.
     open: bool,
     idle_since: Instant,
+    /// Nothing for us up to here: not applied yet.
+    idle: Checkpoint,
     saved: Instant,
     dirty: bool,
 }
@@ -51,7 +53,18 @@ impl<'a> Pump<'a> {
         let at = line.ledger.read(|progress| progress.checkpoint.clone());
         let Standing { numbers, torn, .. } = standing;
         let now = Instant::now();
-        Pump { line, lanes, numbers, torn, at, open: false, idle_since: now, saved: now, dirty: false }
+        Pump {
+            line,
+            lanes,
+            numbers,
+            torn,
+            at,
+            open: false,
+            idle_since: now,
+            idle: Checkpoint::default(),
+            saved: now,
+            dirty: false,
+        }
     }
 
     /// Follows the log until `stop`. An error drops the tap; the next attempt starts from what the target says.
@@ -179,7 +192,7 @@ impl<'a> Pump<'a> {
                     Ok(standing) => {
                         // Lane protocol 4: a lost answer is looked up, not guessed.
                         let newest = standing.numbers.get(&batch.partition).copied().unwrap_or(0);
-                        if newest + 1 < number || newest > number {
+                        if newest + 1 < number || newest > number || standing.has_lost(self.line) {
                             return Err(Error::transient(format!(
                                 "the target stands at batch {newest}, not at {number}"
                             )));
@@ -241,7 +254,9 @@ impl<'a> Pump<'a> {
             {
                 let rows = Arc::make_mut(rows);
                 let shapes = &rows.shapes;
-                rows.mutations.retain(|mutation| shapes[usize::from(mutation.shape)].name != target);
+                // Its shape may still be new to the target: then it is copied again.
+                let is_shape = |change| matches!(change, Change::Reshape | Change::Recopy);
+                rows.mutations.retain(|one| shapes[usize::from(one.shape)].name != target || is_shape(one.change));
             }
         }
         // With several partitions every one of them must be over; with one, this one is.
@@ -275,15 +290,17 @@ impl<'a> Pump<'a> {
     /// Nothing for us up to here: an empty batch, so that a position lives in one place, but not often.
     async fn idle(&mut self, upto: &Checkpoint, stop: &CancellationToken) -> Result<()> {
         self.line.board.up_to_date(&self.line.name);
+        // The tee tells it once.
+        upto.0.iter().for_each(|(partition, to)| self.idle.set(partition, to.clone()));
         if self.open || self.idle_since.elapsed() < IDLE_EVERY {
             return Ok(());
         }
-        for (partition, to) in &upto.0 {
-            let from = self.at.get(partition).cloned().unwrap_or_else(|| to.clone());
-            if from == *to {
+        for (partition, to) in std::mem::take(&mut self.idle).0 {
+            let from = self.at.get(&partition).cloned().unwrap_or_else(|| to.clone());
+            if self.line.source.order(&to, &from)? != Ordering::Greater {
                 continue;
             }
-            let batch = empty(partition, from, to.clone());
+            let batch = empty(&partition, from, to.clone());
             if !self.batch(batch, stop).await? {
                 return Ok(());
             }

@@ -3,7 +3,7 @@
 use super::line::Line;
 use crate::{
     error::Result,
-    model::{Batch, Change, TableName},
+    model::{Batch, Change, Existing, TableName},
 };
 use std::sync::Arc;
 
@@ -20,6 +20,7 @@ pub async fn new_shapes(line: &Line, batch: &Batch) -> Result<()> {
             && version < shape.version
         {
             line.prepare(&source).await?;
+            line.target.finish(&line.route.target_table(&source)).await?;
             prepared(line, &source.name, shape.version);
         }
     }
@@ -41,7 +42,13 @@ pub async fn before_alone(line: &Line, batch: &Batch, change: Change) -> Result<
     }
     let table = Arc::clone(batch.rows().table(batch.alone().expect("the caller saw it")));
     let source = line.route.source_table(&table);
+    let stands =
+        line.ledger.read(|progress| progress.tables.get(&source.name).is_some_and(|table| table.is_streaming()));
     line.prepare(&source).await?;
+    if change == Change::Reshape && stands {
+        // `prepare` noted it as unfinished; its rows are whole.
+        line.target.finish(&line.route.target_table(&source)).await?;
+    }
     prepared(line, &source.name, table.version);
     line.tables.lock().insert(source.name.clone(), Arc::clone(&source));
     line.ledger.change(|progress| {
@@ -49,7 +56,7 @@ pub async fn before_alone(line: &Line, batch: &Batch, change: Change) -> Result<
         let Some(known) = progress.tables.get_mut(&source.name) else { return };
         // A11: a shape that changes inside the window of a copy leaves rows of both shapes behind.
         if change == Change::Recopy || !known.is_streaming() {
-            known.recopy(epoch, source.is_keyless());
+            known.recopy(epoch, source.is_keyless(), line.existing != Existing::Merge);
         }
     });
     line.ledger.save().await

@@ -34,13 +34,12 @@ pub struct Slice {
 pub async fn read(source: &dyn Source, route: &Route, ask: Ask, at: &Checkpoint) -> Result<(Batch, Slice)> {
     let (partition, position) =
         at.0.first_key_value().ok_or_else(|| Error::transient("no position to hold a range at"))?;
-    let rows = match &ask.sweep {
+    let (rows, upto) = match &ask.sweep {
         None => first_batch(source, &ask.table, &ask, Columns::All, at).await?,
         Some(target) => {
             first_batch(&**target, &route.target_table(&ask.table), &ask, Columns::Key, &Checkpoint::default()).await?
         }
     };
-    let upto = last_key(&rows);
     let ended = rows.is_empty();
     let mut rows = match &ask.sweep {
         None => rows,
@@ -67,21 +66,19 @@ async fn first_batch(
     ask: &Ask,
     columns: Columns,
     at: &Checkpoint,
-) -> Result<Rows> {
+) -> Result<(Rows, Option<Key>)> {
     let mut feed = from.copy(table, &ask.range, columns, at).await?;
     loop {
         match feed.next(Duration::from_secs(10)).await? {
             Next::Batch(batch) if batch.rows().is_empty() => {}
-            Next::Batch(batch) => return Ok(batch.rows().clone()),
+            Next::Batch(batch) => {
+                let upto = KeyRange::from_position(&batch.to).and_then(|(.., done)| done);
+                return Ok((batch.rows().clone(), upto));
+            }
             Next::Idle(_) => {}
-            Next::End => return Ok(Rows::default()),
+            Next::End => return Ok((Rows::default(), None)),
         }
     }
-}
-
-fn last_key(rows: &Rows) -> Option<Key> {
-    let last = rows.mutations.last()?;
-    Key::of(rows.table(last), rows.row(last.row))
 }
 
 /// Deletes for those keys of the target that the source does not have.

@@ -4,7 +4,9 @@ use super::line::Line;
 use crate::{
     error::{Error, Result},
     faults::{self, Saboteur},
-    model::{COARSE_HASH_VERSION, KeyRange, LaneMark, Partition, Position, Progress, TableProgress, TableState},
+    model::{
+        COARSE_HASH_VERSION, Existing, KeyRange, LaneMark, Partition, Position, Progress, TableProgress, TableState,
+    },
     pipeline::parallel::Spread,
     target::Opened,
 };
@@ -65,8 +67,10 @@ impl Standing {
         let epoch = line.ledger.read(|progress| progress.epoch);
         line.ledger.change(|progress| {
             if self.is_behind(progress) && !faults::on(Saboteur::TargetBehindIgnored) {
-                self.lost_commits(progress, epoch);
+                self.lost_commits(progress, epoch, line);
             }
+            self.unfinished(progress, epoch, line);
+            self.gone(progress, epoch, line);
             for (partition, number) in self.numbers.clone() {
                 self.newest(&partition, number, progress);
             }
@@ -74,6 +78,18 @@ impl Standing {
             self.numbers_into(progress);
         });
         Ok(())
+    }
+
+    /// Whether the target has lost something that state says it had: this needs the start path.
+    pub fn has_lost(&self, line: &Line) -> bool {
+        line.ledger.read(|progress| {
+            let finished = |name: &crate::model::TableName| {
+                let name = line.route.target_name(name);
+                self.opened.tables.iter().any(|(known, finished)| *known == name && *finished)
+            };
+            self.is_behind(progress)
+                || progress.tables.iter().any(|(name, table)| table.is_streaming() && !finished(name))
+        })
     }
 
     /// Whether the target has confirmed batches that it does not know now: a failover, a restore.
@@ -91,11 +107,11 @@ impl Standing {
 
     /// Tables that were not consistent at the point where the target stands are copied again; the log is rewound, and
     /// the source says whether it still reaches.
-    fn lost_commits(&self, progress: &mut Progress, epoch: u64) {
+    fn lost_commits(&self, progress: &mut Progress, epoch: u64, line: &Line) {
         // What the copies wrote came before all of the log: a target that lost of that has lost everything after.
         let copies = Partition::new(Partition::COPY);
         let copies_lost = self.is_behind_on(&copies, progress);
-        for table in progress.tables.values_mut() {
+        for (name, table) in &mut progress.tables {
             let kept = match &table.state {
                 TableState::Streaming { since } => since
                     .iter()
@@ -103,12 +119,47 @@ impl Standing {
                 _ => false,
             };
             if !kept || copies_lost {
-                let (sweep, version) = (table.sweep.clone(), table.version);
+                // What was swept may be there again.
+                let keyless = line.tables.lock().get(name).is_some_and(|table| table.is_keyless());
+                let sweeps = line.existing != Existing::Merge && !keyless;
+                let sweep = if sweeps { vec![KeyRange::all()] } else { Vec::new() };
+                let version = table.version;
                 *table =
                     TableProgress { started: true, sweep, version, ..TableProgress::new(TableState::Copying, epoch) };
             }
         }
         progress.numbers.clear();
+    }
+
+    /// The target knows a table as prepared and not finished that state takes for consistent (an older state), or does
+    /// not know at all: it is copied again, and swept, since all of its rows are ours.
+    fn unfinished(&self, progress: &mut Progress, epoch: u64, line: &Line) {
+        for (name, finished) in &self.opened.tables {
+            let tables = line.tables.lock();
+            let Some(source) = tables.values().find(|table| line.route.target_name(&table.name) == *name) else {
+                continue;
+            };
+            let keyless = source.is_keyless();
+            let sweeps = line.existing != Existing::Merge && !keyless;
+            let known = progress.tables.get_mut(&source.name);
+            if known.as_ref().is_some_and(|table| *finished || !table.is_streaming()) {
+                continue;
+            }
+            let version = known.map_or(0, |known| known.version);
+            let table = TableProgress { started: true, version, ..TableProgress::new(TableState::Copying, epoch) };
+            let sweep = if sweeps { vec![KeyRange::all()] } else { Vec::new() };
+            progress.tables.insert(source.name.clone(), TableProgress { sweep, ..table });
+        }
+    }
+
+    /// Tables that state knows and the target does not: a failover took them.
+    fn gone(&self, progress: &mut Progress, epoch: u64, line: &Line) {
+        for (name, table) in &mut progress.tables {
+            let target = line.route.target_name(name);
+            if table.state != TableState::Copying && !self.opened.tables.iter().any(|(known, _)| *known == target) {
+                *table = TableProgress { started: true, ..TableProgress::new(TableState::Copying, epoch) };
+            }
+        }
     }
 
     fn newest(&mut self, partition: &Partition, number: u64, progress: &mut Progress) {

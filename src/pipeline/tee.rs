@@ -61,13 +61,17 @@ impl Applied {
 
     fn least(&self, source: &dyn Source) -> Result<Checkpoint> {
         let mut least = Checkpoint::default();
-        for checkpoint in self.0.lock().values() {
+        let all = self.0.lock().clone();
+        for checkpoint in all.values() {
             for (partition, position) in &checkpoint.0 {
                 let wins = match faults::on(Saboteur::AcknowledgeAtFastestTarget) {
                     true => Ordering::Greater,
                     false => Ordering::Less,
                 };
+                // A partition that another target has not opened yet is needed by it from its start.
+                let opened_by_all = all.values().all(|other| other.get(partition).is_some());
                 match least.get(partition) {
+                    _ if !opened_by_all => {}
                     Some(known) if source.order(position, known)? != wins => {}
                     _ => least.set(partition, position.clone()),
                 }
@@ -319,6 +323,8 @@ impl Reading {
             edges.push(branch.at.clone());
             edges.extend(branch.edges.iter().cloned());
         }
+        // What one of them has not opened yet begins again at its predecessor's end.
+        from.0.retain(|partition, _| self.branches.values().all(|branch| branch.at.get(partition).is_some()));
         if faults::on(Saboteur::EdgeCrossed) {
             edges.clear();
         }

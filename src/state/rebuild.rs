@@ -102,7 +102,7 @@ fn progress(spec: &JobSpec, existing: Existing, row: &JobRow, epoch: u64) -> Pro
         }
     }
     // All rows are the job's own, so those that the source lacks may go. Which tables have a key is not known here.
-    let is_swept = existing != Existing::Merge && spec.source.keyless == Keyless::Refuse;
+    let is_swept = existing != Existing::Merge;
     let tables = row.opened.tables.iter().map(|(name, is_finished)| {
         let mut table = TableProgress::new(TableState::Copying, epoch);
         table.started = true;

@@ -191,6 +191,32 @@ impl Rig {
     }
 }
 
+/// The sqlite3 shell in a transaction that locks others out.
+pub struct Holder(Child);
+
+impl Drop for Holder {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Rig {
+    pub fn hold_lock(&self, file: &str) -> Holder {
+        use std::io::{BufRead, Write};
+        let mut shell = Command::new("sqlite3");
+        shell.arg(self.path(file)).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut shell = shell.spawn().expect("the sqlite3 shell; tests/run installs it");
+        let input = shell.stdin.as_mut().expect("piped");
+        input.write_all(b".timeout 30000\nBEGIN IMMEDIATE;\nSELECT 'held';\n").expect("it listens");
+        let mut line = String::new();
+        let output = shell.stdout.as_mut().expect("piped");
+        std::io::BufReader::new(output).read_line(&mut line).expect("it answers");
+        assert_eq!(line.trim(), "held");
+        Holder(shell)
+    }
+}
+
 /// One run of the writer.
 pub struct Burst(Child);
 

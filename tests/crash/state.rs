@@ -46,6 +46,33 @@ fn a_torn_batch_is_mended_with_another_lane_count() {
 }
 
 #[test]
+fn two_targets_torn_apart_and_one_of_them_down_over_a_restart() {
+    let mut rig = streaming(4);
+    rig.stop();
+    // Each target loses the daemon somewhere inside a batch of its own, twice.
+    for visit in [2, 7] {
+        rig.start(Some(("between-lanes", visit)));
+        let burst = rig.burst(2, 6000);
+        rig.died("between-lanes");
+        // Somebody else holds one target's lock while the daemon starts again.
+        let holder = rig.hold_lock("copy-b.db");
+        rig.start(None);
+        burst.finish();
+        until("the other target goes on alone", || {
+            let status = rig.job()?.status?;
+            let state = |store: &str| status.targets.iter().find(|target| target.store == store).cloned();
+            let (one, two) = (state("copy-a")?, state("copy-b")?);
+            let streams = one.observed_state == i32::from(ObservedState::Streaming) && one.behind_changes == Some(0);
+            (streams && two.observed_state != i32::from(ObservedState::Streaming)).then_some(())
+        });
+        drop(holder);
+        rig.settle();
+        rig.assert_equal("two targets torn apart");
+        rig.stop();
+    }
+}
+
+#[test]
 fn a_lost_state_folder_is_rebuilt_from_the_targets() {
     let mut rig = streaming(2);
     let burst = rig.burst(2, 3000);

@@ -123,10 +123,10 @@ async fn fetch_answers_key_by_key_and_stops_at_its_limit() {
 async fn a_row_that_cannot_be_carried_is_named() {
     let world = World::new();
     let sql =
-        "CREATE TABLE big(id INTEGER PRIMARY KEY, v); INSERT INTO big VALUES (1, 'x'), (2, zeroblob(100000)), (3, 'y');
+        "CREATE TABLE big(id INTEGER PRIMARY KEY, v); INSERT INTO big VALUES (1, 'x'), (2, zeroblob(300000)), (3, 'y');
                CREATE TABLE nulls(a TEXT, b TEXT, PRIMARY KEY (a, b)); INSERT INTO nulls VALUES ('x', NULL);";
     let path = world.database("a.db", sql);
-    let limited = open(&path, [("max_row_bytes".to_owned(), "50000".to_owned())].into()).expect("good settings");
+    let limited = open(&path, [("max_row_bytes".to_owned(), "200000".to_owned())].into()).expect("good settings");
     let limited = limited.source().expect("a source");
     let big = table(&limited, "big").await;
     let mut feed = limited.copy(&big, &KeyRange::all(), Columns::All, &Checkpoint::default()).await.expect("a feed");

@@ -1,7 +1,7 @@
 //! A file that is replaced underneath us.
 
 use super::support::*;
-use std::fs;
+use std::{fs, time::Instant};
 use whimbrel::{error::ErrorKind, source::Next};
 
 const TABLE: &str = "CREATE TABLE t(id INTEGER PRIMARY KEY, v);";
@@ -17,8 +17,18 @@ fn write(path: &std::path::Path, from: i64, upto: i64) {
 
 #[tokio::test]
 async fn a_restored_backup_is_lost_whatever_was_written_since() {
-    // (changes before the backup, changes after it, changes after the restore)
-    for (before, after, again) in [(5, 5, 0), (5, 5, 3), (5, 5, 5), (5, 5, 50), (0, 5, 50)] {
+    // (changes before the backup, changes after it, changes after the restore, written over the file or put in its place)
+    let cases = [
+        (5, 5, 0, false),
+        (5, 5, 3, false),
+        (5, 5, 5, false),
+        (5, 5, 50, false),
+        (0, 5, 50, false),
+        (5, 5, 0, true),
+        (5, 5, 5, true),
+        (5, 5, 50, true),
+    ];
+    for (before, after, again, over) in cases {
         let world = World::new();
         let path = world.database("a.db", TABLE);
         let source = source(&path);
@@ -31,18 +41,26 @@ async fn a_restored_backup_is_lost_whatever_was_written_since() {
         write(&path, 101, 100 + after);
         let (_, end) = drain(&mut feed).await.expect("read");
         // The tail is open while the file is replaced.
-        fs::rename(&backup, &path).expect("restored");
+        if over {
+            fs::copy(&backup, &path).expect("restored");
+        } else {
+            fs::rename(&backup, &path).expect("restored");
+        }
         if again > 0 {
             write(&path, 1001, 1000 + again);
         }
+        let start = Instant::now();
         let error = loop {
             match feed.next(PATIENCE).await {
-                Ok(Next::Idle(_)) => {}
+                Ok(Next::Idle(_)) => {
+                    assert!(start.elapsed() < DEADLINE, "{before} {after} {again} {over}: not noticed")
+                }
                 Ok(other) => panic!("{other:?}"),
                 Err(error) => break error,
             }
         };
-        assert_eq!(error.kind(), ErrorKind::Transient, "it is opened again, and then: {error:?}");
+        // Another file is opened again, and then the same is said as of this one.
+        assert_eq!(error.kind(), if over { ErrorKind::Lost } else { ErrorKind::Transient }, "{error:?}");
         let error = tail(&source, job(1), &at(&end)).await.err().expect("not the same history");
         assert_eq!(error.kind(), ErrorKind::Lost, "{before} {after} {again}");
         assert!(error.hint_text().is_some_and(|hint| hint.contains("existing: replace")), "{error:?}");

@@ -227,3 +227,32 @@ async fn reads_prove_that_they_see_the_log() {
     assert_eq!(older.fetch(&[], &at(&end), 1).await.expect_err("the file is older").kind(), ErrorKind::Lost);
     assert!(older.fetch(&[], &Checkpoint::default(), 1).await.is_ok());
 }
+
+#[tokio::test]
+async fn a_dropped_next_loses_nothing() {
+    let world = World::new();
+    let path = world.database("a.db", TABLES);
+    let source = source(&path);
+    let tables = all_tables(&source).await;
+    let begun = source.begin(job(1), &tables).await.expect("begun");
+    shell(
+        &path,
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 30000) INSERT INTO t SELECT i, i FROM n;",
+    );
+    let all: Vec<i64> = (1..=30_000).collect();
+    let tail = tail(&source, job(1), &begun).await.expect("a tail");
+    let copy = source.copy(&tables[1], &KeyRange::all(), Columns::All, &begun).await.expect("a copy");
+    for mut feed in [tail, copy] {
+        let (mut found, start) = (Vec::new(), Instant::now());
+        while found.len() < all.len() {
+            // Asked, and dropped before there is an answer, over and over.
+            if let Ok(next) = tokio::time::timeout(Duration::from_micros(50), feed.next(PATIENCE)).await
+                && let Next::Batch(batch) = next.expect("read")
+            {
+                found.extend(keys(&[batch]).iter().map(int));
+            }
+            assert!(start.elapsed() < DEADLINE);
+        }
+        assert_eq!(found, all);
+    }
+}

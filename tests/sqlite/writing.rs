@@ -299,6 +299,16 @@ async fn finish_makes_what_was_left_out_and_finds_doubles() {
     without.version += 1;
     applier.target.prepare(&Arc::new(without)).await.expect("prepared");
     assert!(!shell(&path, ".indexes t").contains("tl"));
+    let opened = applier.target.open(&claim(job(1), 3, &tables)).await.expect("opened");
+    assert!(opened.tables.contains(&(name("t"), false)), "what is prepared again is not finished");
+    // And what it makes, or makes otherwise, is made here as soon as it is told.
+    let mut otherwise = Table::clone(t);
+    let plain = otherwise.definition.take().expect("of SQLite").replace("tb ON t(b DESC)", "tb ON t(b, e)");
+    otherwise.definition = Some(plain);
+    applier.target.prepare(&Arc::new(otherwise)).await.expect("prepared");
+    assert!(shell(&path, "SELECT sql FROM sqlite_schema WHERE name = 'tb';").contains("(b, e)"));
+    applier.target.prepare(t).await.expect("prepared");
+    assert!(shell(&path, ".indexes t").contains("tl"));
 }
 
 #[tokio::test]

@@ -37,3 +37,8 @@ pub async fn eventually<T, F: Future<Output = Option<T>>>(condition: &str, mut a
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
+
+/// Lets this much time pass on a paused clock.
+pub async fn pass(virtual_time: Duration) {
+    tokio::time::sleep(virtual_time).await;
+}

@@ -89,7 +89,8 @@ impl Feed for CopyFeed {
             from,
             to,
             complete: true,
-            kind: Kind::Copy { fresh: false },
+            // By place, a row that moves may be met twice.
+            kind: Kind::Copy { fresh: self.snapshot.is_some() || paging == super::config::Paging::Key },
             body: Body::Rows(Arc::new(rows)),
             committed_ms: inner.now_ms(),
         }))

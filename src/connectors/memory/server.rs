@@ -235,6 +235,13 @@ impl Inner {
         let done = self.run(session, requests, &mut steps, mark);
         match done {
             Ok(Applied::Done) => {
+                for request in requests {
+                    let changes: Vec<_> = request.rows.mutations.iter().map(|one| one.change).collect();
+                    tracing::trace!(
+                        feed = %request.feed, number = request.number, lanes = ?request.lanes, of = request.of,
+                        from = ?request.from, to = ?request.to, kind = ?request.kind, ?changes, "committed"
+                    );
+                }
                 self.counts.applies += 1;
                 let logged = told(&steps, self);
                 self.commit_with(steps, &logged, before);

@@ -339,7 +339,7 @@ impl Inner {
             }
         }
         if let Some(entry) = self.ledger.jobs.get_mut(&session.job) {
-            entry.prepared.entry(table.name.clone()).or_insert(false);
+            entry.prepared.insert(table.name.clone(), false);
         }
         let has_rows = self.tables.get(&table.name).is_some_and(|heap| !heap.is_empty());
         self.commit_with(steps, &[], before);

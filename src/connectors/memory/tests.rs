@@ -117,7 +117,7 @@ async fn reads_wait_for_what_the_log_has_told() {
     let mut tail = source.tail(JOB, &begun, &[], &[name("people")]).await.expect("opens");
     let Next::Batch(batch) = tail.next(SHORT).await.expect("a quiet world") else { panic!("the log shows it at once") };
     let wanted = Wanted { table: people(), keys: vec![Key::from_values([ValueRef::Int(1)])] };
-    let early = source.fetch(&[wanted.clone()], &begun, 1000).await.expect("fetches");
+    let early = source.fetch(std::slice::from_ref(&wanted), &begun, 1000).await.expect("fetches");
     assert!(early[0].row(0).is_none(), "not visible yet");
     let late = source.fetch(&[wanted], &Checkpoint::only(batch.to), 1000).await.expect("fetches");
     assert!(late[0].row(0).is_some());

@@ -241,6 +241,11 @@ impl World {
         self.lock().stalled_until = Some(Instant::now() + lasting);
     }
 
+    /// What is committed by now cannot be lost any more.
+    pub fn make_durable(&self) {
+        self.lock().recent.clear();
+    }
+
     /// A failover to a copy that lacks the newest commits, rows and watermarks together. Says how many were lost.
     pub fn fail_over(&self, commits: usize) -> usize {
         let mut inner = self.lock();

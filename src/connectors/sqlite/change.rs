@@ -72,14 +72,14 @@ pub(super) fn settle(db: &mut Database) -> Result<()> {
             }
             What::Reshape(shape) => {
                 log::hang(db, followed.number, &shape)?;
-                ("reshape", log::remember(db, followed.number, &shape, false)?)
+                ("reshape", log::remember(db, followed.number, &shape, followed.shape.version)?)
             }
             What::Recopy { shape, anew } => {
                 log::unhang(db, followed.number)?;
                 // Entries of the table that was there before must not be taken for keys of this one.
                 let number = if anew { log::next_number(db)? } else { followed.number };
                 log::hang(db, number, &shape)?;
-                ("recopy", log::remember(db, number, &shape, false)?)
+                ("recopy", log::remember(db, number, &shape, followed.shape.version)?)
             }
         };
         let seq = log::add_entry(db)?;

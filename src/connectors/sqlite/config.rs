@@ -13,6 +13,9 @@ const BUSY_MS: u64 = 3_000;
 /// The largest row that is read; the same as a job's own default.
 const MAX_ROW_BYTES: u64 = 64 << 20;
 
+/// Our own tables hold shapes as text, under the same limit.
+const SMALLEST_ROW_BYTES: u64 = 64 << 10;
+
 /// SQLite's own limit of a string, blob or row.
 const LARGEST_ROW_BYTES: u64 = 1_000_000_000;
 
@@ -50,7 +53,7 @@ impl Config {
             };
             match name.as_str() {
                 "busy_ms" => config.busy = Duration::from_millis(number()?),
-                "max_row_bytes" => config.max_row_bytes = number()?.clamp(1, LARGEST_ROW_BYTES),
+                "max_row_bytes" => config.max_row_bytes = number()?.clamp(SMALLEST_ROW_BYTES, LARGEST_ROW_BYTES),
                 _ => {
                     return Err(Error::config(format!("unknown option `{name}`"))
                         .hint("a SQLite store knows `busy_ms` and `max_row_bytes`; remove the others"));

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    model::{Checkpoint, Mark, Partition},
+    model::{Checkpoint, Mark, Partition, Position},
     source::{Feed, Next},
 };
 use async_trait::async_trait;
@@ -18,11 +18,11 @@ use std::{
 };
 use tokio::sync::oneshot;
 
-/// Between two looks: short while changes come, long when none came for a while. A look costs some ten microseconds.
+/// Between two looks: short while changes come, longer the longer none came.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(2);
-const LONGEST_PAUSE: Duration = Duration::from_millis(20);
-/// How long after the last change the pauses stay short.
-const ACTIVE: Duration = Duration::from_millis(500);
+const LONGEST_PAUSE: Duration = Duration::from_millis(30);
+/// The pause is this part of the time since the last change.
+const PAUSE_OF_QUIET: u32 = 50;
 /// Between two pieces of pruning, so that other writers get the lock.
 const PRUNE_PAUSE: Duration = Duration::from_millis(2);
 /// Requests that wait for the thread: one `next`, and acknowledgements.
@@ -48,7 +48,8 @@ impl TailFeed {
         let run = move || match open() {
             Ok(tail) => {
                 if opened.send(Ok(tail.point())).is_ok() {
-                    Follower { tail, busy, acknowledged: None, busy_since: None, active: Instant::now() }.run(&queue);
+                    Follower { tail, busy, acknowledged: None, busy_since: None, active: Instant::now(), shown: None }
+                        .run(&queue);
                 }
             }
             Err(error) => drop(opened.send(Err(error))),
@@ -112,6 +113,8 @@ struct Follower {
     /// Since when every look met another process's lock.
     busy_since: Option<Instant>,
     active: Instant,
+    /// Where the last answer stood: news of an idle log that moved are not kept back.
+    shown: Option<Position>,
 }
 
 impl Follower {
@@ -151,11 +154,14 @@ impl Follower {
         match self.tail.look() {
             Ok(Found::Next(next)) => {
                 self.busy_since = None;
-                if matches!(next, Next::Batch(_)) {
+                let at = self.tail.position();
+                let moved = self.shown.as_ref() != Some(at);
+                self.shown = Some(at.clone());
+                let is_batch = matches!(next, Next::Batch(_));
+                if is_batch {
                     self.active = Instant::now();
-                    return Some(Ok(next));
                 }
-                late.then_some(Ok(next))
+                (is_batch || moved || late).then_some(Ok(next))
             }
             Ok(Found::Nothing) => {
                 self.busy_since = None;
@@ -190,6 +196,6 @@ impl Follower {
     }
 
     fn pause(&self) -> Duration {
-        if self.active.elapsed() < ACTIVE { SHORTEST_PAUSE } else { LONGEST_PAUSE }
+        (self.active.elapsed() / PAUSE_OF_QUIET).clamp(SHORTEST_PAUSE, LONGEST_PAUSE)
     }
 }

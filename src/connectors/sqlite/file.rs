@@ -26,6 +26,8 @@ pub(super) struct Database {
     pub conn: Rc<Connection>,
     pub path: PathBuf,
     identity: Identity,
+    /// When the file was written last (seconds, nanoseconds) and its size, as seen by `prove_and_look`.
+    written: (i64, i64, u64),
     statements: HashMap<&'static str, Statement>,
 }
 
@@ -40,7 +42,8 @@ impl Database {
     /// Opens a file that must be there already. Foreign keys and triggers of the user are off in our connections: we
     /// write what the source's own have already caused.
     pub fn open(path: &Path, busy: Duration, max_row_bytes: u64) -> Result<Database> {
-        let identity = Identity::of(path).map_err(|error| missing(path, &error))?;
+        let file = fs::metadata(path).map_err(|error| missing(path, &error))?;
+        let identity = Identity::of(&file);
         let conn =
             Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)
                 .map_err(|error| Error::from(Failure::from(error)).at(path.display()))?;
@@ -59,7 +62,13 @@ impl Database {
             Ok(())
         })();
         prepared.map_err(|failure| Error::from(failure).at(path.display()))?;
-        Ok(Database { conn: Rc::new(conn), path: path.to_owned(), identity, statements: HashMap::new() })
+        Ok(Database {
+            conn: Rc::new(conn),
+            path: path.to_owned(),
+            identity,
+            written: (0, 0, 0),
+            statements: HashMap::new(),
+        })
     }
 
     /// As `open`, for a target: a missing file is made (readable by its owner only, write-ahead log), and every commit
@@ -84,12 +93,29 @@ impl Database {
 
     /// Refuses to go on with a file that the path no longer names.
     pub fn prove(&self) -> Result<()> {
-        match Identity::of(&self.path) {
-            Ok(identity) if identity == self.identity => Ok(()),
+        self.looked_up().map(drop)
+    }
+
+    /// As `prove`; also says whether the file was written since the last call, by SQLite or by anything else.
+    pub fn prove_and_look(&mut self) -> Result<bool> {
+        let file = self.looked_up()?;
+        let written = (file.mtime(), file.mtime_nsec(), file.size());
+        Ok(std::mem::replace(&mut self.written, written) != written)
+    }
+
+    fn looked_up(&self) -> Result<fs::Metadata> {
+        match fs::metadata(&self.path) {
+            Ok(file) if Identity::of(&file) == self.identity => Ok(file),
             Ok(_) => Err(Error::transient(format!("{} was replaced by another file", self.path.display()))
                 .hint("it is opened again; if it is a backup, the job will say what is lost")),
             Err(error) => Err(missing(&self.path, &error)),
         }
+    }
+
+    /// Drops cached pages. A file that was overwritten in place may look unchanged to SQLite: its change counter may have
+    /// come to the same number again.
+    pub fn forget_pages(&self) -> Answer<()> {
+        self.run("PRAGMA shrink_memory")
     }
 
     pub fn run(&self, sql: &str) -> Answer<()> {
@@ -214,9 +240,8 @@ impl Database {
 }
 
 impl Identity {
-    fn of(path: &Path) -> io::Result<Identity> {
-        let file = fs::metadata(path)?;
-        Ok(Identity { device: file.dev(), inode: file.ino() })
+    fn of(file: &fs::Metadata) -> Identity {
+        Identity { device: file.dev(), inode: file.ino() }
     }
 }
 

@@ -4,7 +4,6 @@ use super::{
     definition,
     failure::Answer,
     file::Database,
-    prepare::{index_names, plain_indexes},
     schema::{self, Shape},
     statement::Row,
     text::{quote, quoted},
@@ -22,45 +21,59 @@ const GROUPS: usize = 1_000;
 /// Violated foreign keys that are told one by one.
 const TOLD: usize = 5;
 
-/// Makes what is missing, inside a write transaction. `Taken`: nothing must be committed.
+/// Completes the table and notes it as finished, inside a write transaction. `Taken`: nothing must be committed.
 pub(super) fn finish(db: &mut Database, job: &str, table: &Table) -> Result<Finished> {
+    if let Finished::Taken(keys) = complete(db, job, table)? {
+        return Ok(Finished::Taken(keys));
+    }
+    let mut owned = watermark::owned(db, job)?;
+    let noted = owned.prepared.entry(table.name.clone()).or_default();
+    (noted.finished, noted.stood) = (true, true);
+    watermark::note(db, job, &owned)?;
+    examine_foreign_keys(db, table)?;
+    Ok(Finished::Done)
+}
+
+/// Makes the indexes that are missing.
+pub(super) fn complete(db: &mut Database, job: &str, table: &Table) -> Result<Finished> {
     let mut owned = watermark::owned(db, job)?;
     let missing = || Error::config(format!("the target has no table `{}` any more", table.name));
     let there = schema::read(db, &table.name.name)?.ok_or_else(missing)?;
     let noted = owned.prepared.entry(table.name.clone()).or_default();
     let mut taken: Vec<Key> = Vec::new();
-    for unique in &table.uniques {
-        let sql = unique_sql(table, unique)?;
-        if noted.indexes.get(&unique.name).is_some_and(|here| is_there(db, here)) || has_same(&there, &sql) {
+    for (name, sql) in indexes(table)? {
+        if has_same(&there, &sql) {
             continue;
         }
-        let here = free_name(db, &unique.name)?;
+        let here = free_name(db, &name)?;
         let create = definition::index(&sql, &here, there.name()).unwrap_or(sql);
         match db.run(&create) {
-            Ok(()) => drop(noted.indexes.insert(unique.name.clone(), here)),
+            Ok(()) => drop(noted.indexes.insert(name, here)),
             Err(failure) if failure.is_taken() => taken.extend(doubled(db, table, &there, &create)?),
             Err(failure) => return Err(Error::from(failure).at(format!("{}: {create}", table.name))),
         }
     }
-    if !taken.is_empty() {
-        taken.sort_unstable();
-        taken.dedup();
-        return Ok(Finished::Taken(taken));
-    }
-    for (name, sql) in plain_indexes(table) {
-        if noted.indexes.get(name).is_some_and(|here| is_there(db, here)) || has_same(&there, sql) {
-            continue;
-        }
-        let here = free_name(db, name)?;
-        let create = definition::index(sql, &here, there.name()).unwrap_or_else(|| sql.to_owned());
-        db.run(&create).map_err(|failure| Error::from(failure).at(format!("{}: {create}", table.name)))?;
-        noted.indexes.insert(name.to_owned(), here);
-    }
-    debug_assert!(index_names(table).count() >= noted.indexes.len(), "prepare drops what the source has no more");
-    noted.finished = true;
     watermark::note(db, job, &owned)?;
-    examine_foreign_keys(db, table)?;
-    Ok(Finished::Done)
+    taken.sort_unstable();
+    taken.dedup();
+    Ok(if taken.is_empty() { Finished::Done } else { Finished::Taken(taken) })
+}
+
+/// Name and statement of every index that the source's table has beside its key.
+pub(super) fn indexes(table: &Table) -> Result<Vec<(String, String)>> {
+    let uniques = table.uniques.iter().map(|unique| Ok((unique.name.clone(), unique_sql(table, unique)?)));
+    let all = definition::statements(table.definition.as_deref().unwrap_or_default());
+    let plain = all.into_iter().skip(1).filter(|_| table.family == "sqlite");
+    let plain = plain.filter_map(|sql| Some(Ok((definition::index_name(sql)?.to_owned(), sql.to_owned()))));
+    uniques.chain(plain).collect()
+}
+
+/// Whether two statements make the same index, whatever the names.
+pub(super) fn is_same(a: &str, b: &str) -> bool {
+    match (definition::index(a, "i", "t"), definition::index(b, "i", "t")) {
+        (Some(a), Some(b)) => a == b,
+        _ => false,
+    }
 }
 
 fn unique_sql(table: &Table, unique: &Unique) -> Result<String> {
@@ -83,17 +96,9 @@ fn unique_sql(table: &Table, unique: &Unique) -> Result<String> {
 
 /// Whether an index over the same terms is there, whatever its name.
 fn has_same(there: &Shape, sql: &str) -> bool {
-    let same = |other: &str| match (definition::index(sql, "i", "t"), definition::index(other, "i", "t")) {
-        (Some(a), Some(b)) => a == b,
-        _ => false,
-    };
     let plain = there.table.definition.as_deref().map(definition::statements).unwrap_or_default();
-    there.uniques.iter().any(|unique| same(&unique.definition)) || plain.into_iter().skip(1).any(same)
-}
-
-fn is_there(db: &Database, index: &str) -> bool {
-    let sql = "SELECT 1 FROM main.sqlite_schema WHERE type = 'index' AND name = ?1";
-    db.rows(sql, [ValueRef::Text(index)], |_| ()).is_ok_and(|found| !found.is_empty())
+    there.uniques.iter().any(|unique| is_same(&unique.definition, sql))
+        || plain.into_iter().skip(1).any(|other| is_same(other, sql))
 }
 
 /// Names of tables and indexes are one space.

@@ -129,11 +129,17 @@ pub(super) fn add_entry(db: &mut Database) -> Answer<i64> {
 
 /// Room for the longest key.
 pub(super) fn widen(db: &mut Database, keys: usize) -> Answer<()> {
-    let have = db.rows("SELECT name FROM pragma_table_xinfo('whimbrel_log')", [], |row| schema::text(row.get(0)))?;
-    for missing in (1..=keys).map(|at| format!("k{at}")).filter(|name| !have.contains(name)) {
-        db.run(&format!("ALTER TABLE whimbrel_log ADD COLUMN {missing}"))?;
+    for sql in widening(db, keys)? {
+        db.run(&sql)?;
     }
     Ok(())
+}
+
+/// What has to be run to have room for keys of so many columns. A log that is not there yet has room for one.
+pub(super) fn widening(db: &Database, keys: usize) -> Answer<Vec<String>> {
+    let have = db.rows("SELECT name FROM pragma_table_xinfo('whimbrel_log')", [], |row| schema::text(row.get(0)))?;
+    let missing = (2..=keys).map(|at| format!("k{at}")).filter(|name| !have.contains(name));
+    Ok(missing.map(|name| format!("ALTER TABLE whimbrel_log ADD COLUMN {name}")).collect())
 }
 
 pub(super) fn next_number(db: &mut Database) -> Answer<i64> {
@@ -158,20 +164,18 @@ pub(super) fn followed(db: &mut Database) -> Result<BTreeMap<String, Followed>> 
     rows.into_iter().map(read).collect()
 }
 
-/// Remembers the shape of a followed table; its version is that of the schema, which only grows.
-pub(super) fn remember(db: &mut Database, number: i64, shape: &Shape, gone: bool) -> Result<Table> {
-    let before = followed(db)?.remove(&shape.name().to_lowercase()).map_or(0, |before| before.shape.version);
+/// Remembers the shape of a followed table. Its version is that of the schema, which only grows, and above `before`.
+pub(super) fn remember(db: &mut Database, number: i64, shape: &Shape, before: u64) -> Result<Table> {
     let version = u64::try_from(db.schema_version()?).unwrap_or(0).max(before + 1);
     let table = Table { version, ..Table::clone(&shape.table) };
     let json = serde_json::to_string(&table).expect("a shape is JSON");
     db.statement(
-        "INSERT OR REPLACE INTO whimbrel_table(name, number, version, gone, shape) VALUES (?1, ?2, ?3, ?4, ?5)",
+        "INSERT OR REPLACE INTO whimbrel_table(name, number, version, gone, shape) VALUES (?1, ?2, ?3, 0, ?4)",
     )?
     .run([
         ValueRef::Text(shape.name()),
         ValueRef::Int(number),
         ValueRef::Int(i64::try_from(version).unwrap_or(i64::MAX)),
-        ValueRef::Bool(gone),
         ValueRef::Text(&json),
     ])?;
     Ok(table)
@@ -197,11 +201,8 @@ pub(super) fn hanging(db: &mut Database) -> Answer<Vec<(String, String, String)>
 }
 
 pub(super) fn unhang(db: &mut Database, number: i64) -> Answer<()> {
-    let prefix = format!("{}{number}_", triggers::PREFIX);
-    for (name, ..) in hanging(db)?.into_iter().filter(|(name, ..)| name.starts_with(&prefix)) {
-        db.run(&format!("DROP TRIGGER {}", super::text::quote(&name)))?;
-    }
-    Ok(())
+    let drops = triggers::names(number).map(|name| format!("DROP TRIGGER IF EXISTS {};", super::text::quote(&name)));
+    db.run(&drops.concat())
 }
 
 /// The newest entry, with what proves it later.
@@ -251,6 +252,8 @@ const PRUNED_AT_ONCE: i64 = 5_000;
 pub(super) fn prune(db: &mut Database) -> Result<bool> {
     let Some(needed) = needed_from(db)? else { return Ok(false) };
     let first = db.number("SELECT min(seq) FROM whimbrel_log")?.unwrap_or(0);
+    let last = db.number("SELECT max(seq) FROM whimbrel_log")?.unwrap_or(0);
+    let needed = needed.min(last);
     let upto = needed.min(first + PRUNED_AT_ONCE);
     db.statement("DELETE FROM whimbrel_log WHERE seq < ?1")?.run([ValueRef::Int(upto)])?;
     db.statement("DELETE FROM whimbrel_change WHERE seq <= ?1")?.run([ValueRef::Int(upto)])?;

@@ -4,6 +4,7 @@ use super::{
     columns::{affinity, declare},
     definition,
     file::Database,
+    finish,
     log::HIGH,
     schema::{self, ROWID, SCHEMA, Shape},
     text::{quote, quoted},
@@ -12,7 +13,7 @@ use super::{
 use crate::{
     error::{Error, Result},
     model::{Column, Equality, Table, TableName, ValueRef},
-    target::Prepared,
+    target::{Finished, Prepared},
 };
 
 /// The statements that make `table`, without its unique and other indexes. Of a SQLite source: as it is declared there.
@@ -69,35 +70,26 @@ pub(super) fn prepare(db: &mut Database, job: &str, table: &Table) -> Result<Pre
     let mut owned = watermark::owned(db, job)?;
     let noted = owned.prepared.entry(table.name.clone()).or_default();
     noted.finished = false;
-    // An index that the source has no more would refuse what the source allows.
-    let kept: Vec<&str> = index_names(table).collect();
+    let stood = noted.stood;
+    // An index that the source has no more, or another one of that name, would refuse what the source allows.
+    let wanted = finish::indexes(table)?;
     for (name, here) in std::mem::take(&mut noted.indexes) {
-        match kept.contains(&name.as_str()) {
+        let sql = "SELECT sql FROM main.sqlite_schema WHERE type = 'index' AND name = ?1";
+        let have = db.rows(sql, [ValueRef::Text(&here)], |row| schema::text(row.get(0)))?;
+        match wanted.iter().any(|(other, sql)| *other == name && have.iter().any(|have| finish::is_same(have, sql))) {
             true => drop(noted.indexes.insert(name, here)),
             false => db.run(&format!("DROP INDEX IF EXISTS {}", quote(&here)))?,
         }
     }
     watermark::note(db, job, &owned)?;
+    if stood && finish::complete(db, job, table)? != Finished::Done {
+        tracing::warn!(table = %table.name, "a unique index of the source cannot be made yet: rows have equal values");
+    }
     if is_by_hidden_number(table) {
         stand_up_high(db, job, &table.name)?;
     }
     let some = db.rows(&format!("SELECT 1 FROM {} LIMIT 1", quote(&table.name.name)), [], |_| ())?;
     Ok(Prepared { has_rows: !some.is_empty() })
-}
-
-/// Names of all indexes that the source's table has.
-pub(super) fn index_names(table: &Table) -> impl Iterator<Item = &str> {
-    let uniques = table.uniques.iter().map(|unique| unique.name.as_str());
-    uniques.chain(plain_indexes(table).into_iter().map(|(name, _)| name))
-}
-
-/// Name and statement of the indexes that are not unique.
-pub(super) fn plain_indexes(table: &Table) -> Vec<(&str, &str)> {
-    if table.family != "sqlite" {
-        return Vec::new();
-    }
-    let statements = definition::statements(table.definition.as_deref().unwrap_or_default());
-    statements.into_iter().skip(1).filter_map(|sql| Some((definition::index_name(sql)?, sql))).collect()
 }
 
 /// What stands in the way of writing `table` into the one that is there, and the statement that mends it.
@@ -109,11 +101,7 @@ pub(super) fn compare(table: &Table, there: &Shape) -> Vec<(String, String)> {
     let key: Vec<String> = table.key.iter().map(|&column| table.columns[column].name.to_lowercase()).collect();
     let have: Vec<String> =
         there.table.key.iter().map(|&column| there.table.columns[column].name.to_lowercase()).collect();
-    let sorted = |mut names: Vec<String>| {
-        names.sort_unstable();
-        names
-    };
-    if !table.is_keyless() && sorted(key.clone()) != sorted(have.clone()) {
+    if !table.is_keyless() && key != have {
         let text = format!("its key there is ({}), at the source ({})", have.join(", "), key.join(", "));
         objections.push((text, anew.clone()));
     }

@@ -2,16 +2,21 @@
 
 use super::{
     file::Database,
-    log,
+    log::{self, Followed},
     schema::{self, Shape},
 };
 use crate::{error::Result, model::Table};
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 /// Of one connection. Asked inside a snapshot, it answers for that snapshot.
 #[derive(Default)]
 pub(super) struct Shapes {
     schema_version: Option<i64>,
+    /// What the log knows of them, for their versions.
+    followed: BTreeMap<String, Followed>,
     known: HashMap<String, Option<Arc<Shape>>>,
 }
 
@@ -21,30 +26,30 @@ impl Shapes {
         let version = db.schema_version()?;
         if self.schema_version != Some(version) {
             self.known.clear();
+            self.followed = match log::is_there(db)? {
+                true => log::followed(db)?,
+                false => BTreeMap::new(),
+            };
             self.schema_version = Some(version);
         }
         if let Some(shape) = self.known.get(name) {
             return Ok(shape.clone());
         }
-        let shape = current(db, name)?.map(Arc::new);
+        let shape = schema::read(db, name)?.map(|shape| Arc::new(self.versioned(shape, version)));
         self.known.insert(name.to_owned(), shape.clone());
         Ok(shape)
     }
-}
 
-/// A followed table has the version under which its shape was noticed; others, and those that were changed since,
-/// have the schema's.
-pub(super) fn current(db: &mut Database, name: &str) -> Result<Option<Shape>> {
-    let Some(mut shape) = schema::read(db, name)? else { return Ok(None) };
-    let followed = match log::is_there(db)? {
-        true => log::followed(db)?.remove(&name.to_lowercase()),
-        false => None,
-    };
-    let mut version = u64::try_from(db.schema_version()?).unwrap_or(0).max(1);
-    if let Some(followed) = followed {
-        let unchanged = followed.shape == Table { version: followed.shape.version, ..Table::clone(&shape.table) };
-        version = if unchanged { followed.shape.version } else { version.max(followed.shape.version + 1) };
+    /// A followed table has the version under which its shape was noticed; others, and those that were changed since,
+    /// have the schema's.
+    fn versioned(&self, mut shape: Shape, schema_version: i64) -> Shape {
+        let mut version = u64::try_from(schema_version).unwrap_or(0).max(1);
+        if let Some(followed) = self.followed.get(&shape.name().to_lowercase()) {
+            let noticed = followed.shape.version;
+            let unchanged = followed.shape == Table { version: noticed, ..Table::clone(&shape.table) };
+            version = if unchanged { noticed } else { version.max(noticed + 1) };
+        }
+        shape.table = Arc::new(Table { version, ..Table::clone(&shape.table) });
+        shape
     }
-    shape.table = Arc::new(Table { version, ..Table::clone(&shape.table) });
-    Ok(Some(shape))
 }

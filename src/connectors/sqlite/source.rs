@@ -11,7 +11,8 @@ use super::{
     position::{self, Point, Proof},
     schema::{self, SCHEMA, Shape},
     seen::{self, Seen},
-    shapes, split,
+    shapes::Shapes,
+    split,
     tail::{Tail, milliseconds},
     thread::Thread,
     triggers,
@@ -225,14 +226,15 @@ fn begin(db: &mut Database, job: JobId, names: &[TableName]) -> Result<(position
     db.statement("DELETE FROM whimbrel_follow WHERE job = ?1")?.run([ValueRef::Text(&job.to_string())])?;
     let mut followed = log::followed(db)?;
     for name in names {
-        if followed.remove(&name.name.to_lowercase()).is_none_or(|table| table.gone) {
+        let known = followed.remove(&name.name.to_lowercase());
+        if known.as_ref().is_none_or(|table| table.gone) {
             let shape = schema::read(db, &name.name)?.ok_or_else(|| {
                 Error::config(format!("{name}: there is no such table any more"))
                     .hint("take it out of the job's `tables`")
             })?;
             let number = log::next_number(db)?;
             log::hang(db, number, &shape)?;
-            log::remember(db, number, &shape, false)?;
+            log::remember(db, number, &shape, known.map_or(0, |table| table.shape.version))?;
         }
     }
     faults::point("sqlite/begin");
@@ -253,10 +255,11 @@ fn begin(db: &mut Database, job: JobId, names: &[TableName]) -> Result<(position
 
 fn tables(db: &mut Database) -> Result<(Vec<Arc<Table>>, Vec<Finding>)> {
     let (names, mut findings) = schema::names(db)?;
+    let mut shapes = Shapes::default();
     let mut tables = Vec::new();
     for name in names {
-        match shapes::current(db, &name)? {
-            Some(shape) => tables.push(shape.table),
+        match shapes.get(db, &name)? {
+            Some(shape) => tables.push(Arc::clone(&shape.table)),
             None => findings.push(Finding::new(
                 Severity::Warning,
                 TableName::new(SCHEMA, name).to_string(),
@@ -295,6 +298,7 @@ fn check(db: &mut Database, tables: &[Arc<Table>]) -> Result<Vec<Finding>> {
         true => db.number("SELECT next_number FROM whimbrel_source")?.unwrap_or(1),
         false => 1,
     };
+    let mut longest = 1;
     for table in tables {
         let subject = table.name.to_string();
         let Some(shape) = schema::read(db, &table.name.name)? else {
@@ -302,12 +306,16 @@ fn check(db: &mut Database, tables: &[Arc<Table>]) -> Result<Vec<Finding>> {
             continue;
         };
         findings.extend(check_table(db, &subject, &shape)?);
+        longest = longest.max(shape.terms.len());
         if known.get(&table.name.name.to_lowercase()).is_none_or(|table| table.gone) {
             for (_, sql) in triggers::of(&shape, number) {
                 findings.push(Finding::new(Severity::Info, &subject, "a trigger of ours will be made").mend(sql));
             }
             number += 1;
         }
+    }
+    for sql in log::widening(db, longest)? {
+        findings.push(Finding::new(Severity::Info, "whimbrel_log", "room for longer keys will be made").mend(sql));
     }
     Ok(findings)
 }
@@ -328,6 +336,12 @@ fn check_table(db: &Database, subject: &str, shape: &Shape) -> Result<Vec<Findin
         let nulls = shape.terms.iter().map(|term| format!("{} IS NULL", term.name)).collect::<Vec<_>>().join(" OR ");
         let mend = format!("DELETE FROM {} WHERE {nulls}", super::text::quote(shape.name()));
         findings.push(Finding::new(Severity::Blocking, subject, text).mend(mend));
+    }
+    let words = super::definition::names(shape.table.definition.as_deref().unwrap_or_default());
+    if words.iter().any(|word| word == "autoincrement") {
+        let text =
+            "the counter behind AUTOINCREMENT is not carried: a target goes on after the largest number it holds";
+        findings.push(Finding::new(Severity::Info, subject, text));
     }
     if shape.is_by_hidden_number() {
         let text = "no primary key: rows are told apart by SQLite's hidden row number, so each `VACUUM` of the source \

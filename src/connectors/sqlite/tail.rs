@@ -117,11 +117,15 @@ impl Tail {
 
     /// Looks once. Nothing is held open afterwards.
     pub fn look(&mut self) -> Result<Found> {
-        self.db.prove()?;
+        let written = self.db.prove_and_look()?;
         loop {
             let data_version = self.db.data_version()?;
             if self.at_end && self.data_version == Some(data_version) {
-                return Ok(Found::Nothing);
+                if !written {
+                    return Ok(Found::Nothing);
+                }
+                // A checkpoint, or a backup put over the file: the next read looks at the file itself.
+                self.db.forget_pages()?;
             }
             self.at_end = false;
             self.db.run("BEGIN")?;
@@ -149,6 +153,11 @@ impl Tail {
         }
     }
 
+    /// Where it stands, as it was handed out.
+    pub fn position(&self) -> &Position {
+        &self.at
+    }
+
     pub fn checkpoint(&self) -> Checkpoint {
         Checkpoint::only(self.at.clone())
     }
@@ -159,8 +168,12 @@ impl Tail {
 
     /// Acknowledged changes are not needed any more; removes a piece of them and says whether there is more to remove.
     pub fn prune(&mut self, acknowledged: u64) -> Result<bool> {
-        let job = self.job.to_string();
+        let (job, newest) = (self.job.to_string(), self.newest);
         self.db.write(|db| {
+            if log::entry(db, newest.seq)? != Some(newest) {
+                // Another history: `look` will say what is lost. Nothing is removed from it.
+                return Ok(false);
+            }
             let seq = i64::try_from(acknowledged).unwrap_or(i64::MAX);
             db.statement("UPDATE whimbrel_follow SET acknowledged = ?2 WHERE job = ?1 AND acknowledged < ?2")?
                 .run([ValueRef::Text(&job), ValueRef::Int(seq)])?;

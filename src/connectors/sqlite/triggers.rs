@@ -25,6 +25,11 @@ use super::{
 /// What the names of our triggers start with; the table's number follows.
 pub(super) const PREFIX: &str = "whimbrel_";
 
+/// The names that the triggers of a table may have.
+pub(super) fn names(number: i64) -> [String; 5] {
+    ["insert", "update", "delete", "evict_insert", "evict_update"].map(|what| format!("{PREFIX}{number}_{what}"))
+}
+
 /// Name and statement of each trigger of a followed table.
 pub(super) fn of(shape: &Shape, number: i64) -> Vec<(String, String)> {
     all(shape, number, &Place::File)

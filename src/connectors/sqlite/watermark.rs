@@ -39,7 +39,11 @@ pub(super) struct Owned {
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Noted {
+    /// Nothing was prepared since it was finished.
     pub finished: bool,
+    /// It was finished once: indexes that come later are made when they are told.
+    #[serde(default)]
+    pub stood: bool,
     /// Indexes that we made: their names at the source, and here.
     pub indexes: BTreeMap<String, String>,
 }
