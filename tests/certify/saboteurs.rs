@@ -48,3 +48,49 @@ async fn broken_targets_are_caught() {
         assert_eq!(failed, [check], "{saboteur:?} was not caught");
     }
 }
+#[tokio::test(start_paused = true)]
+async fn explore() {
+    use Saboteur::*;
+    let by_place = Habits {
+        batch_rows: 400,
+        batch_commits: 50,
+        paging: whimbrel::connectors::memory::Paging::Place,
+        ..slow(Images::Changed)
+    };
+    let from = worlds("changed columns, copied by place", &[], by_place);
+    let keys = worlds("keys", &[], slow(Images::Keys));
+    let to = worlds(
+        "far away",
+        &[],
+        Habits { latency: std::time::Duration::from_millis(40), lanes: 4, ..Habits::default() },
+    );
+    for s in [
+        SkipMissingPatches,
+        SaveBeforeApply,
+        AcknowledgeBeforeSave,
+        FoldPastDelete,
+        UnsetAsNull,
+        OtherHashAfterRestart,
+        TruncateNotAlone,
+        BeginRoundedUp,
+        CheckpointInsideTransaction,
+        ZombieAllowed,
+        EpochIgnored,
+        CopyRangeForgotten,
+        TornBatchSkipped,
+        FetchBeforeBatch,
+        ConsistentWithoutMark,
+        TakenEvictedNow,
+        LaneByExactKey,
+        EdgeCrossed,
+        FreshAfterRestart,
+        ReadIgnoresAfter,
+        MarkRoundedDown,
+        SourceBehindIgnored,
+        UpsertOverwritesHolder,
+    ] {
+        let a = caught(s, certify::pair(&from, &to, &[])).await;
+        let b = caught(s, certify::pair(&keys, &to, &[])).await;
+        println!("{s:?}: {a:?} {b:?}");
+    }
+}
