@@ -10,6 +10,9 @@ mod control;
 mod crash;
 /// Bytes on users' disks: rows, keys, positions.
 mod golden;
+/// Each defence taken away must turn a seed red.
+#[cfg(feature = "faults")]
+mod saboteurs;
 /// Seeds of a world in which everything goes wrong, and named stories.
 #[cfg(feature = "faults")]
 mod simulation;

@@ -16,11 +16,14 @@ use whimbrel::{
 
 type Row = Vec<Value>;
 
+/// What each key held, by the commit that changed it.
+type Versions = BTreeMap<RowKey, Vec<(u64, Option<Row>)>>;
+
 /// What each row of the source was, and when.
 #[derive(Default)]
 pub struct History {
     known: usize,
-    rows: BTreeMap<TableName, BTreeMap<RowKey, Vec<(u64, Option<Row>)>>>,
+    rows: BTreeMap<TableName, Versions>,
 }
 
 impl History {
@@ -94,8 +97,11 @@ pub fn stands(ledger: &Ledger, job: JobId) -> BTreeMap<Partition, Point> {
     .collect()
 }
 
+/// Is told what a source was acknowledged, and by whom.
+pub type Listener = Arc<dyn Fn(&str, &Checkpoint) + Send + Sync>;
+
 /// Told of each acknowledgement: it must be saved, and durable in every target.
-pub fn watch(scene: &Scene, state: &Arc<MemoryState>) -> Arc<dyn Fn(&str, &Checkpoint) + Send + Sync> {
+pub fn watch(scene: &Scene, state: &Arc<MemoryState>) -> Listener {
     let targets = scene.targets.clone();
     let (state, job, wrong) = (Arc::clone(state), scene.plan.job(), Arc::clone(&scene.wrong));
     Arc::new(move |_, upto| {
