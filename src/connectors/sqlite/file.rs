@@ -10,13 +10,14 @@ use crate::{
 };
 use rusqlite::{Connection, OpenFlags, config::DbConfig, limits::Limit};
 use std::{
+    cell::Cell,
     collections::HashMap,
     fs, io,
     ops::ControlFlow,
     os::unix::fs::{MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
     rc::Rc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 /// SQLite's page cache of one connection, in KiB: enough for the upper pages of every index of a busy file.
@@ -28,6 +29,8 @@ pub(super) struct Database {
     identity: Identity,
     /// When the file was written last (seconds, nanoseconds) and its size, as seen by `prove_and_look`.
     written: (i64, i64, u64),
+    /// When the transaction that is open was begun: its snapshot is not older.
+    pub begun: Cell<Instant>,
     statements: HashMap<&'static str, Statement>,
 }
 
@@ -67,6 +70,7 @@ impl Database {
             path: path.to_owned(),
             identity,
             written: (0, 0, 0),
+            begun: Cell::new(Instant::now()),
             statements: HashMap::new(),
         })
     }
@@ -119,6 +123,9 @@ impl Database {
     }
 
     pub fn run(&self, sql: &str) -> Answer<()> {
+        if sql.starts_with("BEGIN") {
+            self.begun.set(Instant::now());
+        }
         Ok(self.conn.execute_batch(sql)?)
     }
 

@@ -10,28 +10,40 @@ use crate::{
     model::{Checkpoint, Partition},
 };
 use parking_lot::Mutex;
+use std::{collections::VecDeque, time::Instant};
 
-/// The newest entry that any snapshot of this source has shown: rows read then may be in targets already.
+/// The newest entries that snapshots of this source have shown, and when: rows read then may be in targets already.
+///
+/// A snapshot is held only against what was seen before it began: reads go on side by side, and one that began earlier
+/// does not show what a later one has.
 #[derive(Default)]
-pub(super) struct Seen(Mutex<Option<(Token, Proof)>>);
+pub(super) struct Seen(Mutex<VecDeque<(Instant, Token, Proof)>>);
+
+/// More than the reads that go on side by side.
+const KEPT: usize = 256;
 
 impl Seen {
     pub fn note(&self, token: Token, proof: Proof) {
-        let mut newest = self.0.lock();
-        if newest.is_none_or(|(of, newest)| of != token || newest.seq < proof.seq) {
-            *newest = Some((token, proof));
+        let mut seen = self.0.lock();
+        if seen.back().is_none_or(|(_, of, newest)| *of != token || newest.seq < proof.seq) {
+            if seen.len() == KEPT {
+                seen.pop_front();
+            }
+            seen.push_back((Instant::now(), token, proof));
         }
     }
 
     /// A job begins: what was seen before does not concern it.
     pub fn begin(&self, token: Token, proof: Proof) {
-        *self.0.lock() = Some((token, proof));
+        *self.0.lock() = [(Instant::now(), token, proof)].into();
     }
 
-    /// The newer of `proof` and what was seen of the same log.
-    pub fn at_least(&self, token: Token, proof: Proof) -> Proof {
-        match *self.0.lock() {
-            Some((of, newest)) if of == token && newest.seq > proof.seq => newest,
+    /// The newer of `proof` and what was seen of the same log until `by`.
+    pub fn at_least(&self, token: Token, proof: Proof, by: Instant) -> Proof {
+        let seen = self.0.lock();
+        let newest = seen.iter().rev().find(|(at, ..)| *at <= by);
+        match newest {
+            Some((_, of, newest)) if *of == token && newest.seq > proof.seq => *newest,
             _ => proof,
         }
     }
@@ -72,7 +84,7 @@ pub(super) fn prove(db: &mut Database, point: &Point, seen: &Seen) -> Result<()>
         }
     }
     // Both: what was seen may have been seen in the very file that was put in the place of the right one.
-    for proof in [point.proof, seen.at_least(point.token, point.proof)] {
+    for proof in [point.proof, seen.at_least(point.token, point.proof, db.begun.get())] {
         match log::entry(db, proof.seq)? {
             Some(entry) if entry == proof => {}
             Some(_) => return Err(lost(format!("change {} is not the one we have seen", proof.seq))),
