@@ -41,7 +41,7 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(100);
 const WAVES: i64 = 50_000;
 
 /// Rows of `plain` before a job begins, with keys from -1 down.
-const FILLED: i64 = 300;
+const FILLED: i64 = 200;
 
 /// `scene::busy` starts here: beyond the keys of the story.
 const BUSY: i64 = 20_000;
@@ -350,7 +350,7 @@ async fn streaming(pair: &Pair) -> Verdict {
 
 /// Each round another number of lanes, a large transaction and small ones, and a kill at some moment.
 async fn killed(pair: &Pair) -> Verdict {
-    const ROUNDS: i64 = 48;
+    const ROUNDS: i64 = 30;
     let (mut job, tables) = filled(pair).await?;
     let names = names(&tables);
     let mut story = scene::story(&names[0], &names[1], &names[2]).into_iter();
@@ -364,11 +364,11 @@ async fn killed(pair: &Pair) -> Verdict {
         }
         // Large enough for several lanes. Most of it is never written again: what is lost stays lost.
         let first = WAVES + round * 200;
-        let mut wave: Vec<_> = (0..120).map(|id| Write::insert(&names[0], plain_row(first + id, "wave"))).collect();
+        let mut wave: Vec<_> = (0..90).map(|id| Write::insert(&names[0], plain_row(first + id, "wave"))).collect();
         wave.extend((0..40).map(|id| Write::delete(&names[0], vec![Value::Int(first - 200 + id)])));
         wave.extend(touched(&names[0], &mut chance, FILLED / 4, 20));
         job.write(&wave).await?;
-        if round % 12 == 11 {
+        if round % 10 == 9 {
             job.arrives(&format!("after {round} kills"), &names).await?;
         } else {
             tokio::time::sleep(chance.moment(18)).await;

@@ -164,7 +164,8 @@ impl Line {
         let merged = self.tables.lock().keys().filter(|_| merged).map(|name| self.route.target_name(name)).collect();
         let (target, source) = (Arc::clone(&self.target), Arc::clone(&self.source));
         let route = Arc::clone(&self.route);
-        Lanes { target, source, route, merged, lanes: self.lane_count(), fold: !self.apply.transactional }
+        let (lanes, fold) = (self.lane_count(), !self.apply.transactional);
+        Lanes { target, source, route, merged, lanes, fold, unsettled: Mutex::default() }
     }
 }
 

@@ -36,6 +36,9 @@ pub struct Lanes {
     pub merged: BTreeSet<TableName>,
     pub lanes: u16,
     pub fold: bool,
+    /// Tables of the target that are not consistent: a row that is there may be older than all that the copy has read
+    /// (it moved between two of its pages), so a patch of it is not enough.
+    pub unsettled: parking_lot::Mutex<BTreeSet<TableName>>,
 }
 
 /// How one batch is spread. What a torn batch was spread by is kept in the watermark.
@@ -127,6 +130,15 @@ impl Lanes {
         let mut work = Work::new(batch, share);
         if self.fold && batch.kind == Kind::Log && batch.alone().is_none() {
             work.fold();
+        }
+        if batch.kind == Kind::Log {
+            let unsettled = self.unsettled.lock().clone();
+            let patches = work.list.iter().enumerate().filter(|(_, one)| one.change == Change::Patch);
+            let patches = patches.filter(|(_, one)| unsettled.contains(&work.rows().table(one).name));
+            let patches: Vec<usize> = patches.map(|(index, _)| index).collect();
+            if !patches.is_empty() {
+                self.fill(&mut work, after, &patches).await?;
+            }
         }
         self.settle_missing(&mut work, after, number, of, &[lane]).await
     }

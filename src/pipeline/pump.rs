@@ -30,6 +30,8 @@ const PATIENCE: Duration = Duration::from_secs(1);
 const SAVE_EVERY: Duration = Duration::from_secs(1);
 /// How often an idle source may cost the target a transaction.
 const IDLE_EVERY: Duration = Duration::from_secs(10);
+/// How old the proof may be that the target still has what it confirmed.
+const PROOF_EVERY: Duration = Duration::from_secs(60);
 
 /// The tail of one pipeline.
 pub struct Pump<'a> {
@@ -145,6 +147,11 @@ impl<'a> Pump<'a> {
 
     /// Applies one batch, however often the target must be reopened for it; false if `stop` came first.
     async fn batch(&mut self, mut batch: Batch, stop: &CancellationToken) -> Result<bool> {
+        let line = self.line;
+        *self.lanes.unsettled.lock() = line.ledger.read(|progress| {
+            let open = progress.tables.iter().filter(|(_, table)| !table.is_streaming());
+            open.map(|(name, _)| line.route.target_name(name)).collect()
+        });
         self.drop_known(&mut batch)?;
         self.only_appended(&batch)?;
         if let Some(alone) = batch.alone().copied() {
@@ -294,6 +301,15 @@ impl<'a> Pump<'a> {
         upto.0.iter().for_each(|(partition, to)| self.idle.set(partition, to.clone()));
         if self.open || self.idle_since.elapsed() < IDLE_EVERY {
             return Ok(());
+        }
+        // An idle target that failed over meanwhile would never be noticed.
+        if self.idle_since.elapsed() >= PROOF_EVERY
+            && let Some((partition, at)) = self.at.0.first_key_value()
+        {
+            let batch = empty(&partition.clone(), at.clone(), at.clone());
+            if !self.batch(batch, stop).await? {
+                return Ok(());
+            }
         }
         for (partition, to) in std::mem::take(&mut self.idle).0 {
             let from = self.at.get(&partition).cloned().unwrap_or_else(|| to.clone());

@@ -219,6 +219,7 @@ impl Reading {
                     self.tee.board.source_error(&error);
                     if !error.is_transient() {
                         self.fail(&error).await;
+                        self.refuse(&error, &stop).await;
                         return;
                     }
                     if !backoff.wait(&stop).await {
@@ -424,11 +425,32 @@ impl Reading {
         }
         self.acknowledged = Instant::now();
         let least = self.tee.applied.least(&*self.tee.source)?;
-        if let (Some(upto), Some(feed)) = (self.tee.retention.release(least), &mut self.feed) {
+        if let (Some(mut upto), Some(feed)) = (self.tee.retention.release(least.clone()), &mut self.feed) {
+            // A target that lost commits stands before what it had applied when this began to wait.
+            upto.0.retain(|partition, _| least.get(partition).is_some());
+            for (partition, position) in &mut upto.0 {
+                let now = least.get(partition).expect("just looked");
+                if self.tee.source.order(position, now)? == Ordering::Greater {
+                    position.clone_from(now);
+                }
+            }
             faults::point("before-acknowledge");
             feed.acknowledge(&upto).await?;
         }
         Ok(())
+    }
+
+    /// Whoever joins later hears the same.
+    async fn refuse(&mut self, error: &Error, stop: &CancellationToken) {
+        loop {
+            let command = tokio::select! {
+                biased;
+                () = stop.cancelled() => return,
+                Some(command) = self.commands.recv() => command,
+            };
+            self.obey(command);
+            self.fail(error).await;
+        }
     }
 
     async fn fail(&mut self, error: &Error) {

@@ -135,6 +135,9 @@ impl Scene {
     }
 
     pub async fn observe(&mut self) {
+        if self.process.as_ref().is_some_and(|process| process.faults.spins()) {
+            self.wrong.lock().push("the process does the same again and again, and no time passes".into());
+        }
         if take_stopped() || self.process.as_ref().is_some_and(Process::is_dead) {
             self.tell("the process died");
             self.kill().await;

@@ -8,7 +8,7 @@ use std::{
     sync::Arc,
     time::Duration,
 };
-use tokio::sync::Notify;
+use tokio::{sync::Notify, time::Instant};
 use whimbrel::{
     error::{Error, Result},
     model::{Batch, Checkpoint, Existing, Finding, JobId, KeyRange, Mark, Position, Progress, Table, TableName},
@@ -72,6 +72,9 @@ struct Inner {
     dead: bool,
     calls: u64,
     die_at: Option<u64>,
+    /// Calls since time last passed.
+    moment: Option<(Instant, u64)>,
+    spins: bool,
     queues: BTreeMap<String, VecDeque<Fault>>,
     counts: BTreeMap<String, u64>,
     watching: Vec<Watch>,
@@ -109,10 +112,21 @@ impl Faults {
         self.inner.lock().watching.push(watch);
     }
 
+    /// Whether the process did very much in no time at all: it would do so for ever.
+    pub fn spins(&self) -> bool {
+        self.inner.lock().spins
+    }
+
     /// Where a process can die between two steps.
     async fn step(&self) {
+        const TOO_MANY: u64 = 50_000;
         let dead = {
             let mut inner = self.inner.lock();
+            let now = Instant::now();
+            let count = inner.moment.filter(|(since, _)| *since == now).map_or(0, |(_, count)| count + 1);
+            inner.moment = Some((now, count));
+            inner.spins |= count > TOO_MANY;
+            inner.dead |= inner.spins;
             inner.calls += 1;
             inner.dead |= inner.die_at.is_some_and(|at| inner.calls >= at);
             inner.dead
