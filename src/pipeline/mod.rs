@@ -217,8 +217,7 @@ async fn measure(lines: &[Line], source: &dyn Source, board: &Board) -> std::con
 
 /// Checks both sides and reserves the log, once in a job's life; saved before the first row is read.
 async fn begin(job: &mut JobRun, route: &Route) -> Result<BTreeMap<TableName, Arc<Table>>> {
-    let (all, _) = job.source.tables().await?;
-    let selected: Vec<Arc<Table>> = all.into_iter().filter(|table| route.selects(&table.name)).collect();
+    let selected = selected(&*job.source, route).await?;
     if job.record.begun.is_none() {
         check(job, route, &selected).await?;
         faults::point("before-begin");
@@ -230,7 +229,11 @@ async fn begin(job: &mut JobRun, route: &Route) -> Result<BTreeMap<TableName, Ar
         if saved.is_none() {
             return Err(Error::config("the job was deleted while it started").hint("nothing to do"));
         }
-        return Ok(by_name(selected));
+        // R1: only shapes read after `begin` are sure to be those that its log starts with; another may have been
+        // altered meanwhile, which that log does not tell. Tables that came meanwhile are not in it.
+        let reserved: Vec<&TableName> = selected.iter().map(|table| &table.name).collect();
+        let now = self::selected(&*job.source, route).await?;
+        return Ok(by_name(now.into_iter().filter(|table| reserved.contains(&&table.name)).collect()));
     }
     // Tables that came after the start are not in the log that was reserved: the list stays what it was.
     let mut known: Vec<TableName> = Vec::new();
@@ -241,6 +244,11 @@ async fn begin(job: &mut JobRun, route: &Route) -> Result<BTreeMap<TableName, Ar
     }
     let carried = selected.into_iter().filter(|table| known.is_empty() || known.contains(&table.name));
     Ok(by_name(carried.collect()))
+}
+
+async fn selected(source: &dyn Source, route: &Route) -> Result<Vec<Arc<Table>>> {
+    let (all, _) = source.tables().await?;
+    Ok(all.into_iter().filter(|table| route.selects(&table.name)).collect())
 }
 
 fn by_name(tables: Vec<Arc<Table>>) -> BTreeMap<TableName, Arc<Table>> {
