@@ -156,6 +156,7 @@ impl<'a> Pump<'a> {
         } else {
             shapes::new_shapes(self.line, &batch).await?;
         }
+        self.phase();
         *self.lanes.stand.lock() = line.ledger.read(|progress| {
             let stand = |table: &TableProgress| Stand { consistent: table.is_streaming(), version: table.version };
             progress.tables.iter().map(|(name, table)| (line.route.target_name(name), stand(table))).collect()

@@ -48,7 +48,13 @@ async fn catch_up(line: &Line, name: &TableName) -> Result<()> {
             table.state = TableState::CatchingUp(mark);
         }
     });
+    show(line);
     Ok(())
+}
+
+/// Invariant 9: what is not consistent any more is not shown as such when the batch is applied.
+fn show(line: &Line) {
+    line.board.tables(&line.name, &line.ledger.read(Clone::clone));
 }
 
 fn prepared(line: &Line, name: &TableName, version: u64) {
@@ -93,5 +99,6 @@ pub async fn before_alone(line: &Line, batch: &Batch, change: Change) -> Result<
             known.recopy(epoch, source.is_keyless(), line.existing != Existing::Merge);
         }
     });
+    show(line);
     line.ledger.save().await
 }
