@@ -29,7 +29,8 @@ pub trait Target: Send + Sync {
     /// Creates the table, or compares it and adds the columns it lacks. Repeatable. Notes it as unfinished in the job's
     /// row: from then on all of its rows are ours. So a table that was never noted, has rows and is not admitted with
     /// them (`Existing::admits`) is left as it is and not noted; the answer says so. Without unique indexes and foreign keys where the store can add them later (`finish`).
-    async fn prepare(&self, table: &Arc<Table>) -> Result<Prepared>;
+    /// `generation`: which copy of the table this is; noted as well, so that a state that knows of another one is seen.
+    async fn prepare(&self, table: &Arc<Table>, generation: u64) -> Result<Prepared>;
 
     /// One transaction: **first** the watermark rows of `part.lanes` are moved to `part.number` where the epoch is ours
     /// and their batch is lower (invariant 5: each must be one row, or it is rolled back), then the mutations in order,
@@ -79,8 +80,17 @@ pub struct Claim {
 pub struct Opened {
     /// Every lane of every feed.
     pub marks: Vec<LaneMark>,
-    /// Tables noted by `prepare`; true once `finish` is done.
-    pub tables: Vec<(TableName, bool)>,
+    /// Tables noted by `prepare`.
+    pub tables: Vec<(TableName, Noted)>,
+}
+
+/// What the target remembers of a table.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Noted {
+    /// As `prepare` was told last.
+    pub generation: u64,
+    /// `finish` is done.
+    pub finished: bool,
 }
 
 /// One job as a target remembers it.

@@ -17,7 +17,10 @@ use super::{
 use crate::{
     error::Result,
     faults::{self, Saboteur},
-    model::{ApplySettings, Checkpoint, CopySettings, Existing, JobId, Keyless, Partition, Position, Table, TableName},
+    model::{
+        ApplySettings, Checkpoint, CopySettings, Existing, JobId, Keyless, Partition, Position, Progress, Table,
+        TableName,
+    },
     source::Source,
     target::{Claim, Prepared, Target},
 };
@@ -140,8 +143,15 @@ impl Line {
 
     /// Creates or compares one table of the target.
     pub async fn prepare(&self, table: &Arc<Table>) -> Result<Prepared> {
+        let known = |progress: &Progress| progress.tables.get(&table.name).map(|table| table.generation);
+        let generation = self.ledger.read(|progress| known(progress).unwrap_or(progress.epoch));
+        self.prepare_for(table, generation).await
+    }
+
+    /// As `prepare`, for another copy of the table than the one that progress knows.
+    pub async fn prepare_for(&self, table: &Arc<Table>, generation: u64) -> Result<Prepared> {
         let table = self.route.target_table(table);
-        self.target.prepare(&table).await.map_err(|error| error.at(format!("table {}", table.name)))
+        self.target.prepare(&table, generation).await.map_err(|error| error.at(format!("table {}", table.name)))
     }
 
     /// `None`: it is not at the source any more. If it comes back the log tells so, and it is copied again.

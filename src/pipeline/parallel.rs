@@ -47,8 +47,9 @@ pub struct Lanes {
 #[derive(Clone, Copy, Debug)]
 pub struct Stand {
     pub consistent: bool,
-    /// The shape that it was last prepared for.
+    /// The shape, and the copy of the table, that it was last prepared for.
     pub version: u64,
+    pub generation: u64,
 }
 
 /// How one batch is spread. What a torn batch was spread by is kept in the watermark.
@@ -260,9 +261,9 @@ impl Lanes {
 
     /// Before a row of a newer shape, fetched ahead of the log, is written: or the new columns would be left out of it.
     async fn widen(&self, table: &Arc<Table>) -> Result<()> {
-        let older = |stand: &Stand| stand.consistent && stand.version < table.version;
-        if self.stand.lock().get(&table.name).is_some_and(older) {
-            self.target.prepare(table).await?;
+        let stand = self.stand.lock().get(&table.name).copied();
+        if let Some(stand) = stand.filter(|stand| stand.consistent && stand.version < table.version) {
+            self.target.prepare(table, stand.generation).await?;
             // What clashes in its indexes is settled when the log comes to this shape.
             self.target.finish(table).await?;
         }

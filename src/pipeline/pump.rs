@@ -158,7 +158,11 @@ impl<'a> Pump<'a> {
         }
         self.phase();
         *self.lanes.stand.lock() = line.ledger.read(|progress| {
-            let stand = |table: &TableProgress| Stand { consistent: table.is_streaming(), version: table.version };
+            let stand = |table: &TableProgress| Stand {
+                consistent: table.is_streaming(),
+                version: table.version,
+                generation: table.generation,
+            };
             progress.tables.iter().map(|(name, table)| (line.route.target_name(name), stand(table))).collect()
         });
         if !self.numbers.contains_key(&batch.partition) {

@@ -80,11 +80,17 @@ pub async fn before_alone(line: &Line, batch: &Batch, change: Change) -> Result<
     }
     let stands =
         line.ledger.read(|progress| progress.tables.get(&source.name).is_some_and(|table| table.is_streaming()));
-    match line.ledger.read(|progress| progress.tables.contains_key(&source.name)) {
-        true => drop(line.prepare(&source).await?),
+    if line.ledger.read(|progress| !progress.tables.contains_key(&source.name)) {
         // It was not at the source when the job looked last.
-        false => admit(line, &source).await?,
+        admit(line, &source).await?;
     }
+    // A11: a shape that changes inside the window of a copy leaves rows of both shapes behind.
+    let again = change == Change::Recopy || !stands;
+    let generation = line.ledger.read(|progress| {
+        let known = progress.tables.get(&source.name).map_or(0, |table| table.generation);
+        if again { progress.epoch.max(known + 1) } else { known }
+    });
+    line.prepare_for(&source, generation).await?;
     if change == Change::Reshape && stands {
         // `prepare` noted it as unfinished; its rows are whole.
         finish(line, &source).await?;
@@ -92,12 +98,8 @@ pub async fn before_alone(line: &Line, batch: &Batch, change: Change) -> Result<
     prepared(line, &source.name, table.version);
     line.tables.lock().insert(source.name.clone(), Arc::clone(&source));
     line.ledger.change(|progress| {
-        let epoch = progress.epoch;
-        let Some(known) = progress.tables.get_mut(&source.name) else { return };
-        // A11: a shape that changes inside the window of a copy leaves rows of both shapes behind.
-        if change == Change::Recopy || !stands {
-            known.recopy(epoch, source.is_keyless(), line.existing != Existing::Merge);
-        }
+        let Some(known) = progress.tables.get_mut(&source.name).filter(|_| again) else { return };
+        known.recopy(generation, source.is_keyless(), line.existing != Existing::Merge);
     });
     show(line);
     line.ledger.save().await

@@ -85,7 +85,7 @@ impl Standing {
         line.ledger.read(|progress| {
             let finished = |name: &crate::model::TableName| {
                 let name = line.route.target_name(name);
-                self.opened.tables.iter().any(|(known, finished)| *known == name && *finished)
+                self.opened.tables.iter().any(|(known, noted)| *known == name && noted.finished)
             };
             self.is_behind(progress)
                 || progress.tables.iter().any(|(name, table)| table.is_streaming() && !finished(name))
@@ -123,18 +123,19 @@ impl Standing {
                 let keyless = line.tables.lock().get(name).is_some_and(|table| table.is_keyless());
                 let sweeps = line.existing != Existing::Merge && !keyless;
                 let sweep = if sweeps { vec![KeyRange::all()] } else { Vec::new() };
-                let version = table.version;
-                *table =
-                    TableProgress { started: true, sweep, version, ..TableProgress::new(TableState::Copying, epoch) };
+                let (version, generation) = (table.version, epoch.max(table.generation + 1));
+                let copying = TableProgress::new(TableState::Copying, generation);
+                *table = TableProgress { started: true, sweep, version, ..copying };
             }
         }
         progress.numbers.clear();
     }
 
-    /// The target knows a table as prepared and not finished that state takes for consistent (an older state), or does
-    /// not know at all: it is copied again, and swept, since all of its rows are ours.
+    /// The target knows a table as prepared and not finished that state takes for consistent, or another copy of it than
+    /// state does (one of the two is older), or state does not know it at all: it is copied again, and swept, since all
+    /// of its rows are ours.
     fn unfinished(&self, progress: &mut Progress, epoch: u64, line: &Line) {
-        for (name, finished) in &self.opened.tables {
+        for (name, noted) in &self.opened.tables {
             let tables = line.tables.lock();
             let Some(source) = tables.values().find(|table| line.route.target_name(&table.name) == *name) else {
                 continue;
@@ -142,11 +143,15 @@ impl Standing {
             let keyless = source.is_keyless();
             let sweeps = line.existing != Existing::Merge && !keyless;
             let known = progress.tables.get_mut(&source.name);
-            if known.as_ref().is_some_and(|table| *finished || !table.is_streaming()) {
+            let same = |table: &&mut TableProgress| {
+                table.generation == noted.generation && (noted.finished || !table.is_streaming())
+            };
+            if known.as_ref().is_some_and(same) {
                 continue;
             }
-            let version = known.map_or(0, |known| known.version);
-            let table = TableProgress { started: true, version, ..TableProgress::new(TableState::Copying, epoch) };
+            let (version, generation) = known.map_or((0, 0), |known| (known.version, known.generation));
+            let generation = epoch.max(generation + 1).max(noted.generation + 1);
+            let table = TableProgress { started: true, version, ..TableProgress::new(TableState::Copying, generation) };
             let sweep = if sweeps { vec![KeyRange::all()] } else { Vec::new() };
             progress.tables.insert(source.name.clone(), TableProgress { sweep, ..table });
         }
@@ -157,7 +162,8 @@ impl Standing {
         for (name, table) in &mut progress.tables {
             let target = line.route.target_name(name);
             if table.state != TableState::Copying && !self.opened.tables.iter().any(|(known, _)| *known == target) {
-                *table = TableProgress { started: true, ..TableProgress::new(TableState::Copying, epoch) };
+                let generation = epoch.max(table.generation + 1);
+                *table = TableProgress { started: true, ..TableProgress::new(TableState::Copying, generation) };
             }
         }
     }

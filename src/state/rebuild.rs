@@ -119,10 +119,10 @@ fn progress(spec: &JobSpec, existing: Existing, row: &JobRow, epoch: u64) -> Pro
     }
     // All rows are the job's own, so those that the source lacks may go. Which tables have a key is not known here.
     let is_swept = existing != Existing::Merge;
-    let tables = row.opened.tables.iter().map(|(name, is_finished)| {
-        let mut table = TableProgress::new(TableState::Copying, epoch);
+    let tables = row.opened.tables.iter().map(|(name, noted)| {
+        let mut table = TableProgress::new(TableState::Copying, noted.generation);
         table.started = true;
-        if *is_finished {
+        if noted.finished {
             table.state = TableState::Streaming { since: since.clone() };
             table.todo.clear();
         } else if is_swept {
@@ -161,7 +161,7 @@ mod tests {
     use super::*;
     use crate::{
         model::{ApplySettings, CopySettings, TargetSpec},
-        target::Opened,
+        target::{Noted, Opened},
     };
     use uuid::Uuid;
 
@@ -193,7 +193,9 @@ mod tests {
             copy: CopySettings::default(),
             apply: ApplySettings::default(),
         };
-        let tables = vec![(TableName::new("copy", "done"), true), (TableName::new("copy", "half"), false)];
+        let noted = |finished| Noted { generation: 3, finished };
+        let tables =
+            vec![(TableName::new("copy", "done"), noted(true)), (TableName::new("copy", "half"), noted(false))];
         let spec = remember(&spec, &[TableName::new("main", "done")]).expect("plain data");
         JobRow { job: JobId(Uuid::nil()), spec, epoch: 4, opened: Opened { marks, tables } }
     }
@@ -211,7 +213,7 @@ mod tests {
         let tables = &progress.tables;
         assert!(tables[&TableName::new("main", "done")].is_streaming());
         let half = &tables[&TableName::new("main", "half")];
-        assert_eq!((&half.state, half.started, half.generation), (&TableState::Copying, true, 5));
+        assert_eq!((&half.state, half.started, half.generation), (&TableState::Copying, true, 3));
         assert_eq!(half.todo.len(), 1);
     }
 

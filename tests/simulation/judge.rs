@@ -232,7 +232,10 @@ impl Judged {
         let mut found: BTreeMap<RowKey, Row> = BTreeMap::new();
         for row in rows {
             let key = scratch.key_of(&row);
-            if let Some(other) = found.insert(key, row.clone()) {
+            // A target that tells case apart keeps the older spelling of a row that was fetched ahead, until the log comes
+            // to its change.
+            let ahead = at.is_some() && self.may_mix;
+            if let Some(other) = found.insert(key, row.clone()).filter(|_| !ahead) {
                 wrong.push(format!("{}: {name} holds one row twice: {row:?} and {other:?}", self.name));
             }
         }

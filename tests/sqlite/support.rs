@@ -248,7 +248,7 @@ impl Applier {
     pub async fn open(target: Arc<dyn Target>, claim: &Claim, tables: &[Arc<Table>]) -> Applier {
         let opened = target.open(claim).await.expect("opened");
         for table in tables {
-            target.prepare(table).await.expect("prepared");
+            target.prepare(table, 1).await.expect("prepared");
         }
         let number = newest(&opened);
         Applier { target, opened, number }

@@ -10,7 +10,7 @@ use whimbrel::{
         Batch, Change, Column, Criterion, Existing, Key, Kind, NO_ROW, Operator, Partition, Position, Rows, Severity,
         Table, Type, Unique, Value, ValueRef,
     },
-    target::{Applied, Claim, Clash, Finished, Part},
+    target::{Applied, Claim, Clash, Finished, Noted, Part},
 };
 
 fn text(value: &str) -> Option<Value> {
@@ -177,7 +177,7 @@ async fn the_watermark_moves_with_the_rows_and_an_older_daemon_is_refused() {
     let opened = applier.target.open(&claim(job(1), 2, &tables)).await.expect("opened");
     let mark = opened.marks.iter().find(|mark| mark.feed.as_str() == Partition::ONLY).expect("there");
     assert_eq!((mark.batch, mark.epoch, mark.to.clone()), (1, 2, Position::new(b"to", 0)));
-    assert_eq!(opened.tables, [(name("t"), false)]);
+    assert_eq!(opened.tables, [(name("t"), Noted { generation: 1, finished: false })]);
     // The zombie of epoch 2.
     let newer = target(&path);
     newer.open(&claim(job(1), 3, &tables)).await.expect("opened");
@@ -292,22 +292,25 @@ async fn finish_makes_what_was_left_out_and_finds_doubles() {
     let indexes = shell(&path, "SELECT name FROM sqlite_schema WHERE type = 'index' AND sql IS NOT NULL ORDER BY 1;");
     assert_eq!(indexes.lines().collect::<Vec<_>>(), ["t_a_b_unique", "t_e_unique", "tb", "tl"]);
     let opened = applier.target.open(&claim(job(1), 2, &tables)).await.expect("opened");
-    assert!(opened.tables.iter().all(|(_, finished)| *finished));
+    assert!(opened.tables.iter().all(|(_, noted)| noted.finished));
     // What the source drops goes here too: it would refuse what the source allows.
     let mut without = Table::clone(t);
     without.uniques.retain(|unique| unique.name != "tl");
     without.version += 1;
-    applier.target.prepare(&Arc::new(without)).await.expect("prepared");
+    applier.target.prepare(&Arc::new(without), 1).await.expect("prepared");
     assert!(!shell(&path, ".indexes t").contains("tl"));
     let opened = applier.target.open(&claim(job(1), 3, &tables)).await.expect("opened");
-    assert!(opened.tables.contains(&(name("t"), false)), "what is prepared again is not finished");
+    assert!(
+        opened.tables.contains(&(name("t"), Noted { generation: 1, finished: false })),
+        "what is prepared again is not finished"
+    );
     // And what it makes, or makes otherwise, is made here as soon as it is told.
     let mut otherwise = Table::clone(t);
     let plain = otherwise.definition.take().expect("of SQLite").replace("tb ON t(b DESC)", "tb ON t(b, e)");
     otherwise.definition = Some(plain);
-    applier.target.prepare(&Arc::new(otherwise)).await.expect("prepared");
+    applier.target.prepare(&Arc::new(otherwise), 1).await.expect("prepared");
     assert!(shell(&path, "SELECT sql FROM sqlite_schema WHERE name = 'tb';").contains("(b, e)"));
-    applier.target.prepare(t).await.expect("prepared");
+    applier.target.prepare(t, 1).await.expect("prepared");
     assert!(shell(&path, ".indexes t").contains("tl"));
 }
 
@@ -335,7 +338,7 @@ async fn prepare_compares_and_completes_what_is_there() {
         target.open(&claim(job(1), 1, &tables)).await.expect("opened");
         let findings = target.check(&tables, Existing::Merge).await.expect("checked");
         let blocking: Vec<_> = findings.iter().filter(|finding| finding.severity == Severity::Blocking).collect();
-        let prepared = target.prepare(&tables[0]).await;
+        let prepared = target.prepare(&tables[0], 1).await;
         match problem {
             None => {
                 assert!(prepared.expect("prepared").has_rows && blocking.is_empty(), "{sql}");

@@ -300,8 +300,8 @@ impl Target for Faulty<dyn Target> {
         self.call("open", self.inner.open(claim)).await
     }
 
-    async fn prepare(&self, table: &Arc<Table>) -> Result<Prepared> {
-        self.call("prepare", self.inner.prepare(table)).await
+    async fn prepare(&self, table: &Arc<Table>, generation: u64) -> Result<Prepared> {
+        self.call("prepare", self.inner.prepare(table, generation)).await
     }
 
     async fn apply(&self, part: Part<'_>) -> Result<Applied> {

@@ -116,7 +116,7 @@ pub async fn doubles(scratch: &dyn Scratch) -> Verdict {
 async fn unfinished(drive: &mut Drive<'_>, table: &Table) -> Result<bool, Failure> {
     drive.reopen().await?;
     let known = drive.opened.tables.iter().find(|(name, _)| *name == table.name);
-    known.map(|(_, finished)| *finished).ok_or_else(|| Failure("open does not know a prepared table".into()))
+    known.map(|(_, noted)| noted.finished).ok_or_else(|| Failure("open does not know a prepared table".into()))
 }
 
 pub async fn children(scratch: &dyn Scratch) -> Verdict {

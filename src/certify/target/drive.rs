@@ -66,7 +66,7 @@ impl<'s> Drive<'s> {
         let target = scratch.target()?;
         let opened = target.open(&claim).await?;
         for table in tables {
-            target.prepare(table).await?;
+            target.prepare(table, 1).await?;
         }
         Ok(Drive { scratch, target, claim, opened, number: 0 })
     }

@@ -78,7 +78,11 @@ pub async fn tables(scratch: &dyn Scratch) -> Verdict {
     same("jobs", &jobs.iter().map(|row| row.job).collect::<Vec<_>>(), &vec![JOB, OTHER_JOB])?;
     for (row, (claim, table, batch)) in jobs.iter().zip([(&first.claim, &plain, 2), (&second.claim, &double, 1)]) {
         same("a job's spec", &row.spec, &claim.spec)?;
-        same("a job's tables", &row.opened.tables, &vec![(table.name.clone(), false)])?;
+        same(
+            "a job's tables",
+            &row.opened.tables,
+            &vec![(table.name.clone(), crate::target::Noted { generation: 1, finished: false })],
+        )?;
         let newest = row.opened.marks.iter().map(|mark| mark.batch).max();
         same("a job's newest batch", &newest, &Some(batch))?;
     }

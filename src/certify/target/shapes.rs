@@ -37,15 +37,15 @@ pub async fn prepare_creates(scratch: &dyn Scratch) -> Verdict {
     must(scratch.rows(&plain.name).await?.is_none(), || "check made a table".into())?;
     target.open(&claim(JOB, 1, &[&plain, &double])).await?;
     for table in [&plain, &double, &plain, &double] {
-        same("rows of a table that has none", &target.prepare(table).await?.has_rows, &false)?;
+        same("rows of a table that has none", &target.prepare(table, 1).await?.has_rows, &false)?;
     }
     must(scratch.rows(&plain.name).await? == Some(Vec::new()), || "prepare made no empty table".into())?;
     let row = crate::certify::fixture::Write::insert(&double.name, double_row("k", 1, "theirs"));
     scratch.write(&[row]).await?;
-    same("rows of others", &target.prepare(&double).await?.has_rows, &true)?;
+    same("rows of others", &target.prepare(&double, 1).await?.has_rows, &true)?;
     let mut drive = Drive::start_as(scratch, claim(JOB, 2, &[&plain, &double]), &[&plain, &double]).await?;
     drive.done(&Changes::new().upsert(&plain, plain_row(1, "ours"))).await?;
-    same("rows of ours", &drive.target.prepare(&plain).await?.has_rows, &true)?;
+    same("rows of ours", &drive.target.prepare(&plain, 1).await?.has_rows, &true)?;
     drive.holds("prepared again", &plain, &[plain_row(1, "ours")]).await?;
     drive.holds("prepared again", &double, &[double_row("k", 1, "theirs")]).await
 }
@@ -56,13 +56,13 @@ pub async fn prepare_widens(scratch: &dyn Scratch) -> Verdict {
     let mut drive = Drive::start(scratch, &[&plain]).await?;
     drive.done(&Changes::new().upsert(&plain, plain_row(1, "narrow"))).await?;
     for _ in 0..2 {
-        drive.target.prepare(&wide).await?;
+        drive.target.prepare(&wide, 1).await?;
     }
     drive.done(&Changes::new().upsert(&wide, with_extra(plain_row(2, "wide"), Some("x")))).await?;
     let expected = [with_extra(plain_row(1, "narrow"), None), with_extra(plain_row(2, "wide"), Some("x"))];
     drive.holds("a wider table", &plain, &expected).await?;
     // What the source dropped is kept.
-    drive.target.prepare(&plain).await?;
+    drive.target.prepare(&plain, 1).await?;
     drive.holds("prepared for fewer columns", &plain, &expected).await
 }
 
@@ -102,7 +102,7 @@ pub async fn reshape(scratch: &dyn Scratch) -> Verdict {
     let wide = wider(&plain);
     let mut drive = Drive::start(scratch, &[&plain]).await?;
     drive.done(&Changes::new().upsert(&plain, plain_row(1, "v"))).await?;
-    drive.target.prepare(&wide).await?;
+    drive.target.prepare(&wide, 1).await?;
     drive.done(&Changes::new().alone(&wide, Change::Reshape)).await?;
     drive.done(&Changes::new().alone(&wide, Change::Recopy)).await?;
     drive.holds("after Reshape and Recopy", &wide, &[with_extra(plain_row(1, "v"), None)]).await?;
@@ -120,7 +120,11 @@ pub async fn odd_names(scratch: &dyn Scratch) -> Verdict {
     drive.done(&changes).await?;
     drive.target.finish(&odd).await?;
     drive.reopen().await?;
-    same("an odd table that open knows", &drive.opened.tables, &vec![(odd.name.clone(), true)])?;
+    same(
+        "an odd table that open knows",
+        &drive.opened.tables,
+        &vec![(odd.name.clone(), crate::target::Noted { generation: 1, finished: true })],
+    )?;
     drive.holds("an odd table", &odd, &[row(1, "?1 :a @b $c %s {}")]).await
 }
 

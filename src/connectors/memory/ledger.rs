@@ -2,7 +2,7 @@
 
 use crate::{
     model::{JobId, LaneMark, Partition, TableName},
-    target::Opened,
+    target::{Noted, Opened},
 };
 use std::collections::BTreeMap;
 use tokio::time::Instant;
@@ -25,8 +25,7 @@ pub struct JobEntry {
     pub token: Uuid,
     /// As claimed.
     pub tables: Vec<TableName>,
-    /// As prepared; true once finished.
-    pub prepared: BTreeMap<TableName, bool>,
+    pub prepared: BTreeMap<TableName, Noted>,
 }
 
 #[derive(Clone, Copy, Debug)]

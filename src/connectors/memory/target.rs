@@ -10,7 +10,7 @@ use crate::{
     error::{Error, Result},
     faults::{self, Saboteur},
     model::{COARSE_HASH_VERSION, Equality, Existing, Finding, JobId, LaneMark, Severity, Table},
-    target::{Applied, Claim, Finished, JobRow, Opened, Part, Prepared, Target},
+    target::{Applied, Claim, Finished, JobRow, Noted, Opened, Part, Prepared, Target},
 };
 use async_trait::async_trait;
 use parking_lot::Mutex;
@@ -178,12 +178,12 @@ impl Target for MemoryTarget {
         Ok(opened)
     }
 
-    async fn prepare(&self, table: &Arc<Table>) -> Result<Prepared> {
+    async fn prepare(&self, table: &Arc<Table>, generation: u64) -> Result<Prepared> {
         let session = self.session()?;
         self.reach().await?;
         let mut inner = self.world.lock();
         inner.check_life(&session)?;
-        inner.prepare(&session, table)
+        inner.prepare(&session, table, generation)
     }
 
     async fn apply(&self, part: Part<'_>) -> Result<Applied> {
@@ -325,7 +325,7 @@ impl Inner {
         done
     }
 
-    fn prepare(&mut self, session: &Session, table: &Arc<Table>) -> Result<Prepared> {
+    fn prepare(&mut self, session: &Session, table: &Arc<Table>, generation: u64) -> Result<Prepared> {
         let known = self.ledger.jobs.get(&session.job).is_some_and(|entry| entry.prepared.contains_key(&table.name));
         let has_rows = self.tables.get(&table.name).is_some_and(|heap| !heap.is_empty());
         if !session.existing.admits(table) && !known && has_rows {
@@ -345,7 +345,7 @@ impl Inner {
             }
         }
         if let Some(entry) = self.ledger.jobs.get_mut(&session.job) {
-            entry.prepared.insert(table.name.clone(), false);
+            entry.prepared.insert(table.name.clone(), Noted { generation, finished: false });
         }
         self.commit_with(steps, &[], before);
         Ok(Prepared { has_rows })
@@ -366,7 +366,7 @@ impl Inner {
         let mut steps = Vec::new();
         self.tables.replace(&table.name, Some(whole), &mut steps);
         if let Some(entry) = self.ledger.jobs.get_mut(&session.job) {
-            entry.prepared.insert(table.name.clone(), true);
+            entry.prepared.entry(table.name.clone()).or_default().finished = true;
         }
         self.commit_with(steps, &[], before);
         Ok(Finished::Done)

@@ -164,7 +164,7 @@ async fn a_request_whose_client_went_away_still_commits_and_open_waits_for_it() 
     let world = World::new("t", Habits { latency: Duration::from_secs(2), ..Habits::default() });
     let first = MemoryTarget::new(Arc::clone(&world));
     first.open(&claim(1, 1, &at)).await.expect("opens");
-    first.prepare(&people()).await.expect("prepares");
+    first.prepare(&people(), 1).await.expect("prepares");
     let gone = tokio::time::timeout(SHORT, first.apply(Part::whole(&batch, 1))).await;
     assert!(gone.is_err(), "the client gave up");
     let second = MemoryTarget::new(Arc::clone(&world));
@@ -199,7 +199,7 @@ async fn clashes_and_missing_rows_are_told_and_undone() {
     let world = World::new("t", Habits::default());
     let target = MemoryTarget::new(Arc::clone(&world));
     target.open(&claim(1, 1, &at)).await.expect("opens");
-    target.prepare(&people()).await.expect("prepares");
+    target.prepare(&people(), 1).await.expect("prepares");
     let missing = target.apply(Part::whole(&batches[1], 1)).await.expect("answers");
     assert_eq!(missing, Applied::Missing(vec![0, 1]));
     assert_eq!(target.apply(Part::whole(&batches[0], 1)).await.expect("answers"), Applied::Done);
@@ -225,7 +225,7 @@ async fn an_open_transaction_shows_nothing_until_it_is_complete() {
     let world = World::new("t", Habits::default());
     let target = MemoryTarget::new(Arc::clone(&world));
     target.open(&Claim { transactional: true, ..claim(1, 1, &at) }).await.expect("opens");
-    target.prepare(&people()).await.expect("prepares");
+    target.prepare(&people(), 1).await.expect("prepares");
     for (number, batch) in (1..).zip(&batches) {
         let done = target.apply(Part::whole(batch, number)).await.expect("answers");
         assert_eq!(done, if batch.complete { Applied::Done } else { Applied::Held });

@@ -55,7 +55,13 @@ fn statement(table: &Table) -> Option<&str> {
 }
 
 /// Creates or completes the table, inside a write transaction.
-pub(super) fn prepare(db: &mut Database, job: &str, table: &Table, existing: Existing) -> Result<Prepared> {
+pub(super) fn prepare(
+    db: &mut Database,
+    job: &str,
+    table: &Table,
+    generation: u64,
+    existing: Existing,
+) -> Result<Prepared> {
     let sql = create(table)?;
     let there = schema::read(db, &table.name.name)?;
     if !existing.admits(table)
@@ -77,7 +83,7 @@ pub(super) fn prepare(db: &mut Database, job: &str, table: &Table, existing: Exi
     }
     let mut owned = watermark::owned(db, job)?;
     let noted = owned.prepared.entry(table.name.clone()).or_default();
-    noted.finished = false;
+    (noted.finished, noted.generation) = (false, generation);
     let stood = noted.stood;
     // An index that the source has no more, or another one of that name, would refuse what the source allows.
     let wanted = finish::indexes(table)?;

@@ -75,11 +75,11 @@ impl Writer {
         Ok((open, &mut self.plans))
     }
 
-    fn prepare(&mut self, table: &Table) -> Result<Prepared> {
+    fn prepare(&mut self, table: &Table, generation: u64) -> Result<Prepared> {
         let (open, _) = self.opened()?;
         let job = open.job.clone();
         let existing = open.claim.existing;
-        open.db.write(|db| prepare::prepare(db, &job, table, existing))
+        open.db.write(|db| prepare::prepare(db, &job, table, generation, existing))
     }
 
     fn finish(&mut self, table: &Table) -> Result<Finished> {
@@ -147,9 +147,9 @@ impl Target for SqliteTarget {
         self.writer.ask(move |writer| writer.open(claim)).await
     }
 
-    async fn prepare(&self, table: &Arc<Table>) -> Result<Prepared> {
+    async fn prepare(&self, table: &Arc<Table>, generation: u64) -> Result<Prepared> {
         let table = Arc::clone(table);
-        self.writer.ask(move |writer| writer.prepare(&table)).await
+        self.writer.ask(move |writer| writer.prepare(&table, generation)).await
     }
 
     async fn apply(&self, part: Part<'_>) -> Result<Applied> {

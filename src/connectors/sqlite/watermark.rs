@@ -4,7 +4,7 @@ use super::{file::Database, schema, statement::Row};
 use crate::{
     error::{Error, Result},
     model::{COARSE_HASH_VERSION, JobId, LaneMark, Partition, Position, TableName, ValueRef},
-    target::{Claim, JobRow, Opened},
+    target::{self, Claim, JobRow, Opened},
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -41,6 +41,9 @@ pub(super) struct Owned {
 pub(super) struct Noted {
     /// Nothing was prepared since it was finished.
     pub finished: bool,
+    /// Which copy of the table it was prepared for.
+    #[serde(default)]
+    pub generation: u64,
     /// It was finished once: indexes that come later are made when they are told.
     #[serde(default)]
     pub stood: bool,
@@ -292,7 +295,8 @@ fn opened(db: &mut Database, job: &str, owned: &Owned) -> Result<Opened> {
             "a newer daemon wrote it, or somebody changed it: start that version, or delete the job and create it anew",
         )
     })?;
-    let tables = owned.prepared.iter().map(|(name, noted)| (name.clone(), noted.finished)).collect();
+    let known = |noted: &Noted| target::Noted { generation: noted.generation, finished: noted.finished };
+    let tables = owned.prepared.iter().map(|(name, noted)| (name.clone(), known(noted))).collect();
     Ok(Opened { marks, tables })
 }
 
