@@ -5,6 +5,7 @@ mod evictions;
 mod jobs;
 mod pairs;
 mod restored;
+mod rewound;
 mod schema_changes;
 mod shapes;
 mod support;

@@ -78,14 +78,17 @@ impl Writer {
     fn prepare(&mut self, table: &Table) -> Result<Prepared> {
         let (open, _) = self.opened()?;
         let job = open.job.clone();
-        open.db.write(|db| prepare::prepare(db, &job, table))
+        open.db.write(|db| {
+            watermark::prove_there(db)?;
+            prepare::prepare(db, &job, table)
+        })
     }
 
     fn finish(&mut self, table: &Table) -> Result<Finished> {
         let (open, _) = self.opened()?;
         let job = open.job.clone();
         open.db.run("BEGIN IMMEDIATE")?;
-        let finished = finish::finish(&mut open.db, &job, table);
+        let finished = watermark::prove_there(&mut open.db).and_then(|()| finish::finish(&mut open.db, &job, table));
         match finished {
             Ok(Finished::Done) => open.db.commit()?,
             _ => open.db.rollback(),
@@ -102,13 +105,14 @@ impl Writer {
         }
         let applied = (|| {
             if plans.renew(&mut open.db)? {
+                watermark::prove_there(&mut open.db)?;
                 prepare::prove_not_renumbered(&mut open.db, &open.job)?;
                 relay::renew(&mut open.db, &open.job)?;
             }
             if transactional {
                 open.db.run("SAVEPOINT part")?;
             }
-            apply::apply(&mut open.db, plans, &open.job, open.claim.epoch, part)
+            apply::apply(&mut open.db, plans, &open.job, &open.claim, part)
         })();
         match applied {
             Ok(Applied::Done) if transactional && !part.complete => {
