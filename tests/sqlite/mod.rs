@@ -1,5 +1,6 @@
 //! The SQLite connector on real files, judged by the `sqlite3` shell.
 
+mod chains;
 mod copying;
 mod evictions;
 mod jobs;
