@@ -4,6 +4,7 @@ mod chains;
 mod copying;
 mod evictions;
 mod jobs;
+mod large;
 mod pairs;
 mod restored;
 mod rewound;
