@@ -84,9 +84,10 @@ impl Writer {
     fn prepare(&mut self, table: &Table) -> Result<Prepared> {
         let open = self.opened()?;
         let job = open.job.clone();
+        let existing = open.claim.existing;
         open.db.write(|db| {
             watermark::prove_there(db)?;
-            prepare::prepare(db, &job, table)
+            prepare::prepare(db, &job, table, existing)
         })
     }
 
