@@ -186,6 +186,15 @@ impl Board {
                 let stalled = seen.failing || stuck || (following && (source_error.is_some() || source_stale));
                 let runs = seen.phase >= Observed::Preparing;
                 target.observed = if stalled && runs { Observed::Stalled } else { seen.phase };
+                // No table is better off than its target: whether it is consistent is known once the target was opened,
+                // and it is followed once the others are copied.
+                for table in target.tables.values_mut().filter(|table| table.observed == Observed::Streaming) {
+                    table.observed = match target.observed {
+                        Observed::Streaming | Observed::CatchingUp => Observed::Streaming,
+                        Observed::Copying => Observed::CatchingUp,
+                        other => other,
+                    };
+                }
                 let (since, before) = *seen.changes.get_or_insert((Instant::now(), target.changes));
                 let seconds = since.elapsed().as_secs_f64();
                 if seconds >= 2.0 {
