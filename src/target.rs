@@ -35,6 +35,13 @@ pub trait Target: Send + Sync {
     /// One transaction: **first** the watermark rows of `part.lanes` are moved to `part.number` where the epoch is ours
     /// and their batch is lower (invariant 5: each must be one row, or it is rolled back), then the mutations in order,
     /// then commit.
+    ///
+    /// A store may be restored from a backup, or fail over, while we hold a connection that notices nothing. So nothing
+    /// is applied on top of a gap: a batch of the log only where some lane of its feed stands at `number - 1` or after
+    /// (a small batch moves lane 0 alone, so any lane will do), a batch of the feed `copy` only where its own lanes
+    /// stand at `number - 1`. Else it is `Transient`, "the target stands at batch N, not at M": the engine opens again,
+    /// and its start path finds out what is lost. A stored epoch *lower* than ours is the same case and `Transient` too;
+    /// a higher one, or ours with another token, is another daemon's: `Config`.
     async fn apply(&self, part: Part<'_>) -> Result<Applied>;
 
     /// Makes unique indexes and foreign keys, and notes the table as finished. Repeatable; half-built is redone.

@@ -105,7 +105,7 @@ async fn fetch_answers_key_by_key_and_stops_at_its_limit() {
     let text = |text| Key::from_values([ValueRef::Text(text)]);
     let wanted = [
         Wanted { table: ints.clone(), keys: vec![int(-993), int(-992), int(-986)] },
-        // What the store takes for the same key is found.
+        // Every spelling of a key finds its row: the log may tell it in another one than the row has now.
         Wanted { table: cased.clone(), keys: vec![text("K1"), text("k1"), text("k2")] },
     ];
     let answers = source.fetch(&wanted, &Checkpoint::default(), usize::MAX).await.expect("fetched");

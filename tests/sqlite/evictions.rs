@@ -2,7 +2,10 @@
 
 use super::support::*;
 use std::path::Path;
-use whimbrel::{model::Checkpoint, source::Source};
+use whimbrel::{
+    model::{Checkpoint, ValueRef},
+    source::Source,
+};
 
 async fn begin(path: &Path) -> (std::sync::Arc<dyn Source>, Checkpoint) {
     let source = source(path);
@@ -78,6 +81,117 @@ async fn evicted_rows_of_other_keys_are_noted() {
     }
 }
 
+/// Keys noted for what `sql` does, as text.
+async fn told(path: &Path, sql: &str) -> Vec<String> {
+    let (source, begun) = begin(path).await;
+    let before = rows(path, "t");
+    shell(path, sql);
+    assert_ne!(before, rows(path, "t"), "{sql}");
+    let mut feed = tail(&source, job(1), &begun).await.expect("a tail");
+    let (batches, _) = drain(&mut feed).await.expect("read");
+    let text = |key: &whimbrel::model::Key| key.values().map(|value| format!("{value:?}")).collect::<String>();
+    let mut found: Vec<String> = keys(&batches).iter().map(text).collect();
+    found.sort_unstable();
+    found.dedup();
+    found
+}
+
+#[tokio::test]
+async fn rows_evicted_by_their_hidden_number_are_noted() {
+    let table = "CREATE TABLE t(k TEXT PRIMARY KEY, v); INSERT INTO t(rowid, k, v) VALUES (1, 'a', 1), (2, 'b', 2);";
+    let cases = [
+        ("INSERT OR REPLACE INTO t(rowid, k) VALUES (2, 'new');", vec!["b", "new"]),
+        ("INSERT OR REPLACE INTO t(oid, k) VALUES (2, 'a');", vec!["a", "b"]),
+        ("UPDATE OR REPLACE t SET rowid = 2 WHERE k = 'a';", vec!["a", "b"]),
+        ("UPDATE OR REPLACE t SET _rowid_ = 2, v = 7 WHERE k = 'a';", vec!["a", "b"]),
+        ("UPDATE OR REPLACE t SET oid = oid + 1 WHERE k = 'a';", vec!["a", "b"]),
+        ("INSERT INTO t(k) VALUES ('c');", vec!["c"]),
+        ("UPDATE t SET v = 3 WHERE k = 'a';", vec!["a"]),
+    ];
+    for (sql, expected) in cases {
+        let world = World::new();
+        let expected: Vec<String> = expected.iter().map(|key| format!("{:?}", ValueRef::Text(key))).collect();
+        assert_eq!(told(&world.database("a.db", table), sql).await, expected, "{sql}");
+    }
+    // A column takes the first name of the number.
+    let world = World::new();
+    let path = world.database("b.db", &table.replace("v);", "v, rowid);").replace("t(rowid", "t(oid"));
+    let expected: Vec<String> = ["b", "new"].iter().map(|key| format!("{:?}", ValueRef::Text(key))).collect();
+    assert_eq!(told(&path, "INSERT OR REPLACE INTO t(oid, k) VALUES (2, 'new');").await, expected);
+}
+
+#[tokio::test]
+async fn rows_evicted_by_a_default_are_noted() {
+    let declared = [
+        ("TEXT NOT NULL DEFAULT 'x'", "'x'"),
+        ("TEXT NOT NULL DEFAULT 5", "'5'"),
+        ("INT NOT NULL DEFAULT '-5'", "-5"),
+        ("NOT NULL DEFAULT \"it's\"", "'it''s'"),
+        ("NOT NULL DEFAULT bare", "'bare'"),
+        ("BLOB NOT NULL DEFAULT x'00ff'", "x'00ff'"),
+        ("REAL NOT NULL DEFAULT (-1.5e3)", "-1500"),
+    ];
+    for (column, value) in declared {
+        for (unique, index) in [
+            (" UNIQUE", ""),
+            ("", "CREATE UNIQUE INDEX te ON t(v, e);"),
+            ("", "CREATE UNIQUE INDEX te ON t(coalesce(e, 0));"),
+        ] {
+            for write in
+                ["INSERT OR REPLACE INTO t(id, e) VALUES (9, NULL);", "UPDATE OR REPLACE t SET e = NULL WHERE id = 2;"]
+            {
+                let world = World::new();
+                let sql = format!(
+                    "CREATE TABLE t(id INTEGER PRIMARY KEY, e {column}{unique}, v DEFAULT 1); {index}
+                     INSERT INTO t(id, e) VALUES (1, {value}), (2, 'other');"
+                );
+                let sql = sql.replace(
+                    "'other'",
+                    if column.starts_with("INT") || column.starts_with("REAL") { "7" } else { "'other'" },
+                );
+                let expected = if write.starts_with("INSERT") { vec![1, 9] } else { vec![1, 2] };
+                let path = world.database("a.db", &sql);
+                assert_eq!(noted(&path, write).await, expected, "{column} {unique} {index} {write}");
+                assert_eq!(
+                    shell(&path, "SELECT count(*) FROM t WHERE id = 1;").trim(),
+                    "0",
+                    "{column}: nothing was evicted"
+                );
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_default_that_cannot_be_foretold_is_told() {
+    let world = World::new();
+    let path = world.database(
+        "a.db",
+        "CREATE TABLE t(id INTEGER PRIMARY KEY, e NOT NULL DEFAULT (lower('X')) UNIQUE, f NOT NULL DEFAULT (random()));
+         CREATE TABLE g(id INTEGER PRIMARY KEY, e NOT NULL DEFAULT 'x', g AS (e || '!'));
+         CREATE UNIQUE INDEX gg ON g(g);",
+    );
+    let source = source(&path);
+    let findings = source.check(job(1), &all_tables(&source).await).await.expect("checked");
+    let mut told: Vec<String> = findings
+        .iter()
+        .filter(|finding| finding.text.contains("REPLACE"))
+        .map(|finding| format!("{} {}", finding.subject, finding.text))
+        .collect();
+    told.sort_unstable();
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert!(told[0].contains("main.g") && told[0].contains("`g`"), "{told:?}");
+    assert!(told[1].contains("main.t") && told[1].contains("`e`"), "{told:?}");
+    // None of it may make a write of the application fail.
+    begin(&path).await;
+    let (_, complaint) = try_shell(
+        &path,
+        "INSERT OR REPLACE INTO t(id, e) VALUES (1, NULL); INSERT OR REPLACE INTO t(id, e) VALUES (2, NULL);
+         INSERT OR REPLACE INTO g(id, e) VALUES (1, NULL); INSERT OR REPLACE INTO g(id, e) VALUES (2, NULL);",
+    );
+    assert_eq!(complaint, "");
+}
+
 #[tokio::test]
 async fn the_applications_alter_table_never_fails_because_of_us() {
     let world = World::new();
@@ -103,6 +217,31 @@ async fn the_applications_alter_table_never_fails_because_of_us() {
         let write = format!(
             "INSERT OR REPLACE INTO {table} DEFAULT VALUES; UPDATE {table} SET rowid = rowid; DELETE FROM {table} WHERE rowid > 3;"
         );
+        let (_, complaint) = try_shell(&path, &write);
+        assert_eq!(complaint, "", "{write} after {sql}");
+    }
+    // A key of its own, and defaults.
+    let path = world.database(
+        "c.db",
+        "CREATE TABLE t(k TEXT PRIMARY KEY NOT NULL DEFAULT 'none', e NOT NULL DEFAULT 'x', f NOT NULL DEFAULT bare);
+         CREATE UNIQUE INDEX te ON t(e); CREATE UNIQUE INDEX tf ON t(lower(f));",
+    );
+    begin(&path).await;
+    for sql in [
+        "ALTER TABLE t ADD COLUMN y NOT NULL DEFAULT 7;",
+        "ALTER TABLE t RENAME COLUMN e TO mail;",
+        "ALTER TABLE t RENAME COLUMN mail TO e;",
+        "BEGIN; DROP INDEX te; ALTER TABLE t DROP COLUMN e; COMMIT;",
+        "BEGIN; DROP INDEX tf; ALTER TABLE t DROP COLUMN f; COMMIT;",
+        "ALTER TABLE t RENAME COLUMN k TO key;",
+        "ALTER TABLE t RENAME TO t_two;",
+        "ALTER TABLE t_two ADD COLUMN rowid;",
+    ] {
+        let (_, complaint) = try_shell(&path, sql);
+        assert_eq!(complaint, "", "{sql}");
+        let table = tables(&path).remove(0);
+        let write =
+            format!("INSERT OR REPLACE INTO {table} DEFAULT VALUES; UPDATE OR REPLACE {table} SET oid = 5, y = NULL;");
         let (_, complaint) = try_shell(&path, &write);
         assert_eq!(complaint, "", "{write} after {sql}");
     }

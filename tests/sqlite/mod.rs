@@ -1,10 +1,13 @@
 //! The SQLite connector on real files, judged by the `sqlite3` shell.
 
+mod chains;
 mod copying;
 mod evictions;
 mod jobs;
+mod large;
 mod pairs;
 mod restored;
+mod rewound;
 mod schema_changes;
 mod shapes;
 mod support;

@@ -18,23 +18,25 @@ use whimbrel::{
 };
 
 /// A job on its way.
-struct Running {
+pub struct Running {
     stop: CancellationToken,
-    task: JoinHandle<Result<()>>,
+    pub task: JoinHandle<Result<()>>,
     status: Arc<watch::Sender<JobStatus>>,
 }
 
 /// A job that can be stopped and started again.
-struct Job {
-    id: JobId,
+pub struct Job {
+    pub id: JobId,
     source: PathBuf,
     targets: Vec<PathBuf>,
     state: Arc<MemoryState>,
     spec: JobSpec,
+    /// How long the source keeps what is applied.
+    pub retain: Duration,
 }
 
 impl Job {
-    fn new(number: u128, source: &Path, targets: &[&Path]) -> Job {
+    pub fn new(number: u128, source: &Path, targets: &[&Path]) -> Job {
         let of = |at: usize| TargetSpec { store: format!("target{at}"), existing: Existing::Refuse };
         let spec = JobSpec {
             name: "pair".into(),
@@ -50,10 +52,17 @@ impl Job {
             apply: ApplySettings::default(),
         };
         let targets = targets.iter().map(|path| path.to_path_buf()).collect();
-        Job { id: job(number), source: source.to_path_buf(), targets, state: Arc::default(), spec }
+        Job {
+            id: job(number),
+            source: source.to_path_buf(),
+            targets,
+            state: Arc::default(),
+            spec,
+            retain: Duration::ZERO,
+        }
     }
 
-    async fn start(&self) -> Running {
+    pub async fn start(&self) -> Running {
         let known = self.state.jobs().await.expect("state").into_iter().find(|record| record.id == self.id);
         let record = known.unwrap_or_else(|| JobRecord {
             id: self.id,
@@ -82,7 +91,7 @@ impl Job {
             token: Uuid::new_v4(),
             limits: watch::channel(Limits::default()).1,
             status: Arc::clone(&status),
-            retain_after_apply: Duration::ZERO,
+            retain_after_apply: self.retain,
             budget: Budget::new(64),
         };
         let stop = CancellationToken::new();
@@ -91,13 +100,13 @@ impl Job {
 }
 
 impl Running {
-    async fn stop(self) {
+    pub async fn stop(self) {
         self.stop.cancel();
         self.task.await.expect("no panic").expect("no error");
     }
 
     /// Waits until the shell sees the same rows on both sides.
-    async fn until_same(&mut self, a: &Path, b: &Path) {
+    pub async fn until_same(&mut self, a: &Path, b: &Path) {
         let (task, status) = (&self.task, &self.status);
         let start = Instant::now();
         eventually("the same rows on both sides", || {

@@ -7,7 +7,7 @@ use crate::{
         fixture::Scratch,
         scene::{JOB, plain, plain_row},
     },
-    model::{COARSE_HASH_VERSION, Partition, Position},
+    model::{COARSE_HASH_VERSION, Kind, Partition, Position},
     target::{Applied, Part},
 };
 use std::sync::Arc;
@@ -28,6 +28,35 @@ pub async fn once(scratch: &dyn Scratch) -> Verdict {
     drive.reopen().await?;
     drive.holds("after a lane that was never opened", &plain, &[plain_row(1, "a"), plain_row(2, "b")]).await?;
     drive.done(&one(3, "c")).await
+}
+
+pub async fn gap(scratch: &dyn Scratch) -> Verdict {
+    let plain = Arc::new(plain(&scratch.schema()));
+    let mut drive = Drive::start(scratch, &[&plain]).await?;
+    let one = |id| Changes::new().upsert(&plain, plain_row(id, "v"));
+    let transient = |what: &str, answer| {
+        let error = refused(what, answer)?;
+        must(error.is_transient(), || format!("{what} is not Transient: {error:?}"))
+    };
+    transient("batch 2 of the log before batch 1", drive.apply_as(2, &[0], 1, &one(1)).await)?;
+    drive.reopen().await?;
+    drive.stands_at("after a batch that came too early", 0).await?;
+    drive.done(&one(2)).await?;
+    // Lane 1 did not take part in the batch before: that lane 0 has it is enough.
+    same("batch 2 on lane 1", &drive.apply_as(2, &[1], 2, &one(3)).await?, &Applied::Done)?;
+    same("batch 2 on lane 0", &drive.apply_as(2, &[0], 2, &one(4)).await?, &Applied::Done)?;
+    transient("batch 4 after batch 2", drive.apply_as(4, &[0, 1], 2, &one(5)).await)?;
+    drive.reopen().await?;
+    let (feed, at) = (Partition::new(Partition::COPY), Position::new(b"", 0));
+    let copied = |number, lane: &'static [u16], id| {
+        let (drive, feed, at, changes) = (&drive, &feed, &at, Changes { kind: Kind::Copy { fresh: false }, ..one(id) });
+        async move { drive.apply_part(Part { number, lanes: lane, of: 2, ..changes.part(feed, at, at) }).await }
+    };
+    same("batch 1 of a copy", &copied(1, &[0], 6).await?, &Applied::Done)?;
+    // Each lane of a copy has a count of its own.
+    transient("batch 2 of a copy, lane 1", copied(2, &[1], 7).await)?;
+    drive.reopen().await?;
+    drive.holds("what fitted", &plain, &[2, 3, 4, 6].map(|id| plain_row(id, "v"))).await
 }
 
 pub async fn apart(scratch: &dyn Scratch) -> Verdict {

@@ -201,6 +201,13 @@ pub const CHECKS: &[Check<dyn Scratch>] = &[
         run: |scratch| Box::pin(lanes::empty(scratch)),
     },
     Check {
+        name: "nothing-on-a-gap",
+        proves: "a batch whose forerunner the target does not have is Transient, and nothing of it stays",
+        rule: "Target::apply, lane protocol 8",
+        needs: &[],
+        run: |scratch| Box::pin(lanes::gap(scratch)),
+    },
+    Check {
         name: "epochs",
         proves: "an older epoch, or an equal one with another token, neither opens nor writes",
         rule: "lane protocol 1, A8",

@@ -55,6 +55,11 @@ impl Ledger {
         Some((having, whole))
     }
 
+    /// The newest batch that any lane of a feed has.
+    pub(super) fn newest_of(&self, job: JobId, feed: &Partition) -> u64 {
+        self.marks_of(job).filter(|mark| mark.feed == *feed).map(|mark| mark.batch).max().unwrap_or(0)
+    }
+
     /// Takes all of `lanes`, or none where another transaction has one of them.
     pub(super) fn lock(&mut self, lanes: &[LaneId], lock: Lock) -> bool {
         let taken = |held: &Lock| held.transaction != lock.transaction && held.until.is_none_or(|u| u > Instant::now());

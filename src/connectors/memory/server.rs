@@ -17,6 +17,7 @@ use crate::{
 };
 use std::{sync::Arc, time::Duration};
 use tokio::{sync::oneshot, time::Instant};
+use uuid::Uuid;
 
 /// The server gives a lock up after this, in both directions.
 pub(super) const LOCK_WAIT: Duration = Duration::from_secs(50);
@@ -29,6 +30,7 @@ pub(super) struct Session {
     pub number: u64,
     pub job: JobId,
     pub epoch: u64,
+    pub token: Uuid,
     pub incarnation: u64,
     pub existing: Existing,
     pub transactional: bool,
@@ -205,10 +207,14 @@ impl Inner {
         self.check_life(session)?;
         let entry = self.ledger.jobs.get(&session.job);
         let entry = entry.ok_or_else(|| Error::config("the job is not known here").hint("start the job again"))?;
-        if entry.epoch != session.epoch && !faults::on(Saboteur::EpochIgnored) {
-            let (ours, theirs) = (session.epoch, entry.epoch);
+        let (ours, theirs) = (session.epoch, entry.epoch);
+        if theirs < ours {
+            return Err(Error::transient(format!("the target went back to epoch {theirs}, ours is {ours}")));
+        }
+        let is_ours = theirs == ours && entry.token == session.token;
+        if !is_ours && !faults::on(Saboteur::EpochIgnored) {
             self.counts.refused_zombies += 1;
-            return Err(Error::config(format!("another daemon runs this job: epoch {theirs} is newer than {ours}"))
+            return Err(Error::config(format!("another daemon runs this job: epoch {theirs}, ours is {ours}"))
                 .hint("stop one of the two daemons"));
         }
         for lane in request.lane_ids(session.job) {
@@ -218,6 +224,16 @@ impl Inner {
             if mark.batch >= request.number && !faults::on(Saboteur::ZombieAllowed) {
                 self.counts.refused_zombies += 1;
                 return Err(Error::transient(format!("lane {} has batch {} already", lane.2, mark.batch)));
+            }
+            // What came before was taken back by a restore or a failover: nothing is applied on top of a gap.
+            let newest = match request.feed.as_str() {
+                Partition::COPY => mark.batch,
+                _ => self.ledger.newest_of(session.job, &request.feed),
+            };
+            if newest + 1 < request.number {
+                let (feed, before) = (&request.feed, request.number - 1);
+                let text = format!("the target stands at batch {newest} of {feed}, not at {before}");
+                return Err(Error::transient(text));
             }
         }
         Ok(())

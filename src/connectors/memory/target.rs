@@ -292,6 +292,7 @@ impl Inner {
             number: self.chance.number(),
             job: claim.job,
             epoch: claim.epoch,
+            token: claim.token,
             incarnation: self.incarnation,
             existing: claim.existing,
             transactional: claim.transactional,

@@ -263,3 +263,31 @@ async fn cascades_come_as_matching_and_failovers_lose_commits() {
     assert_eq!(world.rows(&name("pets")).expect("there").1.len(), 3);
     assert!(tail.next(SHORT).await.expect_err("its server is gone").is_transient());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_target_that_went_back_under_our_hands_says_so() {
+    let world = World::new("w", Habits::default());
+    let target = MemoryTarget::new(Arc::clone(&world));
+    let at = Position::new(b"0", 0);
+    target.open(&claim(2, 1, &at)).await.expect("opens");
+    let batch = Batch {
+        partition: Partition::new(Partition::ONLY),
+        from: at.clone(),
+        to: at.clone(),
+        complete: true,
+        kind: Kind::Log,
+        body: crate::model::Body::Rows(Arc::default()),
+        committed_ms: 0,
+    };
+    for number in [1, 2] {
+        assert_eq!(target.apply(Part::whole(&batch, number)).await.expect("applied"), Applied::Done);
+    }
+    let before = world.lock().ledger.clone();
+    world.lock().ledger.marks.values_mut().for_each(|mark| mark.batch = mark.batch.min(1));
+    let error = target.apply(Part::whole(&batch, 3)).await.expect_err("on a gap");
+    assert!(error.is_transient() && error.to_string().contains("stands at batch 1"), "{error:?}");
+    world.lock().ledger = before;
+    world.lock().ledger.jobs.get_mut(&JOB).expect("there").epoch = 1;
+    let error = target.apply(Part::whole(&batch, 3)).await.expect_err("an opening before ours");
+    assert!(error.is_transient() && error.to_string().contains("epoch 1"), "{error:?}");
+}

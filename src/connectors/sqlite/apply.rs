@@ -12,7 +12,7 @@ use super::{
 use crate::{
     error::{Error, Result},
     model::{Change, Field, Kind, Mutation, NO_ROW, Operator, Partition, Position, RowRef, Rows, Value, ValueRef},
-    target::{Applied, Clash, Part},
+    target::{Applied, Claim, Clash, Part},
 };
 
 /// A part that can travel to the thread: the slab is copied, a memory move against a write of every row.
@@ -51,11 +51,17 @@ impl OwnedPart {
 }
 
 /// Moves the lanes' watermarks and applies the mutations in the open transaction. `Done` means: may be committed.
-pub(super) fn apply(db: &mut Database, plans: &mut Plans, job: &str, epoch: u64, part: &OwnedPart) -> Result<Applied> {
+pub(super) fn apply(
+    db: &mut Database,
+    plans: &mut Plans,
+    job: &str,
+    claim: &Claim,
+    part: &OwnedPart,
+) -> Result<Applied> {
     for &lane in &part.lanes {
-        let (lanes, ignores_epoch) = (part.of, part.ignores_epoch);
+        let (epoch, token, lanes, ignores_epoch) = (claim.epoch, claim.token, part.of, part.ignores_epoch);
         let (feed, number, from, to) = (&part.feed, part.number, &part.from, &part.to);
-        watermark::advance(db, &Move { job, epoch, feed, lane, lanes, number, from, to, ignores_epoch })?;
+        watermark::advance(db, &Move { job, epoch, token, feed, lane, lanes, number, from, to, ignores_epoch })?;
     }
     let mut work = Work { missing: Vec::new(), clashes: Vec::new(), fresh: part.kind == Kind::Copy { fresh: true } };
     for (index, mutation) in part.rows.mutations.iter().enumerate() {

@@ -3,8 +3,9 @@
 use super::{
     config::Config,
     decode,
-    failure::{Answer, Failure},
+    failure::Answer,
     file::Database,
+    large::{self, too_big},
     paging,
     schema::Shape,
     seen::{self, Seen},
@@ -143,23 +144,42 @@ impl Pages {
         let (change, width) = if whole { (Change::Upsert, shape.table.columns.len()) } else { (Change::Touched, 0) };
         let max_row_bytes = usize::try_from(self.config.max_row_bytes).unwrap_or(usize::MAX);
         let mut slab = Vec::with_capacity(if start.is_some() { PAGE_BYTES } else { 0 });
-        let mut full = false;
         let bounds: Vec<ValueRef<'_>> = start.iter().chain(&self.range.upto).flat_map(Key::values).collect();
-        let statement = select(&mut self.select, &self.db, &shape, start.is_some(), self.range.upto.is_some(), whole)?;
-        let read = statement.query(bounds, |row| {
-            let place = match whole {
-                true => decode::row(row, width, &mut slab),
-                false => decode::key_row(row, 0, &keys, &mut slab),
+        let select = &mut self.select;
+        let mut read_page = |db: &mut Database, small: u64, rows: &mut Rows, slab: &mut Vec<u8>| {
+            let statement = statement_for(select, db, &shape, start.is_some(), self.range.upto.is_some(), whole)?;
+            db.limited(small, self.config.max_row_bytes, |_| {
+                statement.query(bounds.iter().copied(), |row| {
+                    let place = match whole {
+                        true => decode::row(row, width, slab),
+                        false => decode::key_row(row, 0, &keys, slab),
+                    };
+                    let length = slab.len() - place as usize;
+                    if length > max_row_bytes {
+                        slab.truncate(place as usize);
+                        return Err(too_big());
+                    }
+                    rows.push(index, change, place, NO_ROW);
+                    let full = slab.len() >= PAGE_BYTES || rows.mutations.len() >= PAGE_ROWS;
+                    Ok(if full { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+                })
+            })
+        };
+        let small = if whole { large::SMALL } else { self.config.max_row_bytes };
+        let mut read = read_page(&mut self.db, small, &mut rows, &mut slab);
+        if whole && rows.is_empty() && matches!(&read, Err(failure) if failure.is_too_big()) {
+            let sql = |list: &str| {
+                format!("{} LIMIT 1", paging::select(&shape, list, start.is_some(), self.range.upto.is_some()))
             };
-            let length = slab.len() - place as usize;
-            if length > max_row_bytes {
-                slab.truncate(place as usize);
-                return Err(too_big());
-            }
-            rows.push(index, change, place, NO_ROW);
-            full = slab.len() >= PAGE_BYTES || rows.mutations.len() >= PAGE_ROWS;
-            Ok(if full { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
-        });
+            read = match large::row(&self.db, &shape, self.config.max_row_bytes, sql, &bounds, &mut slab) {
+                Ok(large::Read::Found(place)) => {
+                    rows.push(index, change, place, NO_ROW);
+                    Ok(())
+                }
+                Ok(_) => read_page(&mut self.db, self.config.max_row_bytes, &mut rows, &mut slab),
+                Err(failure) => Err(failure),
+            };
+        }
         rows.slab = slab;
         match read {
             // What was read before the row that cannot be is handed out first.
@@ -206,7 +226,7 @@ impl Pages {
 }
 
 /// The page's statement, prepared again only for another shape.
-fn select<'s>(
+fn statement_for<'s>(
     kept: &'s mut Option<(Arc<Shape>, bool, Statement)>,
     db: &Database,
     shape: &Arc<Shape>,
@@ -223,10 +243,6 @@ fn select<'s>(
         *kept = Some((Arc::clone(shape), after, statement));
     }
     Ok(kept.as_mut().map(|(_, _, statement)| statement).expect("just made"))
-}
-
-fn too_big() -> Failure {
-    Failure { code: rusqlite::ffi::SQLITE_TOOBIG, text: "row too big".to_owned() }
 }
 
 /// Names the row after `start` that is too large to be read.

@@ -103,6 +103,32 @@ pub(super) fn index_collations(sql: &str) -> Option<Vec<Option<String>>> {
     Some(by_comma(&tokens, open + 1, close).into_iter().map(of).collect())
 }
 
+/// A column's default as it may stand in a trigger, where it is a constant: SQLite takes a bare or a quoted name for a
+/// text here, and nowhere else.
+pub(super) fn constant(default: &str) -> Option<String> {
+    let tokens = tokens(default);
+    let as_text = |name: &str| format!("'{}'", name.replace('\'', "''"));
+    match &tokens[..] {
+        [word]
+            if ["TRUE", "FALSE", "NULL", "CURRENT_TIME", "CURRENT_DATE", "CURRENT_TIMESTAMP"]
+                .iter()
+                .any(|known| word.is(known)) =>
+        {
+            Some(word.text.to_owned())
+        }
+        [name] if matches!(name.kind, Kind::Word | Kind::Quoted) => Some(as_text(&name.name())),
+        [x, bytes] if x.is("X") && bytes.kind == Kind::Literal => Some(format!("X{}", bytes.text)),
+        all => {
+            let is_plain = |token: &Token<'_>| match token.kind {
+                Kind::Literal => true,
+                Kind::Mark(mark) => b"+-.()".contains(&mark),
+                _ => false,
+            };
+            (!all.is_empty() && all.iter().all(is_plain)).then(|| default.to_owned())
+        }
+    }
+}
+
 /// The name of the index that a statement makes, as it is written, if it is not quoted.
 pub(super) fn index_name(sql: &str) -> Option<&str> {
     let tokens = tokens(sql);
@@ -229,5 +255,24 @@ mod tests {
             Some("CREATE UNIQUE INDEX \"j\" ON \"u\" (lower(a) COLLATE NOCASE DESC, \"b c\") WHERE a > 1")
         );
         assert_eq!(statements("a ';' ; b;"), ["a ';'", "b"]);
+    }
+
+    #[test]
+    fn a_default_is_a_constant_or_not() {
+        for (default, expected) in [
+            ("'it''s'", Some("'it''s'")),
+            ("-(1.5e3)", Some("-(1.5e3)")),
+            ("0x10", Some("0x10")),
+            ("x'00ff'", Some("X'00ff'")),
+            ("bare", Some("'bare'")),
+            ("\"o'clock\"", Some("'o''clock'")),
+            ("[br]", Some("'br'")),
+            ("current_timestamp", Some("current_timestamp")),
+            ("lower('x')", None),
+            ("1 || bare", None),
+            ("", None),
+        ] {
+            assert_eq!(constant(default).as_deref(), expected, "{default}");
+        }
     }
 }

@@ -5,7 +5,7 @@ use super::{
     copy::{show, too_big_row},
     decode, encode,
     file::Database,
-    paging,
+    large, paging,
     schema::Shape,
     seen::{self, Seen},
     shapes::Shapes,
@@ -55,15 +55,14 @@ impl Fetcher {
             return Ok(Fetched { table: None, slab: Vec::new(), rows: vec![None; wanted.keys.len()] });
         };
         if !matches!(self.statements.get(name), Some((of, _)) if Arc::ptr_eq(of, &shape)) {
-            let (columns, table) = (shape.column_list(), quote(shape.name()));
-            let sql = format!("SELECT {columns} FROM {table} WHERE {}", paging::by_key(&shape.terms));
+            let sql = by_key(&shape, &shape.column_list());
             self.statements.insert(name.clone(), (Arc::clone(&shape), Statement::new(&db.conn, &sql)?));
         }
         let (_, statement) = self.statements.get_mut(name).expect("just made");
         let mut fetched = Fetched { table: Some(Arc::clone(&shape.table)), slab: Vec::new(), rows: Vec::new() };
         for key in &wanted.keys {
             let before = fetched.slab.len();
-            let found = row(statement, &shape, config, key, &mut fetched.slab)?;
+            let found = row(db, statement, &shape, config, key, &mut fetched.slab)?;
             if !budget.takes(fetched.slab.len() - before) {
                 fetched.slab.truncate(before);
                 break;
@@ -92,8 +91,13 @@ impl Budget {
     }
 }
 
+fn by_key(shape: &Shape, columns: &str) -> String {
+    format!("SELECT {columns} FROM {} WHERE {}", quote(shape.name()), paging::by_key(&shape.terms))
+}
+
 /// The row that the store takes for this key, maybe of other bytes.
 fn row(
+    db: &mut Database,
     statement: &mut Statement,
     shape: &Shape,
     config: &Config,
@@ -108,10 +112,27 @@ fn row(
         return Ok(None);
     }
     let mut found = None;
-    let read = statement.query(values.iter().copied(), |row| {
-        found = Some(decode::row(row, shape.table.columns.len(), slab));
-        Ok(ControlFlow::Break(()))
-    });
+    let mut query = |db: &mut Database, small: u64, slab: &mut Vec<u8>| {
+        db.limited(small, config.max_row_bytes, |_| {
+            statement.query(values.iter().copied(), |row| {
+                found = Some(decode::row(row, shape.table.columns.len(), slab));
+                Ok(ControlFlow::Break(()))
+            })
+        })
+    };
+    let mut read = query(db, large::SMALL, slab);
+    if matches!(&read, Err(failure) if failure.is_too_big()) {
+        let sql = |list: &str| by_key(shape, list);
+        read = match large::row(db, shape, config.max_row_bytes, sql, &values, slab) {
+            Ok(large::Read::Found(place)) => {
+                found = Some(place);
+                Ok(())
+            }
+            Ok(large::Read::Absent) => Ok(()),
+            Ok(large::Read::Otherwise) => query(db, config.max_row_bytes, slab),
+            Err(failure) => Err(failure),
+        };
+    }
     match read {
         Err(failure) if failure.is_too_big() => Err(too_big_row(&show(key.values()), config.max_row_bytes)),
         Err(failure) => Err(failure.into()),

@@ -184,6 +184,18 @@ impl Database {
         Ok(self.conn.busy_timeout(busy)?)
     }
 
+    /// Runs `read` with values above `bytes` answered by "too big"; then those above `max` again.
+    pub fn limited<T>(&mut self, bytes: u64, max: u64, read: impl FnOnce(&mut Database) -> T) -> T {
+        // The limit is known and in range: it cannot fail.
+        let limit = |db: &Database, bytes: u64| {
+            drop(db.conn.set_limit(Limit::SQLITE_LIMIT_LENGTH, i32::try_from(bytes.min(max)).unwrap_or(i32::MAX)));
+        };
+        limit(self, bytes);
+        let answer = read(self);
+        limit(self, max);
+        answer
+    }
+
     pub fn is_read_only(&self) -> bool {
         self.conn.is_readonly("main").unwrap_or(true)
     }

@@ -19,6 +19,7 @@ mod feed;
 mod fetch;
 mod file;
 mod finish;
+mod large;
 mod log;
 mod paging;
 mod plan;

@@ -1,7 +1,8 @@
 //! Reads the shapes of a file's tables from its catalogue.
 
 use super::{
-    columns::{equality, kind},
+    columns::{Affinity, affinity, equality, kind},
+    definition,
     failure::Answer,
     file::Database,
     statement::RAW_TEXT,
@@ -17,7 +18,7 @@ pub(super) const SCHEMA: &str = "main";
 pub(super) const ROWID: &str = "ROWID";
 
 /// Names under which SQLite gives a row's number, unless a column has that name.
-const ROWID_NAMES: [&str; 3] = ["rowid", "_rowid_", "oid"];
+pub(super) const ROWID_NAMES: [&str; 3] = ["rowid", "_rowid_", "oid"];
 
 /// A table's shape and how its rows are reached.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,6 +28,15 @@ pub(super) struct Shape {
     /// The key columns in key order, as the key's index compares them.
     pub terms: Vec<Term>,
     pub uniques: Vec<UniqueTerms>,
+    pub defaults: Vec<Default>,
+}
+
+/// What SQLite puts into a `NOT NULL` column in place of a NULL, where a conflict is answered by REPLACE.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Default {
+    pub column: String,
+    /// As it may stand in a trigger; `None`: nobody can say it before it is done.
+    pub constant: Option<String>,
 }
 
 /// One column of a key.
@@ -118,11 +128,17 @@ pub(super) fn read(db: &mut Database, name: &str) -> Answer<Option<Shape>> {
 
     let mut columns = Vec::new();
     let mut declared_key = Vec::new();
-    for (column, declared, not_null, key, hidden) in db.rows(
-        "SELECT name, type, \"notnull\", pk, hidden FROM pragma_table_xinfo(?1, 'main') WHERE hidden <> 1 ORDER BY cid",
+    let mut defaults = Vec::new();
+    for (column, declared, not_null, key, hidden, default) in db.rows(
+        "SELECT name, type, \"notnull\", pk, hidden, dflt_value FROM pragma_table_xinfo(?1, 'main') \
+         WHERE hidden <> 1 ORDER BY cid",
         [ValueRef::Text(&name)],
-        |row| (text(row.get(0)), text(row.get(1)), row.int(2) != 0, row.int(3), row.int(4)),
+        |row| (text(row.get(0)), text(row.get(1)), row.int(2) != 0, row.int(3), row.int(4), text(row.get(5))),
     )? {
+        if (not_null || without_rowid && key > 0) && !default.is_empty() && !default.eq_ignore_ascii_case("null") {
+            let constant = definition::constant(&default).map(|constant| stored(&constant, affinity(&declared)));
+            defaults.push(Default { column: column.clone(), constant });
+        }
         if key > 0 {
             declared_key.push((key, columns.len()));
         }
@@ -186,7 +202,20 @@ pub(super) fn read(db: &mut Database, name: &str) -> Answer<Option<Shape>> {
         family: "sqlite".to_owned(),
         definition: Some(definition),
     };
-    Ok(Some(Shape { table: Arc::new(table), access, terms, uniques: indexes.terms }))
+    Ok(Some(Shape { table: Arc::new(table), access, terms, uniques: indexes.terms, defaults }))
+}
+
+/// A constant as a column of this affinity keeps it.
+fn stored(constant: &str, affinity: Affinity) -> String {
+    let is_text = constant.starts_with('\'');
+    let is_number = constant.starts_with(|first: char| "+-.(0123456789".contains(first));
+    let reads_as_number = is_text && constant.trim_matches('\'').trim().parse::<f64>().is_ok_and(f64::is_finite);
+    match affinity {
+        Affinity::Text if is_number => format!("CAST({constant} AS TEXT)"),
+        Affinity::Real if is_number || reads_as_number => format!("CAST({constant} AS REAL)"),
+        Affinity::Integer | Affinity::Numeric if reads_as_number => format!("CAST({constant} AS NUMERIC)"),
+        _ => constant.to_owned(),
+    }
 }
 
 impl Term {
@@ -196,7 +225,7 @@ impl Term {
 }
 
 /// A table's indexes, sorted by what becomes of them.
-#[derive(Default)]
+#[derive(std::default::Default)]
 struct Indexes {
     key: Option<(String, Vec<Term>)>,
     unique: Vec<Unique>,

@@ -343,6 +343,13 @@ fn check_table(db: &Database, subject: &str, shape: &Shape) -> Result<Vec<Findin
             "the counter behind AUTOINCREMENT is not carried: a target goes on after the largest number it holds";
         findings.push(Finding::new(Severity::Info, subject, text));
     }
+    for column in triggers::unforeseen(shape) {
+        let text = format!(
+            "a row whose unique `{column}` gets a computed default in place of a NULL, by REPLACE, can take another row's \
+             place unseen: do not write NULL there with INSERT OR REPLACE, or verify the table after it"
+        );
+        findings.push(Finding::new(Severity::Warning, subject, text));
+    }
     if shape.is_by_hidden_number() {
         let text = "no primary key: rows are told apart by SQLite's hidden row number, so each `VACUUM` of the source \
                     means a new copy of this table, and a `VACUUM` of a target stops its job";

@@ -30,8 +30,12 @@ pub(super) struct SqliteTarget {
 impl SqliteTarget {
     pub fn new(config: Arc<Config>) -> SqliteTarget {
         let of_thread = Arc::clone(&config);
-        let writer =
-            Thread::start("sqlite-write", || Writer { plans: Plans::default(), open: None, config: of_thread });
+        let writer = Thread::start("sqlite-write", || Writer {
+            plans: Plans::default(),
+            open: None,
+            renewed: false,
+            config: of_thread,
+        });
         SqliteTarget { config, writer }
     }
 }
@@ -40,6 +44,8 @@ impl SqliteTarget {
 struct Writer {
     plans: Plans,
     open: Option<Open>,
+    /// The open transaction made plans, and the temporary triggers of `relay`: they are gone if it is rolled back.
+    renewed: bool,
     config: Arc<Config>,
 }
 
@@ -54,7 +60,7 @@ impl Writer {
     fn open(&mut self, claim: Claim) -> Result<Opened> {
         // Plans hold the connection; an open transaction goes with it.
         self.plans = Plans::default();
-        self.open = None;
+        (self.open, self.renewed) = (None, false);
         let mut db = Database::open_or_create(&self.config.path, self.config.busy, self.config.max_row_bytes)?;
         if db.is_read_only() {
             return Err(Error::config(format!("{} can only be read", db.path.display()))
@@ -69,24 +75,27 @@ impl Writer {
         Ok(opened)
     }
 
-    fn opened(&mut self) -> Result<(&mut Open, &mut Plans)> {
+    fn opened(&mut self) -> Result<&mut Open> {
         let open = self.open.as_mut().ok_or_else(|| Error::transient("the target is not open"))?;
         open.db.prove()?;
-        Ok((open, &mut self.plans))
+        Ok(open)
     }
 
     fn prepare(&mut self, table: &Table, generation: u64) -> Result<Prepared> {
-        let (open, _) = self.opened()?;
+        let open = self.opened()?;
         let job = open.job.clone();
         let existing = open.claim.existing;
-        open.db.write(|db| prepare::prepare(db, &job, table, generation, existing))
+        open.db.write(|db| {
+            watermark::prove_there(db)?;
+            prepare::prepare(db, &job, table, generation, existing)
+        })
     }
 
     fn finish(&mut self, table: &Table) -> Result<Finished> {
-        let (open, _) = self.opened()?;
+        let open = self.opened()?;
         let job = open.job.clone();
         open.db.run("BEGIN IMMEDIATE")?;
-        let finished = finish::finish(&mut open.db, &job, table);
+        let finished = watermark::prove_there(&mut open.db).and_then(|()| finish::finish(&mut open.db, &job, table));
         match finished {
             Ok(Finished::Done) => open.db.commit()?,
             _ => open.db.rollback(),
@@ -95,7 +104,18 @@ impl Writer {
     }
 
     fn apply(&mut self, part: &OwnedPart) -> Result<Applied> {
-        let (open, plans) = self.opened()?;
+        let applied = self.try_apply(part);
+        let is_open = self.open.as_ref().is_some_and(|open| !open.db.conn.is_autocommit());
+        if !is_open && std::mem::take(&mut self.renewed) && !matches!(applied, Ok(Applied::Done)) {
+            self.plans = Plans::default();
+        }
+        applied
+    }
+
+    fn try_apply(&mut self, part: &OwnedPart) -> Result<Applied> {
+        let open = self.open.as_mut().ok_or_else(|| Error::transient("the target is not open"))?;
+        open.db.prove()?;
+        let (plans, renewed) = (&mut self.plans, &mut self.renewed);
         let is_held = !open.db.conn.is_autocommit();
         let transactional = open.claim.transactional;
         if !is_held {
@@ -103,13 +123,15 @@ impl Writer {
         }
         let applied = (|| {
             if plans.renew(&mut open.db)? {
+                *renewed = true;
+                watermark::prove_there(&mut open.db)?;
                 prepare::prove_not_renumbered(&mut open.db, &open.job)?;
                 relay::renew(&mut open.db, &open.job)?;
             }
             if transactional {
                 open.db.run("SAVEPOINT part")?;
             }
-            apply::apply(&mut open.db, plans, &open.job, open.claim.epoch, part)
+            apply::apply(&mut open.db, plans, &open.job, &open.claim, part)
         })();
         match applied {
             Ok(Applied::Done) if transactional && !part.complete => {

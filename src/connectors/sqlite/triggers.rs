@@ -11,6 +11,9 @@
 //! in a column `email`: while the column exists, SQLite resolves the name to the trigger's row; once it is gone, to that
 //! NULL, and the trigger finds no holder. `DROP INDEX` and `DROP COLUMN` in one transaction pass.
 //!
+//! A NULL for a `NOT NULL` column becomes the column's default under REPLACE, after that trigger: it looks for the default
+//! as well, if that is a constant. In a table with a key of its own, the row's hidden number is one more unique value.
+//!
 //! What remains: a column that is renamed *and* dropped within the few milliseconds before we look again; and
 //! `RENAME TABLE` under `PRAGMA legacy_alter_table = ON`, which does not rename inside triggers, for a table with a
 //! second unique index: its writes fail until we have noticed. Writers that switch triggers off
@@ -18,7 +21,7 @@
 
 use super::{
     definition,
-    schema::{Access, Shape, Term, UniqueTerms},
+    schema::{Access, Default, ROWID_NAMES, Shape, Term, UniqueTerms},
     text::{quote, quoted},
 };
 
@@ -135,9 +138,14 @@ fn holders(shape: &Shape) -> Vec<Holder<'_>> {
     if shape.table.has_coarse_key() {
         let columns: Vec<&str> =
             shape.table.key.iter().map(|&column| shape.table.columns[column].name.as_str()).collect();
-        let parts = shape.terms.iter().zip(&columns).map(|(term, column)| equal(column, &term.collation));
+        let parts = shape.terms.iter().zip(&columns).map(|(term, column)| equal(shape, column, &term.collation));
         let condition = parts.collect::<Vec<_>>().join(" AND ");
         holders.push(Holder { columns: Some(columns.clone()), named: columns, condition });
+    }
+    if let Access::Index(_, number) = &shape.access {
+        // It cannot be dropped. Where the statement does not say it, it is -1 here: nobody, or a row noted for nothing.
+        let condition = format!("{number} = new.{number}");
+        holders.push(Holder { columns: Some(ROWID_NAMES.to_vec()), named: Vec::new(), condition });
     }
     holders
 }
@@ -153,11 +161,12 @@ fn of_index<'a>(shape: &'a Shape, unique: &UniqueTerms) -> Option<Holder<'a>> {
     for ((column, collation), term) in unique.columns.iter().zip(&text.terms) {
         if let Some(column) = column {
             plain &= !all[*column].generated;
-            parts.push(equal(&all[*column].name, collation));
+            parts.push(equal(shape, &all[*column].name, collation));
         } else {
             plain = false;
             // The expression over the new row: as it is written, over a table whose columns are the new row's.
-            let row = named.iter().map(|name| format!("(SELECT new.{0}) AS {0}", quote(name))).collect::<Vec<_>>();
+            let row =
+                named.iter().map(|name| format!("{} AS {}", wanted(shape, name), quote(name))).collect::<Vec<_>>();
             let value = format!("(SELECT {term} FROM (SELECT {}))", row.join(", "));
             parts.push(format!("({term}) COLLATE {} = {value}", quote(collation)));
         }
@@ -167,8 +176,31 @@ fn of_index<'a>(shape: &'a Shape, unique: &UniqueTerms) -> Option<Holder<'a>> {
     Some(Holder { columns: plain.then(|| named.clone()), named, condition: parts.join(" AND ") })
 }
 
-fn equal(column: &str, collation: &str) -> String {
-    format!("{0} COLLATE {1} = (SELECT new.{0})", quote(column), quote(collation))
+fn equal(shape: &Shape, column: &str, collation: &str) -> String {
+    format!("{} COLLATE {} = {}", quote(column), quote(collation), wanted(shape, column))
+}
+
+/// What the new row will have in a column, at the latest once REPLACE has put in the default.
+fn wanted(shape: &Shape, column: &str) -> String {
+    let value = format!("(SELECT new.{})", quote(column));
+    match shape.defaults.iter().find(|default| default.column == column) {
+        Some(Default { constant: Some(constant), .. }) => format!("coalesce({value}, {constant})"),
+        _ => value,
+    }
+}
+
+/// Unique columns whose value a trigger cannot foretell where REPLACE puts in a default.
+pub(super) fn unforeseen(shape: &Shape) -> Vec<&str> {
+    let computed = |column: &str| shape.table.columns.iter().any(|one| one.name == column && one.generated);
+    let default = |column: &str| shape.defaults.iter().find(|default| default.column == column);
+    let mut columns: Vec<&str> = holders(shape).into_iter().flat_map(|holder| holder.named).collect();
+    columns.retain(|column| match default(column) {
+        Some(default) => default.constant.is_none(),
+        None => computed(column) && !shape.defaults.is_empty(),
+    });
+    columns.sort_unstable();
+    columns.dedup();
+    columns
 }
 
 impl Holder<'_> {
@@ -182,6 +214,7 @@ impl Holder<'_> {
             Access::Table => keys.clone(),
         };
         let nulls = self.named.iter().map(|name| format!("NULL AS {}", quote(name))).collect::<Vec<_>>().join(", ");
+        let shadow = if nulls.is_empty() { nulls } else { format!(", (SELECT {nulls}) AS new") };
         // An update that keeps its value holds it itself.
         let other = match update {
             true => {
@@ -196,7 +229,7 @@ impl Holder<'_> {
             several => format!("({})", list("w.", several)),
         };
         format!(
-            "{} SELECT {}, {} FROM {table} AS w, (SELECT {nulls}) AS new \
+            "{} SELECT {}, {} FROM {table} AS w{shadow} \
              WHERE {found} = (SELECT {plain} FROM {table} WHERE {}){other};",
             into(shape, place),
             constants(number, place),

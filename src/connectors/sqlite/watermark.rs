@@ -7,7 +7,8 @@ use crate::{
     target::{self, Claim, JobRow, Opened},
 };
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::{cmp::Ordering, collections::BTreeMap};
+use uuid::Uuid;
 
 /// Of the tables below, in each of their rows; a newer one is refused.
 const VERSION: i64 = 1;
@@ -119,6 +120,7 @@ pub(super) fn claim(db: &mut Database, claim: &Claim) -> Result<Opened> {
 pub(super) struct Move<'a> {
     pub job: &'a str,
     pub epoch: u64,
+    pub token: Uuid,
     pub feed: &'a Partition,
     pub lane: u16,
     pub lanes: u16,
@@ -129,19 +131,21 @@ pub(super) struct Move<'a> {
     pub ignores_epoch: bool,
 }
 
-/// Moves one lane's row, or says why it must not be (lane protocol 2).
+/// Moves one lane's row, or says why it must not be (lane protocol 2). `?10`: only this lane may have the batch before.
 pub(super) fn advance(db: &mut Database, to: &Move<'_>) -> Result<()> {
-    let (sql, number) = match to.ignores_epoch {
-        false => (
+    let sql = match to.ignores_epoch {
+        false => {
             "UPDATE whimbrel_watermark SET lanes = ?5, hash_version = ?6, batch = ?7, from_pos = ?8, to_pos = ?9 \
-             WHERE job = ?1 AND feed = ?2 AND lane = ?3 AND epoch = ?4 AND batch < ?7",
-            i64::try_from(to.number).unwrap_or(i64::MAX),
-        ),
-        true => (
+             WHERE job = ?1 AND feed = ?2 AND lane = ?3 AND epoch = ?4 AND batch < ?7 \
+             AND EXISTS (SELECT 1 FROM whimbrel_watermark AS w \
+             WHERE w.job = ?1 AND w.feed = ?2 AND (w.lane = ?3 OR NOT ?10) AND w.batch >= ?7 - 1) \
+             AND EXISTS (SELECT 1 FROM whimbrel_job WHERE uuid = ?1 AND epoch = ?4 AND token = ?11)"
+        }
+        true => {
             "UPDATE whimbrel_watermark SET lanes = ?5, hash_version = ?6, batch = ?7, from_pos = ?8, to_pos = ?9 \
-             WHERE job = ?1 AND feed = ?2 AND lane = ?3 AND ?4 IS NOT NULL AND batch < ?7",
-            i64::try_from(to.number).unwrap_or(i64::MAX),
-        ),
+             WHERE job = ?1 AND feed = ?2 AND lane = ?3 AND ?4 IS NOT NULL AND batch < ?7 \
+             AND ?10 IS NOT NULL AND ?11 IS NOT NULL"
+        }
     };
     let moved = db.statement(sql)?.run([
         ValueRef::Text(to.job),
@@ -150,25 +154,66 @@ pub(super) fn advance(db: &mut Database, to: &Move<'_>) -> Result<()> {
         ValueRef::Int(i64::try_from(to.epoch).unwrap_or(i64::MAX)),
         ValueRef::Int(i64::from(to.lanes)),
         ValueRef::Int(i64::from(COARSE_HASH_VERSION)),
-        ValueRef::Int(number),
+        ValueRef::Int(i64::try_from(to.number).unwrap_or(i64::MAX)),
         ValueRef::Bytes(to.from.bytes()),
         ValueRef::Bytes(to.to.bytes()),
+        ValueRef::Int(i64::from(to.feed.as_str() == Partition::COPY)),
+        ValueRef::Text(&to.token.to_string()),
     ])?;
-    if moved == 1 {
-        return Ok(());
+    match moved {
+        1 => Ok(()),
+        _ => Err(not_moved(db, to)?),
     }
-    let found =
-        db.statement("SELECT epoch, batch FROM whimbrel_watermark WHERE job = ?1 AND feed = ?2 AND lane = ?3")?.first(
-            [ValueRef::Text(to.job), ValueRef::Text(to.feed.as_str()), ValueRef::Int(i64::from(to.lane))],
-            |row| (row.int(0), row.int(1)),
+}
+
+/// Why a lane's row was not moved. What is behind us was restored from a backup, under our hands: `open` and the start
+/// path find out what is lost. What is before us is another daemon's.
+fn not_moved(db: &mut Database, to: &Move<'_>) -> Result<Error> {
+    let found = db
+        .statement(
+            "SELECT w.epoch, w.batch, j.token, (SELECT max(v.batch) FROM whimbrel_watermark AS v \
+             WHERE v.job = ?1 AND v.feed = ?2 AND (v.lane = ?3 OR NOT ?4)) \
+             FROM whimbrel_watermark AS w JOIN whimbrel_job AS j ON j.uuid = w.job AND j.epoch = w.epoch \
+             WHERE w.job = ?1 AND w.feed = ?2 AND w.lane = ?3",
+        )?
+        .first(
+            [
+                ValueRef::Text(to.job),
+                ValueRef::Text(to.feed.as_str()),
+                ValueRef::Int(i64::from(to.lane)),
+                ValueRef::Int(i64::from(to.feed.as_str() == Partition::COPY)),
+            ],
+            |row| (row.int(0), row.int(1).unsigned_abs(), schema::text(row.get(2)), row.int(3).unsigned_abs()),
         )?;
-    Err(match found {
-        Some((epoch, _)) if epoch.unsigned_abs() != to.epoch => taken_over(db, epoch, to.epoch),
-        Some((_, batch)) => {
-            Error::transient(format!("lane {} has batch {batch} already, not to be applied twice", to.lane))
+    let Some((epoch, batch, token, newest)) = found else {
+        return Ok(Error::transient(format!("lane {} of feed `{}` has no watermark", to.lane, to.feed)));
+    };
+    let (lane, ours, path) = (to.lane, to.epoch, db.path.display());
+    Ok(match epoch.unsigned_abs().cmp(&ours) {
+        Ordering::Greater => taken_over(db, epoch, ours),
+        Ordering::Equal if token != to.token.to_string() => taken_over(db, epoch, ours),
+        Ordering::Less => Error::transient(format!(
+            "{path}: the target went back to epoch {epoch}, ours is {ours}: it was restored from a backup"
+        )),
+        Ordering::Equal if batch >= to.number => {
+            Error::transient(format!("lane {lane} has batch {batch} already, not to be applied twice"))
         }
-        None => Error::transient(format!("lane {} of feed `{}` has no watermark", to.lane, to.feed)),
+        Ordering::Equal => Error::transient(format!(
+            "{path}: the target stands at batch {newest} of feed `{}`, not at {}",
+            to.feed,
+            to.number.saturating_sub(1)
+        )),
     })
+}
+
+/// Our tables are where `open` has left them: a backup from before that has none.
+pub(super) fn prove_there(db: &mut Database) -> Result<()> {
+    for (name, _) in TABLES {
+        if !db.has_table(name)? {
+            return Err(Error::transient(format!("{}: the table `{name}` is gone", db.path.display())));
+        }
+    }
+    Ok(())
 }
 
 fn taken_over(db: &Database, theirs: i64, ours: u64) -> Error {
