@@ -171,6 +171,9 @@ impl Line {
 
 /// Whether a copy may use plain inserts: nothing of the table can be there.
 pub fn is_fresh(prepared: &Prepared, started: bool) -> bool {
-    // B1: a range that had begun goes on as upserts.
-    !prepared.has_rows && (!started || faults::on(Saboteur::FreshAfterRestart))
+    // B1: what had begun goes on as upserts.
+    match started {
+        true => faults::on(Saboteur::FreshAfterRestart),
+        false => !prepared.has_rows,
+    }
 }

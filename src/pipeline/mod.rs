@@ -33,7 +33,7 @@ pub use route::Route;
 
 use crate::{
     error::{Error, Result},
-    faults,
+    faults::{self, Saboteur},
     model::{Finding, Keyless, Limits, Severity, Table, TableName},
     source::{Backlog, Source},
     state::{JobRecord, State},
@@ -224,6 +224,7 @@ async fn begin(job: &mut JobRun, route: &Route) -> Result<BTreeMap<TableName, Ar
         faults::point("before-begin");
         let begun = job.source.begin(job.record.id, &selected).await?;
         faults::point("after-begin");
+        let selected = same_shapes(job, selected).await?;
         job.record.begun = Some(begun.clone());
         // Only this field: what the user asked for meanwhile (a pause, other limits) stays.
         let saved = job.state.change_job(job.record.id, Box::new(|record| record.begun = Some(begun))).await?;
@@ -241,6 +242,24 @@ async fn begin(job: &mut JobRun, route: &Route) -> Result<BTreeMap<TableName, Ar
     }
     let carried = selected.into_iter().filter(|table| known.is_empty() || known.contains(&table.name));
     Ok(by_name(carried.collect()))
+}
+
+/// A11: a shape that was read before the log was reserved may have changed without a word in that log. The position
+/// stands between two equal readings of the catalogue, or is taken anew.
+async fn same_shapes(job: &JobRun, before: Vec<Arc<Table>>) -> Result<Vec<Arc<Table>>> {
+    if faults::on(Saboteur::ShapesBeforeBegin) {
+        return Ok(before);
+    }
+    let mut now = by_name(job.source.tables().await?.0);
+    let now: Vec<Arc<Table>> = before.iter().filter_map(|table| now.remove(&table.name)).collect();
+    // Versions of a table that is not followed yet may be of another kind.
+    let plain = |tables: &[Arc<Table>]| -> Vec<Table> {
+        tables.iter().map(|table| Table { version: 0, ..Table::clone(table) }).collect()
+    };
+    match plain(&now) == plain(&before) {
+        true => Ok(now),
+        false => Err(Error::transient("a table was changed while the job began")),
+    }
 }
 
 fn by_name(tables: Vec<Arc<Table>>) -> BTreeMap<TableName, Arc<Table>> {

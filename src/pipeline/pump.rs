@@ -140,6 +140,7 @@ impl<'a> Pump<'a> {
             () = stop.cancelled() => return Err(Error::transient("stopped")),
             whole = mend::read(line, &self.at, &torn) => whole?,
         };
+        self.note_unsettled();
         self.lanes.apply(&whole, torn.number, &torn.spread).await?;
         self.moved(&whole, torn.number, torn.spread.of);
         Ok(())
@@ -147,11 +148,7 @@ impl<'a> Pump<'a> {
 
     /// Applies one batch, however often the target must be reopened for it; false if `stop` came first.
     async fn batch(&mut self, mut batch: Batch, stop: &CancellationToken) -> Result<bool> {
-        let line = self.line;
-        *self.lanes.unsettled.lock() = line.ledger.read(|progress| {
-            let open = progress.tables.iter().filter(|(_, table)| !table.is_streaming());
-            open.map(|(name, _)| line.route.target_name(name)).collect()
-        });
+        self.note_unsettled();
         self.drop_known(&mut batch)?;
         self.only_appended(&batch)?;
         if let Some(alone) = batch.alone().copied() {
@@ -224,6 +221,14 @@ impl<'a> Pump<'a> {
             return Err(Error::transient("a table without a key is copied again"));
         }
         Ok(true)
+    }
+
+    /// Of these tables a patch is not enough, whoever applies it.
+    fn note_unsettled(&self) {
+        *self.lanes.unsettled.lock() = self.line.ledger.read(|progress| {
+            let open = progress.tables.iter().filter(|(_, table)| !table.is_streaming());
+            open.map(|(name, _)| self.line.route.target_name(name)).collect()
+        });
     }
 
     /// The batch is durable in the target: the position moves, in memory.

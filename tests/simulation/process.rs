@@ -66,6 +66,7 @@ impl Process {
     pub async fn start(scene: &Scene, state: &Arc<MemoryState>, token: u128) -> Option<Process> {
         let faults = Arc::new(Faults::default());
         let record = record(state, scene).await?;
+        faults.slow("state.save_progress", scene.plan.slow_saves);
         let source: Arc<dyn Source> = Arc::new(MemorySource::new(Arc::clone(&scene.source)));
         let targets = scene.targets.iter().map(|target| TargetRun {
             name: target.name.clone(),

@@ -76,6 +76,7 @@ struct Inner {
     moment: Option<(Instant, u64)>,
     spins: bool,
     queues: BTreeMap<String, VecDeque<Fault>>,
+    slow: BTreeMap<String, Duration>,
     counts: BTreeMap<String, u64>,
     watching: Vec<Watch>,
 }
@@ -86,6 +87,11 @@ impl Faults {
     /// The next calls of an operation (`a.apply`, `source.fetch`, `tail.next`, `state.save_progress`) meet these.
     pub fn queue(&self, operation: &str, faults: impl IntoIterator<Item = Fault>) {
         self.inner.lock().queues.entry(operation.to_owned()).or_default().extend(faults);
+    }
+
+    /// Every call of an operation takes so long.
+    pub fn slow(&self, operation: &str, lasting: Duration) {
+        self.inner.lock().slow.insert(operation.to_owned(), lasting);
     }
 
     /// The process dies at its `calls`-th step from now.
@@ -139,11 +145,16 @@ impl Faults {
 
     async fn call<T>(&self, operation: String, call: impl Future<Output = Result<T>>) -> Result<T> {
         self.step().await;
-        let fault = {
+        let (fault, slow) = {
             let mut inner = self.inner.lock();
             *inner.counts.entry(operation.clone()).or_default() += 1;
-            inner.queues.get_mut(&operation).and_then(VecDeque::pop_front)
+            let fault = inner.queues.get_mut(&operation).and_then(VecDeque::pop_front);
+            (fault, inner.slow.get(&operation).copied())
         };
+        if let Some(lasting) = slow.filter(|lasting| *lasting > Duration::ZERO) {
+            super::wait::pass(lasting).await;
+            self.step().await;
+        }
         let mut dies = false;
         let mut lost = false;
         match fault {

@@ -257,7 +257,7 @@ impl Inner {
         }
     }
 
-    /// All of `requests` in order; the last one's verdict, or the first that is not `Done`.
+    /// All of `requests` in order, whose claims were looked at when their locks were taken; the last one's verdict, or the first that is not `Done`.
     pub(super) fn run(
         &mut self,
         session: &Session,
@@ -267,7 +267,6 @@ impl Inner {
     ) -> Result<Applied> {
         for request in requests {
             self.look_for_breaches(session, request);
-            self.check_claim(session, request)?;
             if mark {
                 self.move_watermark(session, request);
             }
