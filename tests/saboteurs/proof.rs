@@ -3,9 +3,8 @@
 use super::plans;
 use crate::{
     certify::slow_source,
-    simulation::{Outcome, plan::Plan, run},
+    simulation::{Outcome, plan::Plan, run, traces},
 };
-use std::panic::AssertUnwindSafe;
 use whimbrel::{
     certify,
     faults::{self, Saboteur},
@@ -15,6 +14,7 @@ use whimbrel::{
 pub enum Proof {
     /// A world, and seeds that are known to miss it; others are searched when these have become green.
     World(fn(u64) -> Plan, &'static [u64]),
+    Story(fn() -> Outcome),
     /// A check of the battery for sources.
     Source(&'static str),
 }
@@ -23,12 +23,12 @@ pub enum Proof {
 const SEARCHED: u64 = 200;
 
 pub fn proof(saboteur: Saboteur) -> Proof {
-    use Proof::{Source, World};
+    use Proof::{Source, Story, World};
     match saboteur {
         Saboteur::SkipMissingPatches => World(plans::moving, &[74]),
         Saboteur::SaveBeforeApply => World(Plan::new, &[10]),
         Saboteur::AcknowledgeBeforeSave => World(plans::slow_saves, &[0]),
-        Saboteur::FoldPastDelete => World(plans::torn, &[]),
+        Saboteur::FoldPastDelete => Story(traces::lanes::torn_and_read_in_pieces),
         Saboteur::UnsetAsNull => World(Plan::new, &[3]),
         Saboteur::OtherHashAfterRestart => World(plans::torn, &[7]),
         Saboteur::TruncateNotAlone => World(Plan::new, &[0]),
@@ -53,7 +53,7 @@ pub fn proof(saboteur: Saboteur) -> Proof {
         Saboteur::KeepaliveUnanswered => World(plans::stalling, &[8]),
         Saboteur::ChildBeforeParent => World(plans::splitting, &[81]),
         Saboteur::UpsertOverwritesHolder => World(Plan::new, &[83]),
-        Saboteur::ShapesBeforeBegin => World(plans::failovers, &[3]),
+        Saboteur::ShapesBeforeBegin => World(plans::failovers, &[56]),
         Saboteur::OpenSkipsLock => World(plans::broken_lines, &[9]),
     }
 }
@@ -64,6 +64,7 @@ impl Proof {
         let asked = faults::asked(saboteur);
         let red = match self {
             Proof::World(plan, known) => world(saboteur, *plan, known)?,
+            Proof::Story(story) => story_of(saboteur, *story)?,
             Proof::Source(check) => battery(saboteur, check)?,
         };
         match faults::asked(saboteur) > asked {
@@ -81,7 +82,7 @@ fn world(saboteur: Saboteur, plan: fn(u64) -> Plan, known: &[u64]) -> Result<Str
         println!("{:?}", run(plan(seed)).failure);
     }
     for seed in known.iter().copied().chain(0..SEARCHED) {
-        let Some(red) = sabotaged(saboteur, plan(seed)).failure else { continue };
+        let Some(red) = without(saboteur, || run(plan(seed))).failure else { continue };
         return match run(plan(seed)).failure {
             None => Ok(format!("seed {seed}: {}", red.lines().next().unwrap_or_default())),
             Some(green) => Err(format!("seed {seed} is red with it, too: {green}")),
@@ -90,25 +91,30 @@ fn world(saboteur: Saboteur, plan: fn(u64) -> Plan, known: &[u64]) -> Result<Str
     Err(format!("none of {SEARCHED} seeds misses it"))
 }
 
+fn story_of(saboteur: Saboteur, story: fn() -> Outcome) -> Result<String, String> {
+    match (without(saboteur, story).failure, story().failure) {
+        (Some(red), None) => Ok(red.lines().next().unwrap_or_default().to_owned()),
+        (None, _) => Err("its story does not miss it".into()),
+        (Some(_), Some(green)) => Err(format!("its story is red with it, too: {green}")),
+    }
+}
+
 fn battery(saboteur: Saboteur, check: &str) -> Result<String, String> {
     let report = || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
         let report = runtime.expect("a runtime").block_on(certify::source(&slow_source(), &[check]));
         report.failed().next().map(|line| format!("{}: {:?}", line.name, line.outcome))
     };
-    faults::sabotage(Some(saboteur));
-    let red = report();
-    faults::sabotage(None);
-    match (red, report()) {
+    match (without(saboteur, report), report()) {
         (Some(red), None) => Ok(red),
         (None, _) => Err(format!("`{check}` does not miss it")),
         (Some(_), Some(green)) => Err(format!("red with it, too: {green}")),
     }
 }
 
-fn sabotaged(saboteur: Saboteur, plan: Plan) -> Outcome {
+fn without<T>(saboteur: Saboteur, test: impl FnOnce() -> T) -> T {
     faults::sabotage(Some(saboteur));
-    let outcome = std::panic::catch_unwind(AssertUnwindSafe(|| run(plan)));
+    let outcome = test();
     faults::sabotage(None);
-    outcome.expect("a simulation notes its panics")
+    outcome
 }

@@ -186,7 +186,9 @@ impl Judged {
         }
         let Some(process) = process else { return wrong };
         let saved = process.state.progress(job, &self.name).await.expect("memory").unwrap_or_default();
-        if saved.epoch != epoch {
+        // What a daemon shows that another one has overtaken is of no weight.
+        let owns = ledger.jobs.get(&job).is_some_and(|entry| entry.token == process.token);
+        if saved.epoch != epoch || !owns {
             return wrong;
         }
         let status = process.status();
@@ -223,6 +225,9 @@ impl Judged {
         let Some((shape, now)) = source.rows(name) else { return Vec::new() };
         let Some((own, rows)) = self.world.rows(name) else { return vec![format!("{}: no table {name}", self.name)] };
         let rows: Vec<Row> = rows.iter().map(|row| project(&shape, &own, row)).collect();
+        // A11: a row that was fetched ahead is without the columns that the log has still to bring; in the end none lack.
+        let lacks = |column: &usize| at.is_some() && own.column(&shape.columns[*column].name).is_none();
+        let lacking: BTreeSet<usize> = (0..shape.columns.len()).filter(lacks).collect();
         if shape.is_keyless() {
             // A keyless row cannot be ahead, but where it stands in the middle there is no one truth to compare with.
             return if at.is_some() { Vec::new() } else { self.multiset(name, &now, &rows) };
@@ -262,8 +267,8 @@ impl Judged {
                 may.retain(|_| had);
                 may.push(Some(foreign));
             }
-            let mixed = at.is_some() && self.may_mix && has.is_some_and(|has| is_mixture(has, &may));
-            if !mixed && !half_done(key) && !may.iter().any(|may| equal(*may, has)) {
+            let mixed = at.is_some() && self.may_mix && has.is_some_and(|has| is_mixture(has, &may, &lacking));
+            if !mixed && !half_done(key) && !may.iter().any(|may| equal(*may, has, &lacking)) {
                 let what = match (has, may[0]) {
                     (None, _) => "lost",
                     (Some(_), None) => "invented",
@@ -294,20 +299,24 @@ fn project(shape: &Table, own: &Table, row: &Row) -> Row {
 }
 
 /// A row that was fetched ahead, with an older patch written over some of its columns.
-fn is_mixture(row: &Row, may: &[Option<&Row>]) -> bool {
-    let value = |row: &Row, column: usize| row.get(column).cloned().unwrap_or(Value::Null);
-    (0..row.len()).all(|column| may.iter().flatten().any(|may| value(may, column) == row[column]))
+fn is_mixture(row: &Row, may: &[Option<&Row>], lacking: &BTreeSet<usize>) -> bool {
+    let mut columns = (0..row.len()).filter(|column| !lacking.contains(column));
+    columns.all(|column| may.iter().flatten().any(|may| value(may, column) == row[column]))
 }
 
-/// Rows of an older shape lack columns at their end: NULL there.
-fn equal(a: Option<&Row>, b: Option<&Row>) -> bool {
+fn equal(a: Option<&Row>, b: Option<&Row>, lacking: &BTreeSet<usize>) -> bool {
     match (a, b) {
         (Some(a), Some(b)) => {
-            let common = a.len().min(b.len());
-            a[..common] == b[..common] && a[common..].iter().chain(&b[common..]).all(|value| *value == Value::Null)
+            let mut columns = (0..a.len().max(b.len())).filter(|column| !lacking.contains(column));
+            columns.all(|column| value(a, column) == value(b, column))
         }
         (a, b) => a.is_none() && b.is_none(),
     }
+}
+
+/// Rows of an older shape lack columns at their end: NULL there.
+fn value(row: &Row, column: usize) -> Value {
+    row.get(column).cloned().unwrap_or(Value::Null)
 }
 
 fn bytes(row: &Row) -> Vec<u8> {

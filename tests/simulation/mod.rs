@@ -7,7 +7,7 @@ pub mod judge;
 pub mod plan;
 pub mod process;
 pub mod scene;
-mod traces;
+pub mod traces;
 mod troubles;
 
 use crate::support::workload::{ACTS, Tally};
@@ -29,13 +29,18 @@ pub struct Outcome {
 
 /// Runs a plan on a clock of its own.
 pub fn run(plan: Plan) -> Outcome {
+    stage(plan, play)
+}
+
+/// Plays a story in the world of a plan, on a clock of its own.
+pub fn stage(plan: Plan, story: impl AsyncFnOnce(&mut Scene) -> Result<Rest, String>) -> Outcome {
     process::watch_panics();
     let visited = whimbrel::faults::visits();
     let seed = plan.seed;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     runtime.expect("a runtime").block_on(async {
         let mut scene = Scene::new(plan).await;
-        let rest = play(&mut scene).await;
+        let rest = story(&mut scene).await;
         scene.kill().await;
         whimbrel::faults::stop_at(None);
         let wrong = std::mem::take(&mut *scene.wrong.lock());

@@ -167,7 +167,6 @@ impl Plan {
     }
 
     /// A quiet world: one target, nothing goes wrong. Traces start from it.
-    #[allow(dead_code, reason = "the world of a story that is told without troubles")]
     pub fn quiet(seed: u64) -> Plan {
         let habits = Habits { losable: 20, history: true, seed, ..Habits::default() };
         Plan {

@@ -20,14 +20,10 @@ use whimbrel::{
 /// What becomes of one call.
 pub enum Fault {
     Pass,
-    /// Never sent.
-    Reject(Error),
     /// Done, and nobody is told.
     LoseAnswer,
     /// Sent when the gate opens.
     Hold(Arc<Gate>),
-    /// Sent after a while.
-    Slow(Duration),
     /// The process dies before the call, or after it is done.
     Die {
         done: bool,
@@ -159,10 +155,8 @@ impl Faults {
         let mut lost = false;
         match fault {
             None | Some(Fault::Pass) => {}
-            Some(Fault::Reject(error)) => return Err(error),
             Some(Fault::LoseAnswer) => lost = true,
             Some(Fault::Hold(gate)) => gate.pass().await,
-            Some(Fault::Slow(lasting)) => super::wait::pass(lasting).await,
             Some(Fault::Die { done }) => {
                 dies = done;
                 if !done {
