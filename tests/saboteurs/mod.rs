@@ -1,6 +1,7 @@
 //! Each defence is taken away in turn; a world in which everything goes wrong must then turn red.
 //!
 //! A defence that nothing misses is no defence, or the world is too kind: both are failures here.
+//! `WHIMBREL_SABOTEUR=TornBatchSkipped` looks at one; with `WHIMBREL_SEED=5` it tells that seed's story.
 
 mod plans;
 mod proof;

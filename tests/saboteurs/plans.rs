@@ -79,7 +79,15 @@ pub fn case_changes(seed: u64) -> Plan {
     let source = Habits { log_delay: Duration::from_secs(3), ..Habits::default() };
     let target = Habits { latency: Duration::from_millis(60), ..Habits::default() };
     let acts = vec!["insert", "case change of a key", "large transaction"];
-    Plan { tables: vec![words()], lanes: 8, big: 80, burst: 60, only_acts: acts, ..plain(seed, source, target) }
+    Plan {
+        tables: vec![words()],
+        lanes: 8,
+        big: 80,
+        burst: 60,
+        steps: 12,
+        only_acts: acts,
+        ..plain(seed, source, target)
+    }
 }
 
 /// The target loses its newest commits, most of them rows of a copy.

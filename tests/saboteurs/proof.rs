@@ -3,7 +3,7 @@
 use super::plans;
 use crate::{
     certify::slow_source,
-    simulation::{Outcome, plan::Plan, run, traces},
+    simulation::{Outcome, number, plan::Plan, run, tell, traces},
 };
 use whimbrel::{
     certify,
@@ -26,7 +26,7 @@ pub fn proof(saboteur: Saboteur) -> Proof {
     use Proof::{Source, Story, World};
     match saboteur {
         Saboteur::SkipMissingPatches => World(plans::moving, &[74]),
-        Saboteur::SaveBeforeApply => World(Plan::new, &[10]),
+        Saboteur::SaveBeforeApply => World(plans::stalling, &[4]),
         Saboteur::AcknowledgeBeforeSave => World(plans::slow_saves, &[0]),
         Saboteur::FoldPastDelete => Story(traces::lanes::torn_and_read_in_pieces),
         Saboteur::UnsetAsNull => World(Plan::new, &[3]),
@@ -37,7 +37,7 @@ pub fn proof(saboteur: Saboteur) -> Proof {
         Saboteur::CheckpointInsideTransaction => World(plans::held_open, &[0]),
         Saboteur::ZombieAllowed => World(plans::broken_lines, &[1]),
         Saboteur::EpochIgnored => World(Plan::new, &[20]),
-        Saboteur::CopyRangeForgotten => World(Plan::new, &[4]),
+        Saboteur::CopyRangeForgotten => World(plans::broken_lines, &[4]),
         Saboteur::TornBatchSkipped => World(plans::torn, &[5]),
         Saboteur::FetchBeforeBatch => World(Plan::new, &[0]),
         Saboteur::ConsistentWithoutMark => World(Plan::new, &[1]),
@@ -75,11 +75,9 @@ impl Proof {
 }
 
 fn world(saboteur: Saboteur, plan: fn(u64) -> Plan, known: &[u64]) -> Result<String, String> {
-    if let Some(seed) = std::env::var("WHIMBREL_SEED").ok().and_then(|text| text.parse().ok()) {
-        let filter = tracing_subscriber::EnvFilter::from_default_env();
-        let log = tracing_subscriber::fmt().with_env_filter(filter).without_time().with_ansi(false);
-        let _log = tracing::subscriber::set_default(log.finish());
-        println!("{:?}", run(plan(seed)).failure);
+    if let (Some(seed), Ok(_)) = (number("WHIMBREL_SEED"), std::env::var("WHIMBREL_SABOTEUR")) {
+        let outcome = without(saboteur, || tell(plan(seed)));
+        return outcome.failure.ok_or_else(|| format!("seed {seed} does not miss it"));
     }
     for seed in known.iter().copied().chain(0..SEARCHED) {
         let Some(red) = without(saboteur, || run(plan(seed))).failure else { continue };

@@ -144,21 +144,26 @@ pub fn play_all(seeds: std::ops::Range<u64>, plan: impl Fn(u64) -> Plan + Sync) 
     (tally, failed)
 }
 
-fn number(variable: &str) -> Option<u64> {
+/// Runs a plan and prints what it was and what happened.
+pub fn tell(plan: Plan) -> Outcome {
+    println!("{plan:#?}");
+    // With RUST_LOG=trace each batch is shown where it happened in the story.
+    let filter = tracing_subscriber::EnvFilter::from_default_env();
+    let log = tracing_subscriber::fmt().with_env_filter(filter).without_time().with_ansi(false);
+    let _log = tracing::subscriber::set_default(log.finish());
+    let outcome = run(plan);
+    println!("{}", outcome.story.join("\n"));
+    outcome
+}
+
+pub fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok()?.parse().ok()
 }
 
 #[test]
 fn seeds() {
     if let Some(seed) = number("WHIMBREL_SEED") {
-        let plan = Plan::new(seed);
-        println!("{plan:#?}");
-        // With RUST_LOG=trace each batch is shown where it happened in the story.
-        let filter = tracing_subscriber::EnvFilter::from_default_env();
-        let log = tracing_subscriber::fmt().with_env_filter(filter).without_time().with_ansi(false);
-        let _log = tracing::subscriber::set_default(log.finish());
-        let outcome = run(plan);
-        println!("{}", outcome.story.join("\n"));
+        let outcome = tell(Plan::new(seed));
         assert!(outcome.failure.is_none(), "{}", outcome.failure.unwrap_or_default());
         return;
     }

@@ -257,7 +257,8 @@ impl Inner {
         }
     }
 
-    /// All of `requests` in order, whose claims were looked at when their locks were taken; the last one's verdict, or the first that is not `Done`.
+    /// All of `requests` in order; their claims were looked at when their locks were taken. The last one's verdict, or the
+    /// first that is not `Done`.
     pub(super) fn run(
         &mut self,
         session: &Session,

@@ -8,7 +8,10 @@ use crate::{
         scene::{Rest, Scene},
         stage,
     },
-    support::workload::orders,
+    support::{
+        faulty::{Fault, Gate},
+        workload::orders,
+    },
 };
 use std::{sync::Arc, time::Duration};
 use whimbrel::{error::ErrorKind, model::Value, state::MemoryState};
@@ -65,6 +68,24 @@ fn a_target_loses_its_newest_commits_and_the_source_still_has_them() {
         let rest = scene.settle().await?;
         assert_eq!(rest, Rest::Equal, "the log was kept");
         Ok(rest)
+    }));
+}
+
+#[test]
+fn a_target_loses_rows_of_its_copy() {
+    let mut plan = quiet();
+    plan.source.page_rows = 5;
+    green(stage(plan, async |scene| {
+        scene.transact(|t| (1..=40).try_for_each(|id| t.insert(&orders(), order(id, 1))));
+        scene.start().await;
+        scene.faults().queue("tail.next", [Fault::Hold(Arc::new(Gate::default()))]);
+        scene.until("all is copied", |scene| scene.faults().count("tail.next") > 0).await;
+        assert!(scene.targets[0].world.fail_over(3) > 0);
+        let (_, rows) = scene.targets[0].world.rows(&orders()).expect("it was copied");
+        assert!(rows.len() < 40, "no row was lost");
+        scene.process.take().expect("it runs").kill().await;
+        scene.start().await;
+        scene.settle().await
     }));
 }
 

@@ -140,25 +140,33 @@ fn a_late_transaction_of_a_dead_process_is_refused() {
     }));
 }
 
+/// Some of them with a value in between, so that there is an order in which they fit; the others only all at once.
 #[test]
 fn unique_values_are_swapped_over_two_lanes() {
-    let plan = Plan { tables: vec![people()], ..two_lanes() };
-    green(stage(plan, async |scene| {
-        scene.transact(|t| (1..=20).try_for_each(|id| t.insert(&people(), person(id))));
-        scene.start().await;
-        scene.streaming().await;
-        scene.transact(|t| {
-            (100..200).try_for_each(|id| t.insert(&people(), person(id)))?;
-            for one in (1..=20).step_by(2) {
-                let mail = |id: i64| text(&format!("m{id}"));
-                t.update(&people(), &[Value::Int(one)], &[(1, text("between"))])?;
-                t.update(&people(), &[Value::Int(one + 1)], &[(1, mail(one))])?;
-                t.update(&people(), &[Value::Int(one)], &[(1, mail(one + 1))])?;
-            }
-            Ok(())
-        });
-        scene.caught_up(0).await;
-        assert!(scene.targets[0].world.counts().taken > 0, "no lane met the value of another");
-        scene.settle().await
-    }));
+    let mut plan = Plan { tables: vec![people()], ..two_lanes() };
+    plan.source.deferred_uniques = true;
+    for (rotated, fetches) in [(false, 0), (true, 1)] {
+        green(stage(plan.clone(), async |scene| {
+            scene.transact(|t| (1..=20).try_for_each(|id| t.insert(&people(), person(id))));
+            scene.start().await;
+            scene.streaming().await;
+            let fetched = scene.source.counts().fetches;
+            scene.transact(|t| {
+                (100..200).try_for_each(|id| t.insert(&people(), person(id)))?;
+                for one in (1..=20).step_by(2) {
+                    let mut mail = |id: i64, mail: String| t.update(&people(), &[Value::Int(id)], &[(1, text(&mail))]);
+                    if !rotated {
+                        mail(one, "between".into())?;
+                    }
+                    mail(one + 1, format!("m{one}"))?;
+                    mail(one, format!("m{}", one + 1))?;
+                }
+                Ok(())
+            });
+            scene.caught_up(0).await;
+            assert!(scene.targets[0].world.counts().taken > 0, "no lane met the value of another");
+            assert_eq!(scene.source.counts().fetches.min(fetched + 1), fetched + fetches, "rotated: {rotated}");
+            scene.settle().await
+        }));
+    }
 }
