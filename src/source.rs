@@ -51,6 +51,8 @@ pub trait Source: Send + Sync {
 
     /// The rows that have these keys now, in one snapshot over all of `wanted` if the store can. R2 as in `copy`.
     /// Stops before the answer exceeds `max_bytes`, but not before the first row. Answers in the newest shape.
+    /// What the store takes for the same key is found: the row with 'A' under 'a' where case does not count. Or a target
+    /// that compares as coarsely would be told that this row is gone.
     async fn fetch(&self, wanted: &[Wanted], after: &Checkpoint, max_bytes: usize) -> Result<Vec<Fetched>>;
 
     /// Opens the log at `from`, for `tables`. No batch crosses an edge: a position of `edges` is always the `to` of a

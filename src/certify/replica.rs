@@ -140,7 +140,10 @@ impl Replica {
             None => drop(rowset.keyed.remove(key)),
             Some((shape, row)) => {
                 let after = rowset.overlay(shape, row, None);
-                rowset.insert(after, false);
+                let found = rowset.insert(after, false);
+                if found != *key {
+                    rowset.keyed.remove(key);
+                }
             }
         }
     }

@@ -1,7 +1,7 @@
 //! The tables and rows of the battery: plain enough for every store, with what tends to go wrong in them.
 
 use super::fixture::Write;
-use crate::model::{Action, Column, ForeignKey, JobId, Table, TableName, Type, Unique, Value};
+use crate::model::{Action, Column, Equality, ForeignKey, JobId, Table, TableName, Type, Unique, Value};
 use uuid::Uuid;
 
 /// The job that the battery runs as, and another one beside it.
@@ -48,6 +48,12 @@ pub fn double(schema: &str) -> Table {
 
 pub fn double_row(a: &str, b: i64, v: &str) -> Vec<Value> {
     vec![Value::Text(v.to_owned()), Value::Int(b), Value::Text(a.to_owned())]
+}
+
+/// `word | v`, with a key whose case may not count.
+pub fn spelled(schema: &str) -> Table {
+    let word = Column { equality: Equality::Coarse, ..column("word", Type::Text, false) };
+    table(schema, "spelled", vec![word, column("v", Type::Int, true)], vec![0])
 }
 
 /// `id | mail | v`, with a unique index over `mail`.

@@ -53,12 +53,14 @@ impl Held {
     pub async fn applied(&mut self, line: &Line, slice: Slice) -> Result<()> {
         self.asked = false;
         let name = &slice.ask.table.name;
+        // Asked before the table's shape changed or it was to be copied again: that covers what this one does.
+        let stale = !Arc::ptr_eq(&line.table(name)?, &slice.ask.table);
         let left = line.ledger.change(|progress| {
             let Some(table) = progress.tables.get_mut(name).filter(|table| table.state == TableState::Recopying) else {
                 return true;
             };
             match (slice.ask.sweep.is_some(), slice.ended) {
-                // Asked before the table was to be copied again: what it covers is covered by that.
+                _ if stale => {}
                 _ if table.todo.first().map(|todo| todo.rest()) != Some(slice.ask.range.clone())
                     && table.sweep.first() != Some(&slice.ask.range) => {}
                 (false, true) => drop(table.todo.remove(0)),

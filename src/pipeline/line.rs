@@ -1,18 +1,8 @@
 //! One pipeline: a job's run into one target, from `open` to the tail. Recovery is the start path.
 
 use super::{
-    board::Board,
-    budget::Budget,
-    copy,
-    ledger::Ledger,
-    limit::Limit,
-    parallel::Lanes,
-    pump::Pump,
-    retry::Backoff,
-    route::Route,
-    standing::Standing,
-    status::Observed,
-    tee::{Applied, Join},
+    applied::Applied, board::Board, budget::Budget, copy, ledger::Ledger, limit::Limit, parallel::Lanes, pump::Pump,
+    retry::Backoff, route::Route, standing::Standing, status::Observed, tee::Join,
 };
 use crate::{
     error::{Error, Result},

@@ -4,6 +4,7 @@
 //! target and finds out where that stands (`standing`), copies what is not copied (`copy`), and pumps (`pump`). A batch
 //! goes through `resolve` and `route` to the tee, and from a tap through `fold` and `parallel` into the target.
 
+mod applied;
 mod board;
 mod budget;
 mod copy;
@@ -39,6 +40,7 @@ use crate::{
     state::{JobRecord, State},
     target::Target,
 };
+use applied::Applied;
 use board::Board;
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use ledger::Ledger;
@@ -49,7 +51,7 @@ use retention::Retention;
 use retry::Backoff;
 use status::{JobStatus, Observed};
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
-use tee::{Applied, Tee};
+use tee::Tee;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -217,21 +219,26 @@ async fn measure(lines: &[Line], source: &dyn Source, board: &Board) -> std::con
 
 /// Checks both sides and reserves the log, once in a job's life; saved before the first row is read.
 async fn begin(job: &mut JobRun, route: &Route) -> Result<BTreeMap<TableName, Arc<Table>>> {
-    let (all, _) = job.source.tables().await?;
-    let selected: Vec<Arc<Table>> = all.into_iter().filter(|table| route.selects(&table.name)).collect();
+    let selected = selected(&*job.source, route).await?;
     if job.record.begun.is_none() {
         check(job, route, &selected).await?;
         faults::point("before-begin");
         let begun = job.source.begin(job.record.id, &selected).await?;
         faults::point("after-begin");
-        let selected = same_shapes(job, selected).await?;
         job.record.begun = Some(begun.clone());
         // Only this field: what the user asked for meanwhile (a pause, other limits) stays.
         let saved = job.state.change_job(job.record.id, Box::new(|record| record.begun = Some(begun))).await?;
         if saved.is_none() {
             return Err(Error::config("the job was deleted while it started").hint("nothing to do"));
         }
-        return Ok(by_name(selected));
+        // R1: only shapes read after `begin` are sure to be those that its log starts with; another may have been
+        // altered meanwhile, which that log does not tell. Tables that came meanwhile are not in it.
+        let reserved: Vec<&TableName> = selected.iter().map(|table| &table.name).collect();
+        let now = match faults::on(Saboteur::ShapesBeforeBegin) {
+            true => selected.clone(),
+            false => self::selected(&*job.source, route).await?,
+        };
+        return Ok(by_name(now.into_iter().filter(|table| reserved.contains(&&table.name)).collect()));
     }
     // Tables that came after the start are not in the log that was reserved: the list stays what it was.
     let mut known: Vec<TableName> = Vec::new();
@@ -244,22 +251,9 @@ async fn begin(job: &mut JobRun, route: &Route) -> Result<BTreeMap<TableName, Ar
     Ok(by_name(carried.collect()))
 }
 
-/// A11: a shape that was read before the log was reserved may have changed without a word in that log. The position
-/// stands between two equal readings of the catalogue, or is taken anew.
-async fn same_shapes(job: &JobRun, before: Vec<Arc<Table>>) -> Result<Vec<Arc<Table>>> {
-    if faults::on(Saboteur::ShapesBeforeBegin) {
-        return Ok(before);
-    }
-    let mut now = by_name(job.source.tables().await?.0);
-    let now: Vec<Arc<Table>> = before.iter().filter_map(|table| now.remove(&table.name)).collect();
-    // Versions of a table that is not followed yet may be of another kind.
-    let plain = |tables: &[Arc<Table>]| -> Vec<Table> {
-        tables.iter().map(|table| Table { version: 0, ..Table::clone(table) }).collect()
-    };
-    match plain(&now) == plain(&before) {
-        true => Ok(now),
-        false => Err(Error::transient("a table was changed while the job began")),
-    }
+async fn selected(source: &dyn Source, route: &Route) -> Result<Vec<Arc<Table>>> {
+    let (all, _) = source.tables().await?;
+    Ok(all.into_iter().filter(|table| route.selects(&table.name)).collect())
 }
 
 fn by_name(tables: Vec<Arc<Table>>) -> BTreeMap<TableName, Arc<Table>> {

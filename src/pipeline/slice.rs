@@ -1,9 +1,12 @@
 //! Reads one slice of a held range: rows of the source to copy again, or keys of the target to sweep.
 
-use super::{resolve::FETCH_BYTES, route::Route};
+use super::{
+    resolve::{FETCH_BYTES, replace},
+    route::Route,
+};
 use crate::{
     error::{Error, Result},
-    model::{Batch, Body, Change, Checkpoint, Key, KeyRange, Kind, Mutation, NO_ROW, Rows, Table},
+    model::{Batch, Body, Checkpoint, Key, KeyRange, Kind, Mutation, Rows, Table},
     source::{Columns, Next, Source, Wanted},
 };
 use std::{sync::Arc, time::Duration};
@@ -81,12 +84,11 @@ async fn first_batch(
     }
 }
 
-/// Deletes for those keys of the target that the source does not have.
+/// Deletes for those keys of the target that the source does not have, or has as other bytes.
 async fn extra(source: &dyn Source, table: &Arc<Table>, found: &Rows, at: &Checkpoint) -> Result<Rows> {
     let key = |mutation: &Mutation| Key::of(found.table(mutation), found.row(mutation.row));
     let mut keys: Vec<Key> = found.mutations.iter().filter_map(key).collect();
     let mut rows = Rows::default();
-    let shape = rows.shape(table);
     while !keys.is_empty() {
         let wanted = Wanted { table: Arc::clone(table), keys };
         let answer = source.fetch(std::slice::from_ref(&wanted), at, FETCH_BYTES).await?;
@@ -94,10 +96,13 @@ async fn extra(source: &dyn Source, table: &Arc<Table>, found: &Rows, at: &Check
         if rows_fetched.is_empty() {
             return Err(Error::transient("the source fetched none of the keys it was asked for"));
         }
-        for (key, row) in wanted.keys.iter().zip(rows_fetched) {
-            if row.is_none() {
-                let place = key.write_row(table, &mut rows.slab);
-                rows.push(shape, Change::Delete, place, NO_ROW);
+        let shape = rows.shape(answer[0].table.as_ref().unwrap_or(table));
+        for (index, key) in wanted.keys[..rows_fetched.len()].iter().enumerate() {
+            let row = answer[0].row(index);
+            let same = row.is_some_and(|row| Key::of(&rows.shapes[usize::from(shape)], row).as_ref() == Some(key));
+            if !same {
+                // A row of other bytes may be the very row of the target, respelled by a batch on its way to it.
+                replace(&mut rows, shape, key, &answer[0], index, 0);
             }
         }
         keys = wanted.keys[rows_fetched.len()..].to_vec();

@@ -15,7 +15,7 @@ use whimbrel::{
     certify::{Fixture, Scratch, Trait, Write},
     connectors::{self, Store, StoreSettings},
     error::{Error, Result},
-    model::{Action, Column, Table, TableName, Type, Value},
+    model::{Action, Column, Equality, Table, TableName, Type, Value},
     source::Source,
     target::Target,
 };
@@ -218,7 +218,10 @@ fn definition(table: &Table, without_rowid: bool) -> String {
     let mut parts: Vec<String> = table
         .columns
         .iter()
-        .map(|column| format!("{} {}{}", quote(&column.name), declared(column), not_null(column)))
+        .map(|column| {
+            let collate = if column.equality == Equality::Coarse { " COLLATE NOCASE" } else { "" };
+            format!("{} {}{}{collate}", quote(&column.name), declared(column), not_null(column))
+        })
         .collect();
     if !table.is_keyless() {
         parts.push(format!("PRIMARY KEY ({})", list(&table.key)));

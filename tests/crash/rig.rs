@@ -28,6 +28,7 @@ pub struct Rig {
 impl Drop for Rig {
     fn drop(&mut self) {
         if std::thread::panicking() {
+            self.folder.disable_cleanup(true);
             let log = fs::read_to_string(self.path("daemon.log")).unwrap_or_default();
             let lines: Vec<&str> = log.lines().collect();
             eprintln!("--- the daemon's last lines\n{}", lines[lines.len().saturating_sub(40)..].join("\n"));

@@ -258,6 +258,8 @@ impl Scene {
 
     /// A person starts it again; if that does not help, the state is rebuilt from the targets.
     async fn after_refusal(&mut self) {
+        // Not at once: what is down comes back.
+        self.pass(Duration::from_secs(20)).await;
         if self.chance.hits(500)
             && let Some(state) = self.rebuilt().await
         {

@@ -6,10 +6,10 @@ use crate::{
         check::{Verdict, must, same},
         fixture::{Scratch, Write},
         replica::{key, key_from},
-        scene::{double, double_row, key_of, plain, plain_row},
+        scene::{double, double_row, key_of, plain, plain_row, spelled as spelled_table},
         tape,
     },
-    model::{Key, Value},
+    model::{Equality, Key, Value},
     source::Wanted,
 };
 use std::sync::Arc;
@@ -43,6 +43,24 @@ pub async fn rows(scratch: &dyn Scratch) -> Verdict {
     same("rows by composite key", &found(1), &vec![here(4), None, here(0), None])?;
     same("rows for no keys", &found(2), &Vec::new())?;
     must(answers.iter().all(|answer| answer.table.is_some()), || "an answer without a shape".into())
+}
+
+/// A target that compares as coarsely would lose the row of a key that is "gone".
+pub async fn spelled(scratch: &dyn Scratch) -> Verdict {
+    let mut stage = Stage::new(scratch, &[spelled_table(&scratch.schema())]).await?;
+    let table = Arc::clone(&stage.tables[0]);
+    let row = vec![Value::Text("Word".into()), Value::Int(1)];
+    stage.write(&[Write::insert(&table.name, row.clone())]).await?;
+    stage.begin().await?;
+    let text = |word: &str| key_from(&[Value::Text(word.into())]);
+    let wanted = Wanted { table: Arc::clone(&table), keys: ["wORD", "Word", "words"].map(text).to_vec() };
+    let now = stage.now().await?;
+    let answer = stage.source.fetch(&[wanted], &now, usize::MAX).await?.remove(0);
+    let found: Vec<_> = (0..3).map(|index| answer.row(index).map(|row| row.to_values())).collect();
+    let there = Some(row.into_iter().map(Some).collect::<Vec<_>>());
+    let shape = answer.table.as_ref().unwrap_or(&table);
+    let other = if shape.columns[0].equality == Equality::Coarse { there.clone() } else { None };
+    same("rows by other spellings", &found, &vec![other, there, None])
 }
 
 pub async fn bounded(scratch: &dyn Scratch) -> Verdict {

@@ -166,6 +166,13 @@ pub const CHECKS: &[Check<dyn Scratch>] = &[
         run: |scratch| Box::pin(fetch::rows(scratch)),
     },
     Check {
+        name: "fetch-spelled",
+        proves: "a row is found under every spelling that the store takes for its key",
+        rule: "Source::fetch, A5",
+        needs: &[],
+        run: |scratch| Box::pin(fetch::spelled(scratch)),
+    },
+    Check {
         name: "fetch-bounded",
         proves: "fetch stops before its bound, but never before one row",
         rule: "Source::fetch, invariant 6",

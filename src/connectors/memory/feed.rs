@@ -95,6 +95,10 @@ impl TailFeed {
             return Err(self.world.down());
         }
         self.follow_splits(inner);
+        // Invariant 8, also while it is open: what was thrown away under it was not read.
+        for point in self.at.values().filter(|point| point.sequence < inner.log.trimmed) {
+            inner.prove_continuity(&self.world.name, *point)?;
+        }
         for _ in 0..self.at.len() {
             self.turn = (self.turn + 1) % self.at.len();
             let (partition, from) = self.at.iter().nth(self.turn).map(|(name, at)| (name.clone(), *at)).expect("below");
