@@ -23,12 +23,12 @@ pub trait Target: Send + Sync {
     /// Takes the job over: at daemon start and at every reconnection. In one transaction that locks all rows of the job
     /// (and so waits for a zombie's open transaction): a stored epoch newer than ours, or equal with another token, is
     /// refused as `Config`; tables that another job owns are refused likewise; else ours is written. Lane rows of
-    /// `claim.feeds` that are missing are created at batch 0; every table of the claim is noted, unfinished unless it is
-    /// known as finished (`state rebuild` needs all of them). Drops every connection that the instance held before.
+    /// `claim.feeds` that are missing are created at batch 0. Drops every connection that the instance held before.
     async fn open(&self, claim: &Claim) -> Result<Opened>;
 
     /// Creates the table, or compares it and adds the columns it lacks. Repeatable. Notes it as unfinished in the job's
-    /// row. Without unique indexes and foreign keys where the store can add them later (`finish`).
+    /// row: from then on all of its rows are ours. So a table that was never noted, has rows and is not admitted with
+    /// them (`Existing::admits`) is left as it is and not noted; the answer says so. Without unique indexes and foreign keys where the store can add them later (`finish`).
     async fn prepare(&self, table: &Arc<Table>) -> Result<Prepared>;
 
     /// One transaction: **first** the watermark rows of `part.lanes` are moved to `part.number` where the epoch is ours
@@ -58,7 +58,7 @@ pub trait Target: Send + Sync {
 #[derive(Clone, Debug)]
 pub struct Claim {
     pub job: JobId,
-    /// The job file, for `state rebuild`.
+    /// The job file and its tables, for `state rebuild`.
     pub spec: String,
     /// Saved in state before it is claimed.
     pub epoch: u64,
@@ -68,6 +68,8 @@ pub struct Claim {
     pub tables: Vec<TableName>,
     /// Each feed, its lane count, and where it begins.
     pub feeds: Vec<(Partition, u16, Position)>,
+    /// What `prepare` does where rows of others are.
+    pub existing: Existing,
     /// A batch that is not complete stays in the open transaction and answers `Held` (lane protocol 11).
     pub transactional: bool,
 }

@@ -158,6 +158,7 @@ impl<'p> Job<'p> {
             spec,
             desired: Desired::Run,
             begun: None,
+            tables: Vec::new(),
             created_ms: 0,
             etag: String::new(),
             stopped: None,

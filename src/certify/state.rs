@@ -88,6 +88,7 @@ fn job(id: JobId, name: &str) -> JobRecord {
         },
         desired: Desired::Run,
         begun: Some(Checkpoint::only(Position::new(&[0, 255, 7], 3))),
+        tables: vec![TableName::new("main", "a.b")],
         created_ms: 1,
         etag: "e1".into(),
         stopped: None,
@@ -108,6 +109,7 @@ fn stand(turn: u64) -> Progress {
     Progress {
         epoch: turn,
         checkpoint: Checkpoint::only(Position::new(b"at", turn)),
+        starts: Checkpoint::only(Position::new(b"from", turn)),
         numbers: [(Partition::new("log"), [(0, turn), (1, 8)].into())].into(),
         tables: tables.into_iter().map(|(name, table)| (TableName::new("main", name), table)).collect(),
     }

@@ -1,5 +1,6 @@
 //! What a user asks for: one source, its tables, one or more targets. The job file, one to one.
 
+use super::Table;
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, fmt};
 use uuid::Uuid;
@@ -62,6 +63,17 @@ pub enum Existing {
     Merge,
     /// After the copy, rows that the source lacks are swept.
     Replace,
+}
+
+impl Existing {
+    /// Whether a table is taken with the rows of others that are in it. Rows without a key cannot be merged.
+    pub fn admits(self, table: &Table) -> bool {
+        match self {
+            Existing::Refuse => false,
+            Existing::Merge => !table.is_keyless(),
+            Existing::Replace => true,
+        }
+    }
 }
 
 /// What becomes of tables without a key.

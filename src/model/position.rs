@@ -98,6 +98,10 @@ impl Checkpoint {
         self.0.get(partition)
     }
 
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     pub fn set(&mut self, partition: &Partition, position: Position) {
         match self.0.get_mut(partition) {
             Some(known) => *known = position,

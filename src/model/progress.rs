@@ -11,6 +11,9 @@ pub struct Progress {
     pub epoch: u64,
     /// Everything up to here is applied and durable in the target.
     pub checkpoint: Checkpoint,
+    /// Where partitions that came after the job's begin (splits) begin for this target.
+    #[serde(default, skip_serializing_if = "Checkpoint::is_empty")]
+    pub starts: Checkpoint,
     /// Per feed, per lane: the last batch number that the target confirmed.
     pub numbers: BTreeMap<Partition, BTreeMap<u16, u64>>,
     pub tables: BTreeMap<TableName, TableProgress>,

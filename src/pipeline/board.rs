@@ -106,9 +106,13 @@ impl Board {
         });
     }
 
-    /// The feed has nothing that the target lacks, and the target was opened and has taken all it was given.
-    pub fn up_to_date(&self, target: &str) {
+    /// The target was opened.
+    pub fn target_answered(&self, target: &str) {
         self.seen.lock().targets.entry(target.to_owned()).or_default().failing = false;
+    }
+
+    /// The feed has nothing that the target lacks. Of the target itself this says nothing.
+    pub fn up_to_date(&self, target: &str) {
         let now = now_ms();
         self.status.send_if_modified(|status| {
             let target = status.targets.entry(target.to_owned()).or_default();

@@ -38,7 +38,10 @@ pub async fn run(line: &Line, lanes: &Lanes, standing: &mut Standing) -> Result<
     line.board.phase(&line.name, Observed::Copying);
     let mut queue = VecDeque::new();
     for name in tables {
-        queue.push_back(Work::Table(line.table(&name)?));
+        match line.table(&name) {
+            Some(table) => queue.push_back(Work::Table(table)),
+            None => tracing::warn!(job = %line.job, table = %name, "the table is not at the source any more"),
+        }
     }
     let queue = Mutex::new(queue);
     let after = line.ledger.read(|progress| progress.checkpoint.clone());
@@ -53,37 +56,41 @@ pub async fn run(line: &Line, lanes: &Lanes, standing: &mut Standing) -> Result<
 
 /// Every table exists in the target; nothing of ours is in one that refuses rows of others.
 async fn prepare(line: &Line) -> Result<()> {
-    let epoch = line.ledger.read(|progress| progress.epoch);
     let tables = line.tables.lock().clone();
     for (name, table) in &tables {
         let known = line.ledger.read(|progress| progress.tables.get(name).map(|table| table.state.clone()));
         if known.as_ref().is_some_and(|state| *state != TableState::Copying) {
             continue;
         }
-        let prepared = line.prepare(table).await?;
-        if known.is_none() {
-            if prepared.has_rows && line.existing == Existing::Refuse {
-                return Err(Error::config(format!(
-                    "table {} of the target has rows already",
-                    line.route.target_name(name)
-                ))
-                .hint("empty it, or set `existing: merge` (keep them) or `existing: replace` (sweep them)"));
-            }
-            if prepared.has_rows && line.existing == Existing::Merge && table.is_keyless() {
-                return Err(Error::config(format!("table {name} has no key, and rows in the target already"))
-                    .hint("rows without a key cannot be merged: empty it, or set `existing: replace`"));
-            }
-            let mut new = TableProgress::new(TableState::Copying, epoch);
-            // Rows of others may be anywhere: plain inserts would meet them.
-            new.started = prepared.has_rows;
-            new.version = table.version;
-            if prepared.has_rows && line.existing == Existing::Replace && !table.is_keyless() {
-                new.sweep = vec![KeyRange::all()];
-            }
-            line.ledger.change(|progress| progress.tables.insert(name.clone(), new));
+        match known {
+            Some(_) => drop(line.prepare(table).await?),
+            None => admit(line, table).await?,
         }
     }
     line.ledger.save().await
+}
+
+/// A table that this target has not had yet: it is prepared and to be copied.
+pub async fn admit(line: &Line, table: &Arc<Table>) -> Result<()> {
+    let (name, epoch) = (&table.name, line.ledger.read(|progress| progress.epoch));
+    let prepared = line.prepare(table).await?;
+    if prepared.has_rows && line.existing == Existing::Refuse {
+        return Err(Error::config(format!("table {} of the target has rows already", line.route.target_name(name)))
+            .hint("empty it, or set `existing: merge` (keep them) or `existing: replace` (sweep them)"));
+    }
+    if prepared.has_rows && line.existing == Existing::Merge && table.is_keyless() {
+        return Err(Error::config(format!("table {name} has no key, and rows in the target already"))
+            .hint("rows without a key cannot be merged: empty it, or set `existing: replace`"));
+    }
+    let mut new = TableProgress::new(TableState::Copying, epoch);
+    // Rows of others may be anywhere: plain inserts would meet them.
+    new.started = prepared.has_rows;
+    new.version = table.version;
+    if prepared.has_rows && line.existing == Existing::Replace && !table.is_keyless() {
+        new.sweep = vec![KeyRange::all()];
+    }
+    line.ledger.change(|progress| progress.tables.insert(name.clone(), new));
+    Ok(())
 }
 
 /// R1: the mark is taken after the last range was read; the tail must pass it before a table is consistent.
@@ -92,7 +99,8 @@ async fn consistent_after_mark(line: &Line) -> Result<()> {
     line.ledger.change(|progress| {
         let copied = progress.tables.iter_mut().filter(|(_, table)| table.state == TableState::Copying);
         for (name, table) in copied {
-            if line.tables.lock().get(name).is_some_and(|table| table.is_keyless()) {
+            let Some(shape) = line.table(name) else { continue };
+            if shape.is_keyless() {
                 table.sweep.clear(); // It was emptied.
             }
             table.state = match table.sweep.is_empty() {

@@ -11,9 +11,9 @@ use std::sync::Arc;
 
 /// Whether every parent of the table's foreign keys is consistent or about to be.
 pub fn parents_stand(line: &Line, name: &TableName, ready: &[TableName]) -> bool {
-    let Ok(table) = line.table(name) else { return true };
+    let Some(table) = line.table(name) else { return true };
     let stands = |parent: &TableName| {
-        line.table(parent).is_err()
+        line.table(parent).is_none()
             || ready.contains(parent)
             || line.ledger.read(|progress| {
                 progress.tables.get(parent).is_some_and(|table| matches!(table.state, TableState::Streaming { .. }))

@@ -37,12 +37,12 @@ impl Held {
         let next = line.ledger.read(|progress| {
             let recopying = |state: &TableState| *state == TableState::Recopying;
             progress.tables.iter().filter(|(_, table)| recopying(&table.state)).find_map(|(name, table)| {
-                let copy = table.todo.first().map(|todo| (name.clone(), todo.rest(), false));
-                copy.or_else(|| table.sweep.first().map(|range| (name.clone(), range.clone(), true)))
+                let shape = line.table(name)?;
+                let copy = table.todo.first().map(|todo| (Arc::clone(&shape), todo.rest(), false));
+                copy.or_else(|| table.sweep.first().map(|range| (shape, range.clone(), true)))
             })
         });
-        let Some((name, range, sweep)) = next else { return Ok(()) };
-        let table = line.table(&name)?;
+        let Some((table, range, sweep)) = next else { return Ok(()) };
         let sweep = sweep.then(|| Arc::clone(&line.reader));
         tap.ask(Ask { table, range, sweep, at_commit: line.apply.transactional }).await?;
         self.asked = true;
@@ -54,7 +54,7 @@ impl Held {
         self.asked = false;
         let name = &slice.ask.table.name;
         // Asked before the table's shape changed or it was to be copied again: that covers what this one does.
-        let stale = !Arc::ptr_eq(&line.table(name)?, &slice.ask.table);
+        let stale = !line.table(name).is_some_and(|table| Arc::ptr_eq(&table, &slice.ask.table));
         let left = line.ledger.change(|progress| {
             let Some(table) = progress.tables.get_mut(name).filter(|table| table.state == TableState::Recopying) else {
                 return true;

@@ -5,7 +5,7 @@ use super::{
     retry::Backoff, route::Route, standing::Standing, status::Observed, tee::Join,
 };
 use crate::{
-    error::{Error, Result},
+    error::Result,
     faults::{self, Saboteur},
     model::{ApplySettings, Checkpoint, CopySettings, Existing, JobId, Keyless, Partition, Position, Table, TableName},
     source::Source,
@@ -26,7 +26,9 @@ pub struct Line {
     pub reader: Arc<dyn Source>,
     pub source: Arc<dyn Source>,
     pub route: Arc<Route>,
-    /// As named at the source; the newest shape we were told of.
+    /// What the job carries, as named at the source, also where it is not there now.
+    pub carried: Vec<TableName>,
+    /// Those that are at the source, in the newest shape we were told of.
     pub tables: Mutex<BTreeMap<TableName, Arc<Table>>>,
     pub begun: Checkpoint,
     pub existing: Existing,
@@ -65,6 +67,7 @@ impl Line {
     async fn attempt(&self, stop: &CancellationToken, backoff: &mut Backoff) -> Result<()> {
         self.board.phase(&self.name, Observed::Preparing);
         let mut standing = self.open().await?;
+        self.board.target_answered(&self.name);
         standing.reconcile(self)?;
         self.ledger.save().await?;
         self.applied.set(&self.name, self.ledger.read(|progress| progress.checkpoint.clone()));
@@ -94,9 +97,10 @@ impl Line {
     pub async fn open(&self) -> Result<Standing> {
         self.next_epoch().await?;
         let (epoch, mut feeds) = self.ledger.read(|progress| {
-            // Batch 0 is where the job began: a target that lost everything must not be taken to stand where state does.
+            // Batch 0 is where the job, or the partition, began: a target that lost everything must not be taken to stand where state does.
             let feed = |(partition, position): (&Partition, &Position)| {
-                (partition.clone(), self.lane_count(), self.begun.get(partition).unwrap_or(position).clone())
+                let start = progress.starts.get(partition).or_else(|| self.begun.get(partition));
+                (partition.clone(), self.lane_count(), start.unwrap_or(position).clone())
             };
             (progress.epoch, progress.checkpoint.0.iter().map(feed).collect::<Vec<_>>())
         });
@@ -106,8 +110,9 @@ impl Line {
             spec: self.spec.clone(),
             epoch,
             token: self.token,
-            tables: self.tables.lock().keys().map(|name| self.route.target_name(name)).collect(),
+            tables: self.carried.iter().map(|name| self.route.target_name(name)).collect(),
             feeds,
+            existing: self.existing,
             transactional: self.apply.transactional,
         };
         match self.target.open(&claim).await {
@@ -129,11 +134,9 @@ impl Line {
         self.target.prepare(&table).await.map_err(|error| error.at(format!("table {}", table.name)))
     }
 
-    pub fn table(&self, name: &TableName) -> Result<Arc<Table>> {
-        self.tables.lock().get(name).cloned().ok_or_else(|| {
-            Error::config(format!("table {name} is not at the source any more"))
-                .hint("create it again, or delete the job and create one without it")
-        })
+    /// `None`: it is not at the source any more. If it comes back the log tells so, and it is copied again.
+    pub fn table(&self, name: &TableName) -> Option<Arc<Table>> {
+        self.tables.lock().get(name).cloned()
     }
 
     /// Connections of the feed `copy`.
@@ -155,7 +158,7 @@ impl Line {
         let (target, source) = (Arc::clone(&self.target), Arc::clone(&self.source));
         let route = Arc::clone(&self.route);
         let (lanes, fold) = (self.lane_count(), !self.apply.transactional);
-        Lanes { target, source, route, merged, lanes, fold, unsettled: Mutex::default() }
+        Lanes { target, source, route, merged, lanes, fold, stand: Mutex::default() }
     }
 }
 

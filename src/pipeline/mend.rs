@@ -31,9 +31,8 @@ pub async fn read(line: &Line, stands: &Checkpoint, torn: &Torn) -> Result<Batch
     }
     let mut start = stands.clone();
     start.set(&torn.partition, torn.from.clone());
-    let tables: Vec<_> = line.tables.lock().keys().cloned().collect();
     let edges = [at(&torn.partition, &torn.to)];
-    let tail = line.source.tail(line.job, &start, &edges, &tables).await?;
+    let tail = line.source.tail(line.job, &start, &edges, &line.carried).await?;
     let tail = Resolve::new(tail, Arc::clone(&line.source), false);
     let mut tail = Routed::new(tail, Arc::clone(&line.route));
     let mut rows = Rows::default();

@@ -37,7 +37,7 @@ use crate::{
     faults::{self, Saboteur},
     model::{Finding, Keyless, Limits, Severity, Table, TableName},
     source::{Backlog, Source},
-    state::{JobRecord, State},
+    state::{JobRecord, State, remember},
     target::Target,
 };
 use applied::Applied;
@@ -108,7 +108,7 @@ pub async fn run(mut job: JobRun, stop: CancellationToken) -> Result<()> {
     let begun = job.record.begun.clone().expect("begin saved it");
     let applied = Arc::new(Applied::default());
     let spec = &job.record.spec;
-    let text = serde_json::to_string(spec).map_err(|error| Error::config("the job's spec").because(error))?;
+    let text = remember(spec, &job.record.tables)?;
     let mut ledgers = Vec::new();
     for target in &job.targets {
         let ledger = Ledger::load(job.record.id, &target.name, Arc::clone(&job.state)).await?;
@@ -120,7 +120,7 @@ pub async fn run(mut job: JobRun, stop: CancellationToken) -> Result<()> {
         job: job.record.id,
         source: Arc::clone(&job.source),
         route: Arc::clone(&route),
-        tables: tables.keys().cloned().collect(),
+        tables: job.record.tables.clone(),
         board: Arc::clone(&board),
         budget: job.budget.clone(),
         retention: Retention::new(job.retain_after_apply),
@@ -141,6 +141,7 @@ pub async fn run(mut job: JobRun, stop: CancellationToken) -> Result<()> {
             reader: Arc::clone(&target.reader),
             source: Arc::clone(&job.source),
             route: Arc::clone(&route),
+            carried: job.record.tables.clone(),
             tables: Mutex::new(tables.clone()),
             begun: begun.clone(),
             existing: wanted.existing,
@@ -207,7 +208,10 @@ async fn measure(lines: &[Line], source: &dyn Source, board: &Board) -> std::con
         for line in lines {
             let at = line.ledger.read(|progress| progress.checkpoint.clone());
             // An error here says nothing about rows; the feed's own errors are shown.
-            let Ok(behind) = source.backlog(line.job, &at).await else { continue };
+            let Ok(behind) = source.backlog(line.job, &at).await else {
+                board.backlog(&line.name, Backlog::default());
+                continue;
+            };
             board.backlog(&line.name, behind);
             held = held.into_iter().chain([behind]).max_by_key(|one| one.changes);
         }
@@ -217,47 +221,39 @@ async fn measure(lines: &[Line], source: &dyn Source, board: &Board) -> std::con
     }
 }
 
-/// Checks both sides and reserves the log, once in a job's life; saved before the first row is read.
+/// Checks both sides and reserves the log, once in a job's life; saved before the first row is read. Gives the tables
+/// that are at the source of those that the job carries.
 async fn begin(job: &mut JobRun, route: &Route) -> Result<BTreeMap<TableName, Arc<Table>>> {
-    let selected = selected(&*job.source, route).await?;
+    let mut before = None;
     if job.record.begun.is_none() {
+        let selected = selected(&*job.source, route).await?;
         check(job, route, &selected).await?;
         faults::point("before-begin");
         let begun = job.source.begin(job.record.id, &selected).await?;
         faults::point("after-begin");
-        job.record.begun = Some(begun.clone());
-        // Only this field: what the user asked for meanwhile (a pause, other limits) stays.
-        let saved = job.state.change_job(job.record.id, Box::new(|record| record.begun = Some(begun))).await?;
+        let tables: Vec<TableName> = selected.iter().map(|table| table.name.clone()).collect();
+        (job.record.begun, job.record.tables) = (Some(begun.clone()), tables.clone());
+        // Only these fields: what the user asked for meanwhile (a pause, other limits) stays.
+        let begun = |record: &mut JobRecord| (record.begun, record.tables) = (Some(begun), tables);
+        let saved = job.state.change_job(job.record.id, Box::new(begun)).await?;
         if saved.is_none() {
             return Err(Error::config("the job was deleted while it started").hint("nothing to do"));
         }
-        // R1: only shapes read after `begin` are sure to be those that its log starts with; another may have been
-        // altered meanwhile, which that log does not tell. Tables that came meanwhile are not in it.
-        let reserved: Vec<&TableName> = selected.iter().map(|table| &table.name).collect();
-        let now = match faults::on(Saboteur::ShapesBeforeBegin) {
-            true => selected.clone(),
-            false => self::selected(&*job.source, route).await?,
-        };
-        return Ok(by_name(now.into_iter().filter(|table| reserved.contains(&&table.name)).collect()));
+        before = Some(selected);
     }
-    // Tables that came after the start are not in the log that was reserved: the list stays what it was.
-    let mut known: Vec<TableName> = Vec::new();
-    for target in &job.targets {
-        if let Some(progress) = job.state.progress(job.record.id, &target.name).await? {
-            known.extend(progress.tables.into_keys());
-        }
-    }
-    let carried = selected.into_iter().filter(|table| known.is_empty() || known.contains(&table.name));
-    Ok(by_name(carried.collect()))
+    // R1: only shapes read after `begin` are sure to be those that its log starts with; another may have been altered
+    // meanwhile, which that log does not tell.
+    let now = match before {
+        Some(before) if faults::on(Saboteur::ShapesBeforeBegin) => before,
+        _ => selected(&*job.source, route).await?,
+    };
+    let carried = now.into_iter().filter(|table| job.record.tables.contains(&table.name));
+    Ok(carried.map(|table| (table.name.clone(), table)).collect())
 }
 
 async fn selected(source: &dyn Source, route: &Route) -> Result<Vec<Arc<Table>>> {
     let (all, _) = source.tables().await?;
     Ok(all.into_iter().filter(|table| route.selects(&table.name)).collect())
-}
-
-fn by_name(tables: Vec<Arc<Table>>) -> BTreeMap<TableName, Arc<Table>> {
-    tables.into_iter().map(|table| (table.name.clone(), table)).collect()
 }
 
 async fn check(job: &JobRun, route: &Route, tables: &[Arc<Table>]) -> Result<()> {

@@ -20,7 +20,10 @@ use crate::{
     target::{Applied, Clash, Part, Target},
 };
 use futures_util::future::join_all;
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 /// Batches smaller than this are not worth a second transaction.
 const ROWS_PER_LANE: usize = 64;
@@ -36,9 +39,16 @@ pub struct Lanes {
     pub merged: BTreeSet<TableName>,
     pub lanes: u16,
     pub fold: bool,
-    /// Tables of the target that are not consistent: a row that is there may be older than all that the copy has read
-    /// (it moved between two of its pages), so a patch of it is not enough.
-    pub unsettled: parking_lot::Mutex<BTreeSet<TableName>>,
+    /// Tables as the target has them now; the pump tells before each batch of the log.
+    pub stand: parking_lot::Mutex<BTreeMap<TableName, Stand>>,
+}
+
+/// How a table stands in the target.
+#[derive(Clone, Copy, Debug)]
+pub struct Stand {
+    pub consistent: bool,
+    /// The shape that it was last prepared for.
+    pub version: u64,
 }
 
 /// How one batch is spread. What a torn batch was spread by is kept in the watermark.
@@ -132,10 +142,14 @@ impl Lanes {
             work.fold();
         }
         if batch.kind == Kind::Log && !faults::on(Saboteur::SkipMissingPatches) {
-            let unsettled = self.unsettled.lock().clone();
-            let patches = work.list.iter().enumerate().filter(|(_, one)| one.change == Change::Patch);
-            let patches = patches.filter(|(_, one)| unsettled.contains(&work.rows().table(one).name));
-            let patches: Vec<usize> = patches.map(|(index, _)| index).collect();
+            // A row that is there may be older than all that the copy has read (it moved between two of its pages), so
+            // a patch of it is not enough.
+            let patches: Vec<usize> = {
+                let stand = self.stand.lock();
+                let patches = work.list.iter().enumerate().filter(|(_, one)| one.change == Change::Patch);
+                let open = |one| stand.get(&work.rows().table(one).name).is_some_and(|stand| !stand.consistent);
+                patches.filter(|(_, one)| open(one)).map(|(index, _)| index).collect()
+            };
             if !patches.is_empty() {
                 self.fill(&mut work, after, &patches).await?;
             }
@@ -221,6 +235,7 @@ impl Lanes {
         let mut upserts = Vec::new();
         for ((wanted, shape), answer) in wanted.iter().zip(&shapes).zip(&answers) {
             let table = answer.table.as_ref().map_or_else(|| Arc::clone(shape), |table| self.route.target_table(table));
+            self.widen(&table).await?;
             let index = next.rows.shape(&table);
             for (place, key) in wanted.keys.iter().enumerate() {
                 let gone = answer.rows[place].is_none();
@@ -241,6 +256,17 @@ impl Lanes {
         next.list.extend(rest);
         next.list.extend(upserts);
         Ok(next.into_work())
+    }
+
+    /// Before a row of a newer shape, fetched ahead of the log, is written: or the new columns would be left out of it.
+    async fn widen(&self, table: &Arc<Table>) -> Result<()> {
+        let older = |stand: &Stand| stand.consistent && stand.version < table.version;
+        if self.stand.lock().get(&table.name).is_some_and(older) {
+            self.target.prepare(table).await?;
+            // What clashes in its indexes is settled when the log comes to this shape.
+            self.target.finish(table).await?;
+        }
+        Ok(())
     }
 
     /// Applies; fetches the rows that patches found missing and applies again.
@@ -312,6 +338,7 @@ impl Lanes {
             let answer = &answers[table];
             let target =
                 answer.table.as_ref().map_or_else(|| Arc::clone(&shape), |table| self.route.target_table(table));
+            self.widen(&target).await?;
             let number = next.rows.shape(&target);
             next.rows.mutations.clear();
             replace(&mut next.rows, number, &key, answer, row, mutation.at);

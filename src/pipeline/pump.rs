@@ -5,7 +5,7 @@ use super::{
     held::Held,
     line::Line,
     mend,
-    parallel::Lanes,
+    parallel::{Lanes, Stand},
     retry::Backoff,
     shapes,
     standing::{Standing, Torn},
@@ -16,7 +16,8 @@ use crate::{
     error::{Error, Result},
     faults::{self, Saboteur},
     model::{
-        Batch, Body, Change, Checkpoint, Keyless, Kind, Mutation, NO_ROW, Partition, Position, Progress, TableState,
+        Batch, Body, Change, Checkpoint, Keyless, Kind, Mutation, NO_ROW, Partition, Position, Progress, TableProgress,
+        TableState,
     },
     source::{Feed, Next},
     target::Applied,
@@ -30,8 +31,8 @@ const PATIENCE: Duration = Duration::from_secs(1);
 const SAVE_EVERY: Duration = Duration::from_secs(1);
 /// How often an idle source may cost the target a transaction.
 const IDLE_EVERY: Duration = Duration::from_secs(10);
-/// How old the proof may be that the target still has what it confirmed.
-const PROOF_EVERY: Duration = Duration::from_secs(60);
+/// How old the proof may be that the target is there and has what it confirmed; below what the board calls stale.
+const PROOF_EVERY: Duration = Duration::from_secs(20);
 
 /// The tail of one pipeline.
 pub struct Pump<'a> {
@@ -140,7 +141,7 @@ impl<'a> Pump<'a> {
             () = stop.cancelled() => return Err(Error::transient("stopped")),
             whole = mend::read(line, &self.at, &torn) => whole?,
         };
-        self.note_unsettled();
+        self.note_stand();
         self.lanes.apply(&whole, torn.number, &torn.spread).await?;
         self.moved(&whole, torn.number, torn.spread.of);
         Ok(())
@@ -148,7 +149,6 @@ impl<'a> Pump<'a> {
 
     /// Applies one batch, however often the target must be reopened for it; false if `stop` came first.
     async fn batch(&mut self, mut batch: Batch, stop: &CancellationToken) -> Result<bool> {
-        self.note_unsettled();
         self.drop_known(&mut batch)?;
         self.only_appended(&batch)?;
         if let Some(alone) = batch.alone().copied() {
@@ -156,9 +156,14 @@ impl<'a> Pump<'a> {
         } else {
             shapes::new_shapes(self.line, &batch).await?;
         }
+        self.phase();
+        self.note_stand();
         if !self.numbers.contains_key(&batch.partition) {
             self.at.set(&batch.partition, batch.from.clone());
-            self.line.ledger.change(|progress| progress.checkpoint.set(&batch.partition, batch.from.clone()));
+            self.line.ledger.change(|progress| {
+                progress.checkpoint.set(&batch.partition, batch.from.clone());
+                progress.starts.set(&batch.partition, batch.from.clone());
+            });
             self.line.ledger.save().await?;
             self.line.open().await?;
         }
@@ -223,11 +228,12 @@ impl<'a> Pump<'a> {
         Ok(true)
     }
 
-    /// Of these tables a patch is not enough, whoever applies it.
-    fn note_unsettled(&self) {
-        *self.lanes.unsettled.lock() = self.line.ledger.read(|progress| {
-            let open = progress.tables.iter().filter(|(_, table)| !table.is_streaming());
-            open.map(|(name, _)| self.line.route.target_name(name)).collect()
+    /// What the lanes have to know of the tables they write, be it a batch or the rest of a torn one.
+    fn note_stand(&self) {
+        let line = self.line;
+        *self.lanes.stand.lock() = line.ledger.read(|progress| {
+            let stand = |table: &TableProgress| Stand { consistent: table.is_streaming(), version: table.version };
+            progress.tables.iter().map(|(name, table)| (line.route.target_name(name), stand(table))).collect()
         });
     }
 
@@ -342,13 +348,14 @@ impl<'a> Pump<'a> {
             .into_iter()
             .filter(|(_, mark)| tap.passed(mark) || faults::on(Saboteur::ConsistentWithoutMark))
             .map(|(name, _)| name)
+            .filter(|name| self.line.table(name).is_some())
             .collect();
         // A foreign key needs both of its tables.
         let ready_now = ready.clone();
         ready.retain(|name| finish::parents_stand(self.line, name, &ready_now));
         for name in ready {
             loop {
-                let table = self.line.table(&name)?;
+                let Some(table) = self.line.table(&name) else { break };
                 let Some(rows) = finish::finish(self.line, &table, &self.at).await? else { break };
                 let Some((partition, position)) = self.at.0.first_key_value() else { break };
                 let batch = Batch {

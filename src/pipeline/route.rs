@@ -14,12 +14,9 @@ pub struct Route {
     include: Vec<String>,
     exclude: Vec<String>,
     rename: BTreeMap<String, String>,
-    /// Source shape → target shape and back, by pointer; a handful of shapes live at a time.
+    /// Source shape → target shape and back, by pointer, for as long as somebody else has either.
     mapped: Mutex<Vec<(Arc<Table>, Arc<Table>)>>,
 }
-
-/// Shapes remembered per route: every table of a large schema, twice over.
-const REMEMBERED: usize = 4096;
 
 impl Route {
     pub fn new(spec: &SourceSpec) -> Result<Route> {
@@ -78,9 +75,8 @@ impl Route {
             key.parent = self.target_name(&key.parent);
         }
         let renamed = Arc::new(renamed);
-        if mapped.len() >= REMEMBERED {
-            mapped.remove(0);
-        }
+        // Never one that a batch on its way still has: its source shape would be unknown.
+        mapped.retain(|(source, target)| Arc::strong_count(source) > 1 || Arc::strong_count(target) > 1);
         mapped.push((Arc::clone(table), Arc::clone(&renamed)));
         renamed
     }

@@ -1,9 +1,10 @@
 //! What a changed shape asks of a target before the rows that have it.
 
-use super::line::Line;
+use super::{copy::admit, line::Line};
 use crate::{
     error::Result,
-    model::{Batch, Change, Existing, TableName},
+    model::{Batch, Change, Existing, Table, TableName, TableState},
+    target::Finished,
 };
 use std::sync::Arc;
 
@@ -13,18 +14,47 @@ pub async fn new_shapes(line: &Line, batch: &Batch) -> Result<()> {
         let source = line.route.source_table(shape);
         let versions = line.ledger.read(|progress| {
             let table = progress.tables.get(&source.name)?;
-            Some((table.version, table.is_streaming()))
+            Some((table.version, table.state.clone()))
         });
-        // A11: below the consistent point a target never alters; columns it lacks are left out, the log brings them.
-        if let Some((version, true)) = versions
-            && version < shape.version
-        {
-            line.prepare(&source).await?;
-            line.target.finish(&line.route.target_table(&source)).await?;
-            prepared(line, &source.name, shape.version);
+        let Some((_, state)) = versions.filter(|(version, _)| *version < shape.version) else { continue };
+        match state {
+            TableState::Streaming { .. } => {
+                line.prepare(&source).await?;
+                finish(line, &source).await?;
+                prepared(line, &source.name, shape.version);
+            }
+            // A11: below the consistent point a target never alters; columns it lacks are left out, the log brings them,
+            // and the table is not consistent before that.
+            TableState::CatchingUp(_) => catch_up(line, &source.name).await?,
+            TableState::Copying | TableState::Recopying => {}
         }
     }
     Ok(())
+}
+
+/// Rows that clash in an index of the new shape are settled where tables become consistent.
+async fn finish(line: &Line, source: &Arc<Table>) -> Result<()> {
+    match line.target.finish(&line.route.target_table(source)).await? {
+        Finished::Done => Ok(()),
+        Finished::Taken(_) => catch_up(line, &source.name).await,
+    }
+}
+
+/// The table is consistent once the log has passed what there is of it now.
+async fn catch_up(line: &Line, name: &TableName) -> Result<()> {
+    let mark = line.source.mark().await?;
+    line.ledger.change(|progress| {
+        if let Some(table) = progress.tables.get_mut(name) {
+            table.state = TableState::CatchingUp(mark);
+        }
+    });
+    show(line);
+    Ok(())
+}
+
+/// Invariant 9: what is not consistent any more is not shown as such when the batch is applied.
+fn show(line: &Line) {
+    line.board.tables(&line.name, &line.ledger.read(Clone::clone));
 }
 
 fn prepared(line: &Line, name: &TableName, version: u64) {
@@ -42,12 +72,22 @@ pub async fn before_alone(line: &Line, batch: &Batch, change: Change) -> Result<
     }
     let table = Arc::clone(batch.rows().table(batch.alone().expect("the caller saw it")));
     let source = line.route.source_table(&table);
+    if change == Change::Recopy && line.existing == Existing::Merge {
+        tracing::warn!(
+            job = %line.job, target = line.name, table = %source.name,
+            "copied again; under `existing: merge` rows that went without a word in the log stay in the target"
+        );
+    }
     let stands =
         line.ledger.read(|progress| progress.tables.get(&source.name).is_some_and(|table| table.is_streaming()));
-    line.prepare(&source).await?;
+    match line.ledger.read(|progress| progress.tables.contains_key(&source.name)) {
+        true => drop(line.prepare(&source).await?),
+        // It was not at the source when the job looked last.
+        false => admit(line, &source).await?,
+    }
     if change == Change::Reshape && stands {
         // `prepare` noted it as unfinished; its rows are whole.
-        line.target.finish(&line.route.target_table(&source)).await?;
+        finish(line, &source).await?;
     }
     prepared(line, &source.name, table.version);
     line.tables.lock().insert(source.name.clone(), Arc::clone(&source));
@@ -55,9 +95,10 @@ pub async fn before_alone(line: &Line, batch: &Batch, change: Change) -> Result<
         let epoch = progress.epoch;
         let Some(known) = progress.tables.get_mut(&source.name) else { return };
         // A11: a shape that changes inside the window of a copy leaves rows of both shapes behind.
-        if change == Change::Recopy || !known.is_streaming() {
+        if change == Change::Recopy || !stands {
             known.recopy(epoch, source.is_keyless(), line.existing != Existing::Merge);
         }
     });
+    show(line);
     line.ledger.save().await
 }

@@ -189,8 +189,7 @@ impl Reading {
                     self.tee.board.source_error(&error);
                     if !error.is_transient() {
                         self.fail(&error).await;
-                        self.refuse(&error, &stop).await;
-                        return;
+                        continue;
                     }
                     if !backoff.wait(&stop).await {
                         return;
@@ -231,8 +230,12 @@ impl Reading {
             }
             next = feed.next(PATIENCE) => next?,
         };
-        self.tee.board.source_answered();
+        // Patience that ran out while the source answered nothing is no answer.
+        if !matches!(&next, Next::Idle(upto) if upto.is_empty()) {
+            self.tee.board.source_answered();
+        }
         match next {
+            Next::Idle(upto) if upto.is_empty() => {}
             Next::Batch(batch) => self.hand_out(batch).await?,
             Next::Idle(upto) => self.idle(&upto),
             Next::End => return Err(Error::transient("the tail of the log ended")),
@@ -410,23 +413,22 @@ impl Reading {
         Ok(())
     }
 
-    /// Whoever joins later hears the same.
-    async fn refuse(&mut self, error: &Error, stop: &CancellationToken) {
-        loop {
-            let command = tokio::select! {
-                biased;
-                () = stop.cancelled() => return,
-                Some(command) = self.commands.recv() => command,
-            };
-            self.obey(command);
-            self.fail(error).await;
-        }
-    }
-
+    /// A target that stands where the log cannot be read from any more must not stop the others.
     async fn fail(&mut self, error: &Error) {
-        for (_, branch) in std::mem::take(&mut self.branches) {
-            let item = Item { next: Err(error.copy()), slice: None, budget: None };
-            // A pump that does not take it within a minute will find the tee gone.
+        let mut failed = BTreeMap::new();
+        for (name, branch) in self.branches.iter().filter(|_| self.branches.len() > 1) {
+            match self.tee.source.tail(self.tee.job, &branch.at, &[], &self.tee.tables).await {
+                Err(alone) if !alone.is_transient() => drop(failed.insert(name.clone(), alone)),
+                _ => {}
+            }
+        }
+        if failed.is_empty() {
+            failed.extend(self.branches.keys().map(|name| (name.clone(), error.copy())));
+        }
+        for (name, error) in failed {
+            let Some(branch) = self.branches.remove(&name) else { continue };
+            let item = Item { next: Err(error), slice: None, budget: None };
+            // A pump that does not take it within a minute will find its tap ended.
             let _ = timeout(LEAVE_BEHIND, branch.items.send(item)).await;
         }
     }

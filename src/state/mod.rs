@@ -8,13 +8,13 @@ mod sled;
 pub use self::{
     document::{Document, export, import},
     memory::MemoryState,
-    rebuild::{Rebuilt, rebuild},
+    rebuild::{Rebuilt, rebuild, remember},
     sled::SledState,
 };
 
 use crate::{
     error::{ErrorKind, Result},
-    model::{Checkpoint, JobId, JobSpec, Progress},
+    model::{Checkpoint, JobId, JobSpec, Progress, TableName},
 };
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -64,6 +64,9 @@ pub struct JobRecord {
     pub desired: Desired,
     /// What `Source::begin` gave, saved before the first row is copied. `None`: not begun.
     pub begun: Option<Checkpoint>,
+    /// What it carries, as named at the source: what its log was reserved for. Tables that come later are not in it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tables: Vec<TableName>,
     pub created_ms: u64,
     /// Changes with every change of the job.
     pub etag: String,

@@ -1,11 +1,13 @@
 //! Rebuilds a lost state from what the targets remember: job files, watermarks, finished tables.
 
 use super::{Desired, Document, JobRecord, document::JobDocument};
+use crate::error::Error;
 use crate::model::{
     Checkpoint, Existing, Finding, JobId, JobSpec, KeyRange, Keyless, LaneMark, Partition, Position, Progress,
     Severity, SourceSpec, TableName, TableProgress, TableState,
 };
 use crate::target::JobRow;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// What could be rebuilt, and what could not.
@@ -13,6 +15,19 @@ use std::collections::BTreeMap;
 pub struct Rebuilt {
     pub document: Document,
     pub findings: Vec<Finding>,
+}
+
+/// What a target keeps of a job beside its watermarks.
+#[derive(Serialize, Deserialize)]
+struct Remembered {
+    spec: JobSpec,
+    tables: Vec<TableName>,
+}
+
+/// A job's spec and tables as a target keeps them (`Claim::spec`).
+pub fn remember(spec: &JobSpec, tables: &[TableName]) -> crate::error::Result<String> {
+    let remembered = Remembered { spec: spec.clone(), tables: tables.to_vec() };
+    serde_json::to_string(&remembered).map_err(|error| Error::config("the job's spec").because(error))
 }
 
 /// `stores`: what `Target::jobs` of every store in the config answered; a store that could not be asked is left out,
@@ -42,7 +57,7 @@ fn job(
     findings: &mut Vec<Finding>,
 ) -> Result<JobDocument, Finding> {
     let newest = rows.values().max_by_key(|row| row.epoch).expect("a job is known by its rows");
-    let spec: JobSpec = serde_json::from_str(&newest.spec).map_err(|error| {
+    let Remembered { spec, tables } = serde_json::from_str(&newest.spec).map_err(|error| {
         Finding::new(Severity::Blocking, id.to_string(), format!("its job file in the target cannot be read: {error}"))
     })?;
     for target in &spec.targets {
@@ -77,6 +92,7 @@ fn job(
         spec,
         desired: Desired::Pause,
         begun,
+        tables,
         created_ms: now_ms,
         etag: format!("rebuilt-{now_ms}"),
         stopped: None,
@@ -114,7 +130,8 @@ fn progress(spec: &JobSpec, existing: Existing, row: &JobRow, epoch: u64) -> Pro
         }
         (source_name(&spec.source, name), table)
     });
-    Progress { epoch, checkpoint, numbers, tables: tables.collect() }
+    // Where its partitions began is not known: a target that falls behind where it stands now is copied again.
+    Progress { epoch, starts: checkpoint.clone(), checkpoint, numbers, tables: tables.collect() }
 }
 
 /// Everything up to here is in the target: the newest batch's end if all its lanes have it, else its beginning.
@@ -177,7 +194,7 @@ mod tests {
             apply: ApplySettings::default(),
         };
         let tables = vec![(TableName::new("copy", "done"), true), (TableName::new("copy", "half"), false)];
-        let spec = serde_json::to_string(&spec).expect("plain data");
+        let spec = remember(&spec, &[TableName::new("main", "done")]).expect("plain data");
         JobRow { job: JobId(Uuid::nil()), spec, epoch: 4, opened: Opened { marks, tables } }
     }
 

@@ -123,6 +123,7 @@ impl Supervisor {
             spec,
             desired: Desired::Created,
             begun: None,
+            tables: Vec::new(),
             created_ms: now_ms(),
             etag: new_etag(),
             stopped: None,

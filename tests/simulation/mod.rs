@@ -12,6 +12,7 @@ mod troubles;
 
 use crate::support::workload::{ACTS, Tally};
 use plan::{Plan, Trouble};
+use process::Process;
 use scene::{Rest, Scene};
 use std::{
     collections::BTreeMap,
@@ -68,6 +69,10 @@ async fn play(scene: &mut Scene) -> Result<Rest, String> {
         scene.pass(Duration::from_millis(lasting)).await;
         if scene.is_wrong() {
             return Err("see above".into());
+        }
+        // A job that is Lost is not started again as if nothing had been.
+        if scene.may_be_lost && scene.process.as_ref().is_some_and(Process::is_lost) {
+            return Ok(Rest::Lost);
         }
         for (trouble, per_mille) in scene.plan.troubles.clone() {
             if scene.chance.hits(per_mille) {

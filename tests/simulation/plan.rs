@@ -133,8 +133,8 @@ impl Plan {
             ..Habits::default()
         };
         let targets: Vec<TargetPlan> = (0..*c.pick(&[1, 1, 1, 2, 2, 3])).map(|_| target(c, loose, latency)).collect();
-        if targets.iter().any(|target| target.existing == Existing::Merge && target.foreign > 0) {
-            // `merge` and unique indexes have a trace of their own.
+        if targets.iter().any(|target| target.existing == Existing::Merge) {
+            // Whether a row that holds a unique value is of others, or only not deleted yet, `merge` cannot know: it stops.
             tables.retain(|table| *table != people());
         }
         let mut troubles: Vec<(Trouble, u32)> = Vec::new();
@@ -228,8 +228,8 @@ impl Plan {
         match act {
             "truncate" => !several && !merged,
             "column added" | "table changed unlogged" => !several,
-            // Nobody can tell rows of others from rows that went without a word.
-            "keys changed unlogged" => !several && !merged,
+            // Under `merge` nobody can tell rows of others from rows that went without a word.
+            "keys changed unlogged" => !several && self.targets.iter().all(|target| target.existing != Existing::Merge),
             "unique value moved" | "unique values swapped" => has(people()),
             "unique values rotated, deferred" => has(people()) && self.source.deferred_uniques,
             "keyless insert" | "keyless doubles" | "keyless delete" | "keyless update" => has(audit()),

@@ -14,7 +14,10 @@ use whimbrel::{
     error::Result,
     faults::Stopped,
     model::Limits,
-    pipeline::{self, JobRun, TargetRun, status::JobStatus},
+    pipeline::{
+        self, JobRun, TargetRun,
+        status::{JobStatus, Observed},
+    },
     source::Source,
     state::{JobRecord, MemoryState, State},
     target::Target,
@@ -136,6 +139,11 @@ impl Process {
 
     pub fn is_over(&self) -> bool {
         self.task.is_finished()
+    }
+
+    /// The position of one of its targets is gone on one side.
+    pub fn is_lost(&self) -> bool {
+        self.status().targets.values().any(|target| target.observed == Observed::Lost)
     }
 
     /// How it ended by itself.

@@ -72,6 +72,7 @@ impl Scene {
             spec: plan.spec(),
             desired: Desired::Run,
             begun: None,
+            tables: Vec::new(),
             created_ms: 0,
             etag: String::new(),
             stopped: None,

@@ -166,6 +166,10 @@ impl Scene {
             let lasting = *self.chance.pick(&[20, 500, 3_000]);
             self.pass(Duration::from_millis(lasting)).await;
         }
+        if self.process.as_ref().is_some_and(Process::is_lost) {
+            other.kill().await;
+            return true;
+        }
         let first_is_over = self.process.as_ref().is_none_or(Process::is_over);
         let keep_other = first_is_over || (!other.is_over() && self.chance.hits(500));
         if keep_other {

@@ -60,6 +60,7 @@ impl Job {
             spec: self.spec.clone(),
             desired: Desired::Run,
             begun: None,
+            tables: Vec::new(),
             created_ms: 0,
             etag: String::new(),
             stopped: None,

@@ -12,7 +12,9 @@ use uuid::Uuid;
 use whimbrel::{
     connectors::{self, Store, StoreSettings},
     error::Result,
-    model::{Batch, Checkpoint, JobId, Key, KeyRange, LaneMark, Partition, Position, Rows, Table, TableName, Value},
+    model::{
+        Batch, Checkpoint, Existing, JobId, Key, KeyRange, LaneMark, Partition, Position, Rows, Table, TableName, Value,
+    },
     source::{Columns, Feed, Next, Source},
     target::{Applied, Claim, Finished, Opened, Part, Target},
 };
@@ -217,6 +219,7 @@ pub fn claim(job: JobId, epoch: u64, tables: &[Arc<Table>]) -> Claim {
         token: Uuid::from_u128(7),
         tables: tables.iter().map(|table| table.name.clone()).collect(),
         feeds: vec![(Partition::new(Partition::ONLY), 1, start.clone()), (Partition::new(Partition::COPY), 1, start)],
+        existing: Existing::Merge,
         transactional: false,
     }
 }

@@ -35,6 +35,7 @@ pub fn record(id: JobId, name: &str) -> JobRecord {
         },
         desired: Desired::Run,
         begun: Some(Checkpoint::only(Position::new(b"file-7f 42", 0))),
+        tables: Vec::new(),
         created_ms: 1_764_000_000_000,
         etag: "e1".into(),
         stopped: Some(Stopped {
@@ -67,6 +68,7 @@ pub fn progress(turn: u64) -> Progress {
     Progress {
         epoch: turn,
         checkpoint: Checkpoint::only(Position::new(b"file-7f 99", turn)),
+        starts: Checkpoint::default(),
         numbers: [(Partition::new("log"), [(0, turn), (1, 8)].into()), (Partition::new("copy"), [(0, 3)].into())]
             .into(),
         tables,

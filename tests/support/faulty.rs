@@ -121,7 +121,7 @@ impl Faults {
 
     /// Where a process can die between two steps.
     async fn step(&self) {
-        const TOO_MANY: u64 = 50_000;
+        const TOO_MANY: u64 = 400_000;
         let dead = {
             let mut inner = self.inner.lock();
             let now = Instant::now();

@@ -8,7 +8,9 @@ use crate::{
         scene::JOB,
     },
     error::{Error, Result},
-    model::{Change, Criterion, JobId, Kind, LaneMark, NO_ROW, Partition, Place, Position, Rows, Table, Value},
+    model::{
+        Change, Criterion, Existing, JobId, Kind, LaneMark, NO_ROW, Partition, Place, Position, Rows, Table, Value,
+    },
     target::{Applied, Claim, Opened, Part, Target},
 };
 use std::sync::Arc;
@@ -45,6 +47,7 @@ pub fn claim(job: JobId, epoch: u64, tables: &[&Arc<Table>]) -> Claim {
         token: Uuid::from_u128(7),
         tables: tables.iter().map(|table| table.name.clone()).collect(),
         feeds: vec![(log(), 2, place(0)), (Partition::new(Partition::COPY), 2, Position::new(&[], 0))],
+        existing: Existing::Merge,
         transactional: false,
     }
 }

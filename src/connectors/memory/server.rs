@@ -10,7 +10,9 @@ use super::{
 use crate::{
     error::{Error, Result},
     faults::{self, Saboteur},
-    model::{COARSE_HASH_VERSION, Change, JobId, Kind, LaneMark, Mutation, NO_ROW, Partition, Position, Rows},
+    model::{
+        COARSE_HASH_VERSION, Change, Existing, JobId, Kind, LaneMark, Mutation, NO_ROW, Partition, Position, Rows,
+    },
     target::{Applied, Part},
 };
 use std::{sync::Arc, time::Duration};
@@ -28,6 +30,7 @@ pub(super) struct Session {
     pub job: JobId,
     pub epoch: u64,
     pub incarnation: u64,
+    pub existing: Existing,
     pub transactional: bool,
 }
 

@@ -295,6 +295,7 @@ impl Inner {
             job: claim.job,
             epoch: claim.epoch,
             incarnation: self.incarnation,
+            existing: claim.existing,
             transactional: claim.transactional,
         };
         Ok((session, opened))
@@ -327,6 +328,11 @@ impl Inner {
     }
 
     fn prepare(&mut self, session: &Session, table: &Arc<Table>) -> Result<Prepared> {
+        let known = self.ledger.jobs.get(&session.job).is_some_and(|entry| entry.prepared.contains_key(&table.name));
+        let has_rows = self.tables.get(&table.name).is_some_and(|heap| !heap.is_empty());
+        if !session.existing.admits(table) && !known && has_rows {
+            return Ok(Prepared { has_rows });
+        }
         let before = self.ledger.clone();
         let mut steps = Vec::new();
         match self.tables.get(&table.name) {
@@ -343,7 +349,6 @@ impl Inner {
         if let Some(entry) = self.ledger.jobs.get_mut(&session.job) {
             entry.prepared.insert(table.name.clone(), false);
         }
-        let has_rows = self.tables.get(&table.name).is_some_and(|heap| !heap.is_empty());
         self.commit_with(steps, &[], before);
         Ok(Prepared { has_rows })
     }

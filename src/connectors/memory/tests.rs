@@ -3,8 +3,8 @@
 use super::*;
 use crate::{
     model::{
-        Action, Batch, Change, Checkpoint, Column, ForeignKey, JobId, Key, KeyRange, Kind, Partition, Position, Table,
-        TableName, Type, Unique, Value, ValueRef,
+        Action, Batch, Change, Checkpoint, Column, Existing, ForeignKey, JobId, Key, KeyRange, Kind, Partition,
+        Position, Table, TableName, Type, Unique, Value, ValueRef,
     },
     source::{Columns, Feed, Next, Wanted},
     target::{Applied, Claim, Finished, Part},
@@ -63,6 +63,7 @@ fn claim(epoch: u64, token: u128, at: &Position) -> Claim {
         token: Uuid::from_u128(token),
         tables: vec![name("people")],
         feeds: vec![(Partition::new(Partition::ONLY), 2, at.clone())],
+        existing: Existing::Merge,
         transactional: false,
     }
 }

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    model::{Column, Equality, Table, TableName, ValueRef},
+    model::{Column, Equality, Existing, Table, TableName, ValueRef},
     target::{Finished, Prepared},
 };
 
@@ -55,9 +55,17 @@ fn statement(table: &Table) -> Option<&str> {
 }
 
 /// Creates or completes the table, inside a write transaction.
-pub(super) fn prepare(db: &mut Database, job: &str, table: &Table) -> Result<Prepared> {
+pub(super) fn prepare(db: &mut Database, job: &str, table: &Table, existing: Existing) -> Result<Prepared> {
     let sql = create(table)?;
-    match schema::read(db, &table.name.name)? {
+    let there = schema::read(db, &table.name.name)?;
+    if !existing.admits(table)
+        && there.is_some()
+        && !watermark::owned(db, job)?.prepared.contains_key(&table.name)
+        && has_rows(db, table)?
+    {
+        return Ok(Prepared { has_rows: true });
+    }
+    match there {
         None => db.run(&sql)?,
         Some(there) => {
             let objections = compare(table, &there);
@@ -88,8 +96,12 @@ pub(super) fn prepare(db: &mut Database, job: &str, table: &Table) -> Result<Pre
     if is_by_hidden_number(table) {
         stand_up_high(db, job, &table.name)?;
     }
+    Ok(Prepared { has_rows: has_rows(db, table)? })
+}
+
+fn has_rows(db: &Database, table: &Table) -> Result<bool> {
     let some = db.rows(&format!("SELECT 1 FROM {} LIMIT 1", quote(&table.name.name)), [], |_| ())?;
-    Ok(Prepared { has_rows: !some.is_empty() })
+    Ok(!some.is_empty())
 }
 
 /// What stands in the way of writing `table` into the one that is there, and the statement that mends it.

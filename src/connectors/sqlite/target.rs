@@ -78,7 +78,8 @@ impl Writer {
     fn prepare(&mut self, table: &Table) -> Result<Prepared> {
         let (open, _) = self.opened()?;
         let job = open.job.clone();
-        open.db.write(|db| prepare::prepare(db, &job, table))
+        let existing = open.claim.existing;
+        open.db.write(|db| prepare::prepare(db, &job, table, existing))
     }
 
     fn finish(&mut self, table: &Table) -> Result<Finished> {

@@ -63,12 +63,19 @@ pub fn table_key(target: &[u8], table: &TableName) -> Vec<u8> {
 pub struct Head {
     epoch: u64,
     checkpoint: Checkpoint,
+    #[serde(default, skip_serializing_if = "Checkpoint::is_empty")]
+    starts: Checkpoint,
     numbers: BTreeMap<Partition, BTreeMap<u16, u64>>,
 }
 
 impl Head {
     pub fn of(progress: &Progress) -> Head {
-        Head { epoch: progress.epoch, checkpoint: progress.checkpoint.clone(), numbers: progress.numbers.clone() }
+        Head {
+            epoch: progress.epoch,
+            checkpoint: progress.checkpoint.clone(),
+            starts: progress.starts.clone(),
+            numbers: progress.numbers.clone(),
+        }
     }
 }
 
@@ -88,7 +95,10 @@ pub fn progress(prefix: &[u8], records: impl Iterator<Item = Result<(Vec<u8>, Ve
             return Err(unreadable("progress"));
         }
     }
-    Ok(head.map(|Head { epoch, checkpoint, numbers }| Progress { epoch, checkpoint, numbers, tables }))
+    Ok(head.map(|head| {
+        let Head { epoch, checkpoint, starts, numbers } = head;
+        Progress { epoch, checkpoint, starts, numbers, tables }
+    }))
 }
 
 pub fn encode(record: &impl Serialize) -> Vec<u8> {
