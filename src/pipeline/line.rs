@@ -97,7 +97,8 @@ impl Line {
     pub async fn open(&self) -> Result<Standing> {
         self.next_epoch().await?;
         let (epoch, mut feeds) = self.ledger.read(|progress| {
-            // Batch 0 is where the job, or the partition, began: a target that lost everything must not be taken to stand where state does.
+            // Batch 0 is where the job, or the partition, began: a target that lost everything must not be taken to stand
+            // where state does.
             let feed = |(partition, position): (&Partition, &Position)| {
                 let start = progress.starts.get(partition).or_else(|| self.begun.get(partition));
                 (partition.clone(), self.lane_count(), start.unwrap_or(position).clone())

@@ -354,8 +354,7 @@ impl<'a> Pump<'a> {
         let ready_now = ready.clone();
         ready.retain(|name| finish::parents_stand(self.line, name, &ready_now));
         for name in ready {
-            loop {
-                let Some(table) = self.line.table(&name) else { break };
+            while let Some(table) = self.line.table(&name) {
                 let Some(rows) = finish::finish(self.line, &table, &self.at).await? else { break };
                 let Some((partition, position)) = self.at.0.first_key_value() else { break };
                 let batch = Batch {

@@ -81,7 +81,7 @@ pub async fn before_alone(line: &Line, batch: &Batch, change: Change) -> Result<
     let stands =
         line.ledger.read(|progress| progress.tables.get(&source.name).is_some_and(|table| table.is_streaming()));
     match line.ledger.read(|progress| progress.tables.contains_key(&source.name)) {
-        true => drop(line.prepare(&source).await?),
+        true => line.prepare(&source).await.map(|_| ())?,
         // It was not at the source when the job looked last.
         false => admit(line, &source).await?,
     }
