@@ -32,7 +32,7 @@ pub fn proof(saboteur: Saboteur) -> Proof {
         Saboteur::UnsetAsNull => World(Plan::new, &[3]),
         Saboteur::OtherHashAfterRestart => World(plans::torn, &[7]),
         Saboteur::TruncateNotAlone => World(Plan::new, &[0]),
-        Saboteur::BeginRoundedUp => World(Plan::new, &[6]),
+        Saboteur::BeginRoundedUp => Source("begin-rounds-down"),
         Saboteur::AcknowledgeAtFastestTarget => World(Plan::new, &[5]),
         Saboteur::CheckpointInsideTransaction => World(plans::held_open, &[0]),
         Saboteur::ZombieAllowed => World(plans::broken_lines, &[1]),
