@@ -2,38 +2,52 @@
 //!
 //! Without the feature `faults` every function here is a constant or nothing.
 
-/// A defence that `tests/saboteurs` takes away to see a test turn red.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Saboteur {
-    SkipMissingPatches,
-    SaveBeforeApply,
-    AcknowledgeBeforeSave,
-    FoldPastDelete,
-    UnsetAsNull,
-    OtherHashAfterRestart,
-    TruncateNotAlone,
-    BeginRoundedUp,
-    AcknowledgeAtFastestTarget,
-    CheckpointInsideTransaction,
-    ZombieAllowed,
-    EpochIgnored,
-    CopyRangeForgotten,
-    TornBatchSkipped,
-    FetchBeforeBatch,
-    ConsistentWithoutMark,
-    TakenEvictedNow,
-    LaneByExactKey,
-    TargetBehindIgnored,
-    EdgeCrossed,
-    HeldRangeNotHeld,
-    FreshAfterRestart,
-    ReadIgnoresAfter,
-    MarkRoundedDown,
-    SourceBehindIgnored,
-    KeepaliveUnanswered,
-    ChildBeforeParent,
-    UpsertOverwritesHolder,
-    OpenSkipsLock,
+macro_rules! saboteurs {
+    ($($name:ident)*) => {
+        /// A defence that `tests/saboteurs` takes away to see a test turn red.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum Saboteur {
+            $($name,)*
+        }
+
+        impl Saboteur {
+            /// Every defence: none is left without a proof.
+            pub const ALL: &[Saboteur] = &[$(Saboteur::$name),*];
+        }
+    };
+}
+
+saboteurs! {
+    SkipMissingPatches
+    SaveBeforeApply
+    AcknowledgeBeforeSave
+    FoldPastDelete
+    UnsetAsNull
+    OtherHashAfterRestart
+    TruncateNotAlone
+    BeginRoundedUp
+    AcknowledgeAtFastestTarget
+    CheckpointInsideTransaction
+    ZombieAllowed
+    EpochIgnored
+    CopyRangeForgotten
+    TornBatchSkipped
+    FetchBeforeBatch
+    ConsistentWithoutMark
+    TakenEvictedNow
+    LaneByExactKey
+    TargetBehindIgnored
+    EdgeCrossed
+    HeldRangeNotHeld
+    FreshAfterRestart
+    ReadIgnoresAfter
+    MarkRoundedDown
+    SourceBehindIgnored
+    KeepaliveUnanswered
+    ChildBeforeParent
+    UpsertOverwritesHolder
+    OpenSkipsLock
+    ShapesBeforeBegin
 }
 
 #[cfg(feature = "faults")]

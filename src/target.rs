@@ -28,8 +28,9 @@ pub trait Target: Send + Sync {
 
     /// Creates the table, or compares it and adds the columns it lacks. Repeatable. Notes it as unfinished in the job's
     /// row: from then on all of its rows are ours. So a table that was never noted, has rows and is not admitted with
-    /// them (`Existing::admits`) is left as it is and not noted; the answer says so. Without unique indexes and foreign keys where the store can add them later (`finish`).
-    /// `generation`: which copy of the table this is; noted as well, so that a state that knows of another one is seen.
+    /// them (`Existing::admits`) is left as it is and not noted; the answer says so. Without unique indexes and foreign
+    /// keys where the store can add them later (`finish`). `generation`: which copy of the table this is; noted as well,
+    /// so that a state that knows of another one is seen.
     async fn prepare(&self, table: &Arc<Table>, generation: u64) -> Result<Prepared>;
 
     /// One transaction: **first** the watermark rows of `part.lanes` are moved to `part.number` where the epoch is ours

@@ -63,7 +63,7 @@ async fn prepare(line: &Line) -> Result<()> {
             continue;
         }
         match known {
-            Some(_) => drop(line.prepare(table).await?),
+            Some(_) => line.prepare(table).await.map(|_| ())?,
             None => admit(line, table).await?,
         }
     }

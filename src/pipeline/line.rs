@@ -1,18 +1,8 @@
 //! One pipeline: a job's run into one target, from `open` to the tail. Recovery is the start path.
 
 use super::{
-    board::Board,
-    budget::Budget,
-    copy,
-    ledger::Ledger,
-    limit::Limit,
-    parallel::Lanes,
-    pump::Pump,
-    retry::Backoff,
-    route::Route,
-    standing::Standing,
-    status::Observed,
-    tee::{Applied, Join},
+    applied::Applied, board::Board, budget::Budget, copy, ledger::Ledger, limit::Limit, parallel::Lanes, pump::Pump,
+    retry::Backoff, route::Route, standing::Standing, status::Observed, tee::Join,
 };
 use crate::{
     error::Result,
@@ -110,7 +100,8 @@ impl Line {
     pub async fn open(&self) -> Result<Standing> {
         self.next_epoch().await?;
         let (epoch, mut feeds) = self.ledger.read(|progress| {
-            // Batch 0 is where the job, or the partition, began: a target that lost everything must not be taken to stand where state does.
+            // Batch 0 is where the job, or the partition, began: a target that lost everything must not be taken to stand
+            // where state does.
             let feed = |(partition, position): (&Partition, &Position)| {
                 let start = progress.starts.get(partition).or_else(|| self.begun.get(partition));
                 (partition.clone(), self.lane_count(), start.unwrap_or(position).clone())
@@ -184,6 +175,9 @@ impl Line {
 
 /// Whether a copy may use plain inserts: nothing of the table can be there.
 pub fn is_fresh(prepared: &Prepared, started: bool) -> bool {
-    // B1: a range that had begun goes on as upserts.
-    !prepared.has_rows && (!started || faults::on(Saboteur::FreshAfterRestart))
+    // B1: what had begun goes on as upserts.
+    match started {
+        true => faults::on(Saboteur::FreshAfterRestart),
+        false => !prepared.has_rows,
+    }
 }

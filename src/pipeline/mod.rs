@@ -4,6 +4,7 @@
 //! target and finds out where that stands (`standing`), copies what is not copied (`copy`), and pumps (`pump`). A batch
 //! goes through `resolve` and `route` to the tee, and from a tap through `fold` and `parallel` into the target.
 
+mod applied;
 mod board;
 mod budget;
 mod copy;
@@ -33,12 +34,13 @@ pub use route::Route;
 
 use crate::{
     error::{Error, Result},
-    faults,
+    faults::{self, Saboteur},
     model::{Finding, Keyless, Limits, Severity, Table, TableName},
     source::{Backlog, Source},
     state::{JobRecord, State, remember},
     target::Target,
 };
+use applied::Applied;
 use board::Board;
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use ledger::Ledger;
@@ -49,7 +51,7 @@ use retention::Retention;
 use retry::Backoff;
 use status::{JobStatus, Observed};
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
-use tee::{Applied, Tee};
+use tee::Tee;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -222,6 +224,7 @@ async fn measure(lines: &[Line], source: &dyn Source, board: &Board) -> std::con
 /// Checks both sides and reserves the log, once in a job's life; saved before the first row is read. Gives the tables
 /// that are at the source of those that the job carries.
 async fn begin(job: &mut JobRun, route: &Route) -> Result<BTreeMap<TableName, Arc<Table>>> {
+    let mut before = None;
     if job.record.begun.is_none() {
         let selected = selected(&*job.source, route).await?;
         check(job, route, &selected).await?;
@@ -229,17 +232,21 @@ async fn begin(job: &mut JobRun, route: &Route) -> Result<BTreeMap<TableName, Ar
         let begun = job.source.begin(job.record.id, &selected).await?;
         faults::point("after-begin");
         let tables: Vec<TableName> = selected.iter().map(|table| table.name.clone()).collect();
-        (job.record.begun, job.record.tables) = (Some(begun.clone()), tables.clone());
         // Only these fields: what the user asked for meanwhile (a pause, other limits) stays.
-        let begun = |record: &mut JobRecord| (record.begun, record.tables) = (Some(begun), tables);
-        let saved = job.state.change_job(job.record.id, Box::new(begun)).await?;
-        if saved.is_none() {
+        let begin = |record: &mut JobRecord| (record.begun, record.tables) = (Some(begun), tables);
+        let saved = job.state.change_job(job.record.id, Box::new(begin)).await?;
+        let Some(saved) = saved else {
             return Err(Error::config("the job was deleted while it started").hint("nothing to do"));
-        }
+        };
+        (job.record.begun, job.record.tables) = (saved.begun, saved.tables);
+        before = Some(selected);
     }
     // R1: only shapes read after `begin` are sure to be those that its log starts with; another may have been altered
     // meanwhile, which that log does not tell.
-    let now = selected(&*job.source, route).await?;
+    let now = match before {
+        Some(before) if faults::on(Saboteur::ShapesBeforeBegin) => before,
+        _ => selected(&*job.source, route).await?,
+    };
     let carried = now.into_iter().filter(|table| job.record.tables.contains(&table.name));
     Ok(carried.map(|table| (table.name.clone(), table)).collect())
 }

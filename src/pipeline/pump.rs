@@ -141,6 +141,7 @@ impl<'a> Pump<'a> {
             () = stop.cancelled() => return Err(Error::transient("stopped")),
             whole = mend::read(line, &self.at, &torn) => whole?,
         };
+        self.note_stand();
         self.lanes.apply(&whole, torn.number, &torn.spread).await?;
         self.moved(&whole, torn.number, torn.spread.of);
         Ok(())
@@ -148,7 +149,6 @@ impl<'a> Pump<'a> {
 
     /// Applies one batch, however often the target must be reopened for it; false if `stop` came first.
     async fn batch(&mut self, mut batch: Batch, stop: &CancellationToken) -> Result<bool> {
-        let line = self.line;
         self.drop_known(&mut batch)?;
         self.only_appended(&batch)?;
         if let Some(alone) = batch.alone().copied() {
@@ -157,14 +157,7 @@ impl<'a> Pump<'a> {
             shapes::new_shapes(self.line, &batch).await?;
         }
         self.phase();
-        *self.lanes.stand.lock() = line.ledger.read(|progress| {
-            let stand = |table: &TableProgress| Stand {
-                consistent: table.is_streaming(),
-                version: table.version,
-                generation: table.generation,
-            };
-            progress.tables.iter().map(|(name, table)| (line.route.target_name(name), stand(table))).collect()
-        });
+        self.note_stand();
         if !self.numbers.contains_key(&batch.partition) {
             self.at.set(&batch.partition, batch.from.clone());
             self.line.ledger.change(|progress| {
@@ -233,6 +226,19 @@ impl<'a> Pump<'a> {
             return Err(Error::transient("a table without a key is copied again"));
         }
         Ok(true)
+    }
+
+    /// What the lanes have to know of the tables they write, be it a batch or the rest of a torn one.
+    fn note_stand(&self) {
+        let line = self.line;
+        *self.lanes.stand.lock() = line.ledger.read(|progress| {
+            let stand = |table: &TableProgress| Stand {
+                consistent: table.is_streaming(),
+                version: table.version,
+                generation: table.generation,
+            };
+            progress.tables.iter().map(|(name, table)| (line.route.target_name(name), stand(table))).collect()
+        });
     }
 
     /// The batch is durable in the target: the position moves, in memory.
@@ -352,8 +358,7 @@ impl<'a> Pump<'a> {
         let ready_now = ready.clone();
         ready.retain(|name| finish::parents_stand(self.line, name, &ready_now));
         for name in ready {
-            loop {
-                let Some(table) = self.line.table(&name) else { break };
+            while let Some(table) = self.line.table(&name) {
                 let Some(rows) = finish::finish(self.line, &table, &self.at).await? else { break };
                 let Some((partition, position)) = self.at.0.first_key_value() else { break };
                 let batch = Batch {

@@ -67,6 +67,12 @@ fn slow(images: Images) -> Habits {
     }
 }
 
+/// A source that is seen late.
+#[cfg(feature = "faults")]
+pub fn slow_source() -> impl certify::Fixture {
+    worlds("slow", &[], slow(Images::Changed))
+}
+
 #[tokio::test(start_paused = true)]
 async fn memory_is_a_source() {
     expect(&certify::source(&worlds("at once", &[], Habits::default()), &[]).await, 40, 1);

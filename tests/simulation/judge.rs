@@ -24,6 +24,8 @@ type Versions = BTreeMap<RowKey, Vec<(u64, Option<Row>)>>;
 pub struct History {
     known: usize,
     rows: BTreeMap<TableName, Versions>,
+    /// How many columns each table had, and since when.
+    widths: BTreeMap<TableName, Vec<(u64, usize)>>,
 }
 
 impl History {
@@ -36,6 +38,10 @@ impl History {
                         self.note(table, key, sequence, after.as_ref().map(|row| row.values.clone()));
                     }
                     Step::Table { table, before, after } => {
+                        if let Some(heap) = after {
+                            let widths = self.widths.entry(table.clone()).or_default();
+                            widths.push((sequence, heap.shape.columns.len()));
+                        }
                         let keys = |heap: &Option<Box<Heap>>| -> BTreeSet<RowKey> {
                             heap.iter().flat_map(|heap| heap.rows().map(|(key, _)| key.clone())).collect()
                         };
@@ -61,6 +67,12 @@ impl History {
         let then = times.iter().rfind(|(at, _)| *at <= sequence).and_then(|(_, row)| row.as_ref());
         let later = times.iter().filter(|(at, _)| *at > sequence).map(|(_, row)| row.as_ref());
         [then].into_iter().chain(later).collect()
+    }
+
+    /// How many columns a table had after `sequence`.
+    fn width(&self, table: &TableName, sequence: u64) -> usize {
+        let widths = self.widths.get(table).map_or(&[][..], Vec::as_slice);
+        widths.iter().rfind(|(at, _)| *at <= sequence).map_or(0, |(_, width)| *width)
     }
 
     fn keys(&self, table: &TableName) -> impl Iterator<Item = &RowKey> {
@@ -186,7 +198,9 @@ impl Judged {
         }
         let Some(process) = process else { return wrong };
         let saved = process.state.progress(job, &self.name).await.expect("memory").unwrap_or_default();
-        if saved.epoch != epoch {
+        // What a daemon shows that another one has overtaken is of no weight.
+        let owns = ledger.jobs.get(&job).is_some_and(|entry| entry.token == process.token);
+        if saved.epoch != epoch || !owns {
             return wrong;
         }
         let status = process.status();
@@ -241,6 +255,8 @@ impl Judged {
         }
         let current: BTreeMap<RowKey, Row> = now.iter().map(|row| (scratch.key_of(row), row.clone())).collect();
         let earliest = at.map_or(u64::MAX, |at| at.values().map(|point| point.sequence).min().unwrap_or(0));
+        // A11: a row that was fetched ahead may be without the columns that the log has still to bring.
+        let told = history.width(name, earliest);
         // Inside a transaction anything of what it touches may be half done.
         let inside: Vec<u64> =
             at.into_iter().flat_map(BTreeMap::values).filter(|p| p.ordinal > 0).map(|p| p.sequence + 1).collect();
@@ -265,8 +281,8 @@ impl Judged {
                 may.retain(|_| had);
                 may.push(Some(foreign));
             }
-            let mixed = at.is_some() && self.may_mix && has.is_some_and(|has| is_mixture(has, &may));
-            if !mixed && !half_done(key) && !may.iter().any(|may| equal(*may, has)) {
+            let mixed = at.is_some() && self.may_mix && has.is_some_and(|has| is_mixture(has, &may, told));
+            if !mixed && !half_done(key) && !may.iter().any(|may| equal(*may, has, told)) {
                 let what = match (has, may[0]) {
                     (None, _) => "lost",
                     (Some(_), None) => "invented",
@@ -297,20 +313,26 @@ fn project(shape: &Table, own: &Table, row: &Row) -> Row {
 }
 
 /// A row that was fetched ahead, with an older patch written over some of its columns.
-fn is_mixture(row: &Row, may: &[Option<&Row>]) -> bool {
-    let value = |row: &Row, column: usize| row.get(column).cloned().unwrap_or(Value::Null);
-    (0..row.len()).all(|column| may.iter().flatten().any(|may| value(may, column) == row[column]))
+fn is_mixture(has: &Row, may: &[Option<&Row>], told: usize) -> bool {
+    let fits = |column: usize| may.iter().flatten().any(|may| same(may, has, column, told));
+    (0..has.len()).all(fits)
+}
+
+fn equal(may: Option<&Row>, has: Option<&Row>, told: usize) -> bool {
+    match (may, has) {
+        (Some(may), Some(has)) => (0..may.len().max(has.len())).all(|column| same(may, has, column, told)),
+        (may, has) => may.is_none() && has.is_none(),
+    }
+}
+
+fn same(may: &Row, has: &Row, column: usize, told: usize) -> bool {
+    let has = value(has, column);
+    has == value(may, column) || (column >= told && has == Value::Null)
 }
 
 /// Rows of an older shape lack columns at their end: NULL there.
-fn equal(a: Option<&Row>, b: Option<&Row>) -> bool {
-    match (a, b) {
-        (Some(a), Some(b)) => {
-            let common = a.len().min(b.len());
-            a[..common] == b[..common] && a[common..].iter().chain(&b[common..]).all(|value| *value == Value::Null)
-        }
-        (a, b) => a.is_none() && b.is_none(),
-    }
+fn value(row: &Row, column: usize) -> Value {
+    row.get(column).cloned().unwrap_or(Value::Null)
 }
 
 fn bytes(row: &Row) -> Vec<u8> {

@@ -7,7 +7,7 @@ pub mod judge;
 pub mod plan;
 pub mod process;
 pub mod scene;
-mod traces;
+pub mod traces;
 mod troubles;
 
 use crate::support::workload::{ACTS, Tally};
@@ -30,13 +30,18 @@ pub struct Outcome {
 
 /// Runs a plan on a clock of its own.
 pub fn run(plan: Plan) -> Outcome {
+    stage(plan, play)
+}
+
+/// Plays a story in the world of a plan, on a clock of its own.
+pub fn stage(plan: Plan, story: impl AsyncFnOnce(&mut Scene) -> Result<Rest, String>) -> Outcome {
     process::watch_panics();
     let visited = whimbrel::faults::visits();
     let seed = plan.seed;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     runtime.expect("a runtime").block_on(async {
         let mut scene = Scene::new(plan).await;
-        let rest = play(&mut scene).await;
+        let rest = story(&mut scene).await;
         scene.kill().await;
         whimbrel::faults::stop_at(None);
         let wrong = std::mem::take(&mut *scene.wrong.lock());
@@ -144,21 +149,26 @@ pub fn play_all(seeds: std::ops::Range<u64>, plan: impl Fn(u64) -> Plan + Sync) 
     (tally, failed)
 }
 
-fn number(variable: &str) -> Option<u64> {
+/// Runs a plan and prints what it was and what happened.
+pub fn tell(plan: Plan) -> Outcome {
+    println!("{plan:#?}");
+    // With RUST_LOG=trace each batch is shown where it happened in the story.
+    let filter = tracing_subscriber::EnvFilter::from_default_env();
+    let log = tracing_subscriber::fmt().with_env_filter(filter).without_time().with_ansi(false);
+    let _log = tracing::subscriber::set_default(log.finish());
+    let outcome = run(plan);
+    println!("{}", outcome.story.join("\n"));
+    outcome
+}
+
+pub fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok()?.parse().ok()
 }
 
 #[test]
 fn seeds() {
     if let Some(seed) = number("WHIMBREL_SEED") {
-        let plan = Plan::new(seed);
-        println!("{plan:#?}");
-        // With RUST_LOG=trace each batch is shown where it happened in the story.
-        let filter = tracing_subscriber::EnvFilter::from_default_env();
-        let log = tracing_subscriber::fmt().with_env_filter(filter).without_time().with_ansi(false);
-        let _log = tracing::subscriber::set_default(log.finish());
-        let outcome = run(plan);
-        println!("{}", outcome.story.join("\n"));
+        let outcome = tell(Plan::new(seed));
         assert!(outcome.failure.is_none(), "{}", outcome.failure.unwrap_or_default());
         return;
     }

@@ -20,6 +20,8 @@ pub struct Plan {
     pub parallelism: u16,
     pub transactional: bool,
     pub retain: Duration,
+    /// How long the state's disk takes for each save of progress.
+    pub slow_saves: Duration,
     pub steps: usize,
     /// Rows of a large transaction.
     pub big: usize,
@@ -155,6 +157,7 @@ impl Plan {
             parallelism: *c.pick(&[1, 2, 4]),
             transactional,
             retain: Duration::from_secs(*c.pick(&[0, 5, 120])),
+            slow_saves: Duration::from_millis(*Chance::new(seed ^ 0xd15c).pick(&[0, 0, 0, 30, 300])),
             steps: c.between(20, 70) as usize,
             big: *c.pick(&[15, 90, 250]),
             burst: *c.pick(&[5, 40]),
@@ -164,7 +167,6 @@ impl Plan {
     }
 
     /// A quiet world: one target, nothing goes wrong. Traces start from it.
-    #[allow(dead_code, reason = "the world of a story that is told without troubles")]
     pub fn quiet(seed: u64) -> Plan {
         let habits = Habits { losable: 20, history: true, seed, ..Habits::default() };
         Plan {
@@ -177,6 +179,7 @@ impl Plan {
             parallelism: 1,
             transactional: false,
             retain: Duration::ZERO,
+            slow_saves: Duration::ZERO,
             steps: 0,
             big: 100,
             burst: 1,

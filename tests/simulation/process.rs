@@ -26,6 +26,7 @@ use whimbrel::{
 pub struct Process {
     pub faults: Arc<Faults>,
     pub state: Arc<MemoryState>,
+    pub token: Uuid,
     status: watch::Receiver<JobStatus>,
     stop: CancellationToken,
     task: JoinHandle<Result<()>>,
@@ -68,7 +69,9 @@ impl Process {
     /// Starts the job as it is in `state`; `None` where that has lost it.
     pub async fn start(scene: &Scene, state: &Arc<MemoryState>, token: u128) -> Option<Process> {
         let faults = Arc::new(Faults::default());
+        let token = Uuid::from_u128(token);
         let record = record(state, scene).await?;
+        faults.slow("state.save_progress", scene.plan.slow_saves);
         let source: Arc<dyn Source> = Arc::new(MemorySource::new(Arc::clone(&scene.source)));
         let targets = scene.targets.iter().map(|target| TargetRun {
             name: target.name.clone(),
@@ -90,7 +93,7 @@ impl Process {
             source: Faulty::<dyn Source>::new("source", &faults, source),
             targets: targets.collect(),
             state: Faulty::<dyn State>::new("state", &faults, Arc::clone(state) as Arc<dyn State>),
-            token: Uuid::from_u128(token),
+            token,
             limits,
             status: Arc::new(status_sender),
             retain_after_apply: scene.plan.retain,
@@ -99,7 +102,7 @@ impl Process {
         faults.watch_acknowledge(judge::watch(scene, state));
         let stop = CancellationToken::new();
         let task = tokio::spawn(pipeline::run(run, stop.clone()));
-        Some(Process { faults, state: Arc::clone(state), status, stop, task, _limits: limits_sender })
+        Some(Process { faults, state: Arc::clone(state), token, status, stop, task, _limits: limits_sender })
     }
 
     pub fn status(&self) -> JobStatus {

@@ -20,14 +20,10 @@ use whimbrel::{
 /// What becomes of one call.
 pub enum Fault {
     Pass,
-    /// Never sent.
-    Reject(Error),
     /// Done, and nobody is told.
     LoseAnswer,
     /// Sent when the gate opens.
     Hold(Arc<Gate>),
-    /// Sent after a while.
-    Slow(Duration),
     /// The process dies before the call, or after it is done.
     Die {
         done: bool,
@@ -76,6 +72,7 @@ struct Inner {
     moment: Option<(Instant, u64)>,
     spins: bool,
     queues: BTreeMap<String, VecDeque<Fault>>,
+    slow: BTreeMap<String, Duration>,
     counts: BTreeMap<String, u64>,
     watching: Vec<Watch>,
 }
@@ -86,6 +83,11 @@ impl Faults {
     /// The next calls of an operation (`a.apply`, `source.fetch`, `tail.next`, `state.save_progress`) meet these.
     pub fn queue(&self, operation: &str, faults: impl IntoIterator<Item = Fault>) {
         self.inner.lock().queues.entry(operation.to_owned()).or_default().extend(faults);
+    }
+
+    /// Every call of an operation takes so long.
+    pub fn slow(&self, operation: &str, lasting: Duration) {
+        self.inner.lock().slow.insert(operation.to_owned(), lasting);
     }
 
     /// The process dies at its `calls`-th step from now.
@@ -139,19 +141,22 @@ impl Faults {
 
     async fn call<T>(&self, operation: String, call: impl Future<Output = Result<T>>) -> Result<T> {
         self.step().await;
-        let fault = {
+        let (fault, slow) = {
             let mut inner = self.inner.lock();
             *inner.counts.entry(operation.clone()).or_default() += 1;
-            inner.queues.get_mut(&operation).and_then(VecDeque::pop_front)
+            let fault = inner.queues.get_mut(&operation).and_then(VecDeque::pop_front);
+            (fault, inner.slow.get(&operation).copied())
         };
+        if let Some(lasting) = slow.filter(|lasting| *lasting > Duration::ZERO) {
+            super::wait::pass(lasting).await;
+            self.step().await;
+        }
         let mut dies = false;
         let mut lost = false;
         match fault {
             None | Some(Fault::Pass) => {}
-            Some(Fault::Reject(error)) => return Err(error),
             Some(Fault::LoseAnswer) => lost = true,
             Some(Fault::Hold(gate)) => gate.pass().await,
-            Some(Fault::Slow(lasting)) => super::wait::pass(lasting).await,
             Some(Fault::Die { done }) => {
                 dies = done;
                 if !done {

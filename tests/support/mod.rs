@@ -2,7 +2,6 @@
 
 pub mod daemon;
 #[cfg(feature = "faults")]
-#[allow(dead_code, reason = "not every fault is asked for by a story")]
 pub mod faulty;
 pub mod house;
 pub mod tools;

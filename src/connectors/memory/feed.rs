@@ -87,6 +87,7 @@ impl TailFeed {
         }
         if !self.answers.came_in_time() {
             inner.counts.tails_closed_by_server += 1;
+            inner.breach("the tail left its server's keepalives unanswered");
             return Err(Error::transient("the server closed the tail: its keepalives were not answered"));
         }
         let per_mille = inner.habits.mishaps.read;

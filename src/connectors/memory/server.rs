@@ -202,8 +202,13 @@ async fn locked_transaction(world: &World, session: &Session, request: &Request)
 }
 
 impl Inner {
-    /// What a transaction in an earlier life of the server, of an earlier epoch or of an applied batch runs into.
     pub(super) fn check_claim(&mut self, session: &Session, request: &Request) -> Result<()> {
+        self.check_claim_behind(session, request, 0)
+    }
+
+    /// What a transaction in an earlier life of the server, of an earlier epoch or of an applied batch runs into.
+    /// `held`: the newest batch that is open in the same transaction.
+    pub(super) fn check_claim_behind(&mut self, session: &Session, request: &Request, held: u64) -> Result<()> {
         self.check_life(session)?;
         let entry = self.ledger.jobs.get(&session.job);
         let entry = entry.ok_or_else(|| Error::config("the job is not known here").hint("start the job again"))?;
@@ -230,7 +235,7 @@ impl Inner {
                 Partition::COPY => mark.batch,
                 _ => self.ledger.newest_of(session.job, &request.feed),
             };
-            if newest + 1 < request.number {
+            if newest.max(held) + 1 < request.number {
                 let (feed, before) = (&request.feed, request.number - 1);
                 let text = format!("the target stands at batch {newest} of {feed}, not at {before}");
                 return Err(Error::transient(text));
@@ -276,7 +281,8 @@ impl Inner {
         }
     }
 
-    /// All of `requests` in order; the last one's verdict, or the first that is not `Done`.
+    /// All of `requests` in order; their claims were looked at when their locks were taken. The last one's verdict, or the
+    /// first that is not `Done`.
     pub(super) fn run(
         &mut self,
         session: &Session,
@@ -286,7 +292,6 @@ impl Inner {
     ) -> Result<Applied> {
         for request in requests {
             self.look_for_breaches(session, request);
-            self.check_claim(session, request)?;
             if mark {
                 self.move_watermark(session, request);
             }

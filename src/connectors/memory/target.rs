@@ -70,10 +70,14 @@ impl MemoryTarget {
             let lanes = work.last().expect("one part at least").lane_ids(life.job);
             server::lock_lanes(&world, life.number, &lanes, Some(2 * LOCK_WAIT)).await?;
             server::labour(&world).await;
-            let done = match complete {
+            // A server that gave the lock up has ended the transaction.
+            let held = |index: usize| index.checked_sub(1).map_or(0, |before| work[before].number);
+            let mut parts = work.iter().enumerate();
+            let claimed = parts.try_for_each(|(index, part)| world.lock().check_claim_behind(&life, part, held(index)));
+            let done = claimed.and_then(|()| match complete {
                 true => world.lock().run_and_commit(&life, &work, true),
                 false => world.lock().try_out(&life, &work),
-            };
+            });
             // Without earlier parts nothing stays open; with them, a part that does not fit is undone alone.
             let stays = match &done {
                 Ok(Applied::Held) => true,

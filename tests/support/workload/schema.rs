@@ -49,6 +49,11 @@ pub fn audit() -> TableName {
     name("audit")
 }
 
+/// A key that compares without case, and a unique index beside it: rows that evict each other. For stories.
+pub fn tags() -> TableName {
+    name("tags")
+}
+
 fn external(column: &str) -> Column {
     Column { declared: "external".into(), ..Column::new(column, Type::Text) }
 }
@@ -76,12 +81,17 @@ pub fn shape(table: &TableName) -> Arc<Table> {
         "trees" => (vec![int("id"), text("kind")], vec![0]),
         "leaves" => (vec![int("id"), int("tree"), text("colour"), external("body")], vec![0]),
         "buds" => (vec![int("id"), int("leaf"), int("size")], vec![0]),
+        "tags" => {
+            let tag = Column { equality: Equality::Coarse, ..text("tag") };
+            (vec![tag, int("code"), external("body")], vec![0])
+        }
         "audit" => (vec![int("at"), text("what")], vec![]),
         other => unreachable!("no table {other}"),
     };
     let mut shape = Table::new(table.clone(), columns, key);
     match table.name.as_str() {
         "people" => shape.uniques = vec![unique("people_mail", 1), unique("people_nick", 2)],
+        "tags" => shape.uniques = vec![unique("tags_code", 1)],
         "leaves" => shape.foreign_keys = vec![foreign(1, trees(), Action::Cascade)],
         "buds" => shape.foreign_keys = vec![foreign(1, leaves(), Action::SetNull)],
         _ => {}

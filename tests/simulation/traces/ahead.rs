@@ -1,0 +1,62 @@
+//! Rows that were fetched are newer than the batch that asked for them.
+
+use super::{green, order, with_source};
+use crate::{
+    simulation::stage,
+    support::{
+        faulty::{Fault, Gate},
+        workload::orders,
+    },
+};
+use std::sync::Arc;
+use whimbrel::{connectors::memory::Images, model::Value};
+
+#[test]
+fn a_fetched_row_is_ahead_of_its_batch_and_the_log_converges() {
+    let plan = with_source(|habits| (habits.images, habits.batch_commits) = (Images::Keys, 1));
+    green(stage(plan, async |scene| {
+        let key = |id: i64| [Value::Int(id)];
+        scene.transact(|t| (1..=3).try_for_each(|id| t.insert(&orders(), order(id, 1))));
+        scene.start().await;
+        scene.streaming().await;
+        let gates = [Arc::new(Gate::default()), Arc::new(Gate::default())];
+        scene.faults().queue("source.fetch", gates.iter().map(|gate| Fault::Hold(Arc::clone(gate))));
+        let fetched = scene.faults().count("source.fetch");
+        // All three in the batch that asks first; what becomes of them later is in batches of their own.
+        scene.transact(|t| (1..=3).try_for_each(|id| t.update(&orders(), &key(id), &[(1, Value::Int(2))]).map(drop)));
+        scene.until("the rows are asked for", |scene| scene.faults().count("source.fetch") > fetched).await;
+        scene.transact(|t| t.update(&orders(), &key(1), &[(1, Value::Int(3))]).map(drop));
+        scene.transact(|t| t.delete(&orders(), &key(2)).map(drop));
+        scene.transact(|t| t.delete(&orders(), &key(3)).map(drop));
+        scene.transact(|t| t.insert(&orders(), order(3, 9)));
+        gates[0].open();
+        scene
+            .until("the first batch is there", |scene| scene.targets[0].world.rows(&orders()).unwrap().1.len() == 2)
+            .await;
+        let (_, rows) = scene.targets[0].world.rows(&orders()).expect("it was copied");
+        assert_eq!(rows, [order(1, 3), order(3, 9)], "as the source has them now");
+        // The process forgets what it fetched; the rest of the log is told again.
+        scene.kill().await;
+        gates[1].open();
+        scene.start().await;
+        scene.settle().await
+    }));
+}
+
+/// Somebody deleted a row in the target: a patch that finds none is no patch to skip.
+#[test]
+fn a_patch_that_finds_no_row_brings_it() {
+    let plan = with_source(|habits| habits.images = Images::External);
+    green(stage(plan, async |scene| {
+        scene.transact(|t| t.insert(&orders(), order(1, 1)));
+        scene.start().await;
+        scene.streaming().await;
+        // From here on only the end can be judged.
+        scene.past_changed = true;
+        scene.targets[0].world.transact(|t| t.delete(&orders(), &[Value::Int(1)]).map(drop)).expect("it is there");
+        scene.transact(|t| t.update(&orders(), &[Value::Int(1)], &[(1, Value::Int(2))]).map(drop));
+        scene.caught_up(0).await;
+        assert!(scene.targets[0].world.counts().missing > 0, "the patch found a row");
+        scene.settle().await
+    }));
+}
