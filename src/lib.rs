@@ -55,6 +55,12 @@
 //! before the tee; patches that find no row (`Missing`) by the lane that met it. The fetched row is at or after its
 //! batch (R2), and whatever is later is replayed.
 //!
+//! Shapes are read after `begin`: an `ALTER` just before it is in no log. Below the consistent point a target is never
+//! altered; a row that was fetched with newer columns puts that point behind the log's own change of the shape.
+//!
+//! A key is what its *store* takes for one: `fetch` finds 'A' under 'a' where case does not count. A target that compares
+//! as coarsely would otherwise be told that the row is gone.
+//!
 //! A table is copied again on a running job in *held ranges*: slices read by the tee behind the last batch it handed out
 //! and placed before the next. Rows that the source lacks are swept the same way. A table without a key cannot be cut
 //! into ranges; it is emptied and copied in one read at a known position, and changes up to there are dropped.
@@ -69,8 +75,10 @@
 //!    way over an earlier connection of the same daemon could otherwise land late, for a copy lane that nobody used
 //!    since, and bring a deleted row back.)
 //! 2. Batch n on lane i is one transaction: first the watermark row moves to n, where the epoch is ours and its batch is
-//!    lower, then the rows, then commit. Copies too, one lane a connection.
-//! 3. Batch n+1 starts after all lanes of n have answered. An idle log becomes an empty batch at most every 10 s.
+//!    lower, then the rows, then commit. Copies too, one lane a connection. On top of a gap (no lane of the feed has
+//!    n - 1: the target was restored in place) nothing is applied.
+//! 3. Batch n+1 starts after all lanes of n have answered. An idle log becomes an empty batch at most every 10 s, and one
+//!    that stands still at least every 20 s: the target is there, and has what it confirmed.
 //! 4. A lost answer is looked up in the watermark, never guessed.
 //! 5. After a restart: if all lanes of the newest batch have it, go on at `to`; else exactly `(from, to]` is read again,
 //!    split by the stored lane count and hash, and given to the lanes that lack it. Ranges go on after their key.
@@ -78,7 +86,9 @@
 //! 7. A deadlock repeats one lane's transaction; committed lanes stay.
 //! 8. State keeps, per feed and lane, the last number the target confirmed. A target ahead of it is right. A target behind
 //!    it has lost commits: tables that were not consistent there are copied again, and the log is rewound, or Lost. For
-//!    that the source is acknowledged some minutes late (`retain_after_apply`).
+//!    that the source is acknowledged some minutes late (`retain_after_apply`). Each copy of a table has a *generation*,
+//!    noted in the target before its first row: where state knows of another one, either of the two is older, and the
+//!    table is copied again.
 //! 9. One feed serves all targets of a job; their positions are edges that no batch crosses. One that takes nothing for a
 //!    minute is left behind, and the source keeps the log from there.
 //! 10. A target without transactions takes keyed changes only; its watermark is written after the data.
@@ -107,6 +117,11 @@
 //!
 //! - Each target of a job copies for itself; only the log is read once for all. Targets copy at different speeds and fail
 //!   apart; one read for all would hold the fast one at the pace of the slow one for hours, and a copy is read once.
+//! - A job's tables are those of its `begin`, kept with it: one that is dropped while no daemon runs and made anew later
+//!   is still followed, and one that came later is not in the log that was reserved.
+//! - `existing: merge` keeps rows of others and therefore cannot tell them from rows of ours that went without a word in
+//!   the log (a table made anew, `VACUUM` of row numbers): those stay, and a line in the log says so. Where such a row
+//!   holds a unique value that one of ours wants, the target stops.
 //! - Tables are copied before the tail starts, not beside it: the log waits at the source, where it is durable already.
 //! - Rows are bytes in a slab ([`model`]): five times cheaper than owned values, and one encoding for
 //!   memory, disk and hash.

@@ -34,10 +34,6 @@ const PLACES_OF_A_TAIL: [(&str, u64); 11] = [
 
 #[test]
 fn a_copy_survives_a_kill_at_every_place() {
-    // Known red: tests/data/seeds/open.md says what breaks. Runs with tests/run --long until that is mended.
-    if std::env::var_os("WHIMBREL_LONG").is_none() {
-        return;
-    }
     for (point, visit) in PLACES_OF_A_COPY {
         let mut rig = Rig::new();
         rig.start(None);

@@ -172,7 +172,7 @@ fn seeds() {
         assert!(outcome.failure.is_none(), "{}", outcome.failure.unwrap_or_default());
         return;
     }
-    let count = number("WHIMBREL_SEEDS").unwrap_or(40);
+    let count = number("WHIMBREL_SEEDS").unwrap_or(300);
     let first = number("WHIMBREL_FIRST_SEED").unwrap_or(0);
     let (tally, failed) = play_all(first..first + count, Plan::new);
     for (what, count) in &tally.0 {
