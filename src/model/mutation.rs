@@ -13,7 +13,8 @@ pub enum Change {
     Delete = 4,
     /// This key changed; `pipeline/resolve.rs` fetches its row from the source before it is written.
     Touched = 5,
-    /// Delete, or patch with `row`, all rows that meet the criteria in `before`. Alone in its batch.
+    /// Delete, or patch with `row`, all rows that meet the criteria in `before`. Alone in its batch. Only from a source
+    /// that copies along the key: a row that moves by place may be met by no page, and nothing here would name it.
     Matching = 6,
     /// All rows are gone. Alone in its batch.
     Truncate = 7,

@@ -38,13 +38,14 @@ impl Held {
             let recopying = |state: &TableState| *state == TableState::Recopying;
             progress.tables.iter().filter(|(_, table)| recopying(&table.state)).find_map(|(name, table)| {
                 let shape = line.table(name)?;
-                let copy = table.todo.first().map(|todo| (Arc::clone(&shape), todo.rest(), false));
-                copy.or_else(|| table.sweep.first().map(|range| (shape, range.clone(), true)))
+                let copy = table.todo.first().map(|todo| (todo.rest(), false));
+                let slice = copy.or_else(|| table.sweep.first().map(|range| (range.clone(), true)));
+                slice.map(|(range, sweep)| (shape, table.generation, range, sweep))
             })
         });
-        let Some((table, range, sweep)) = next else { return Ok(()) };
+        let Some((table, generation, range, sweep)) = next else { return Ok(()) };
         let sweep = sweep.then(|| Arc::clone(&line.reader));
-        tap.ask(Ask { table, range, sweep, at_commit: line.apply.transactional }).await?;
+        tap.ask(Ask { table, generation, range, sweep, at_commit: line.apply.transactional }).await?;
         self.asked = true;
         Ok(())
     }
@@ -53,14 +54,13 @@ impl Held {
     pub async fn applied(&mut self, line: &Line, slice: Slice) -> Result<()> {
         self.asked = false;
         let name = &slice.ask.table.name;
-        // Asked before the table's shape changed or it was to be copied again: that covers what this one does.
-        let stale = !line.table(name).is_some_and(|table| Arc::ptr_eq(&table, &slice.ask.table));
         let left = line.ledger.change(|progress| {
             let Some(table) = progress.tables.get_mut(name).filter(|table| table.state == TableState::Recopying) else {
                 return true;
             };
             match (slice.ask.sweep.is_some(), slice.ended) {
-                _ if stale => {}
+                // Asked before it was to be copied again: that covers what this one does.
+                _ if table.generation != slice.ask.generation => {}
                 _ if table.todo.first().map(|todo| todo.rest()) != Some(slice.ask.range.clone())
                     && table.sweep.first() != Some(&slice.ask.range) => {}
                 (false, true) => drop(table.todo.remove(0)),

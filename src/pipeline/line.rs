@@ -5,7 +5,7 @@ use super::{
     retry::Backoff, route::Route, standing::Standing, status::Observed, tee::Join,
 };
 use crate::{
-    error::Result,
+    error::{ErrorKind, Result},
     faults::{self, Saboteur},
     model::{
         ApplySettings, Checkpoint, CopySettings, Existing, JobId, Keyless, Partition, Position, Progress, Table,
@@ -62,7 +62,14 @@ impl Line {
                         return Ok(());
                     }
                 }
-                Err(error) => return Err(error.at(format!("target `{}`", self.name))),
+                Err(error) => {
+                    // A daemon that was overtaken finds the log gone too: then the other one is the cause.
+                    let cause = match error.kind() {
+                        ErrorKind::Lost => self.open().await.err().filter(|cause| cause.kind() == ErrorKind::Config),
+                        _ => None,
+                    };
+                    return Err(cause.unwrap_or(error).at(format!("target `{}`", self.name)));
+                }
             }
         }
     }
@@ -122,7 +129,7 @@ impl Line {
         match self.target.open(&claim).await {
             Ok(opened) => Ok(Standing::new(opened)),
             Err(error) => {
-                if error.kind() == crate::error::ErrorKind::Config {
+                if error.kind() == ErrorKind::Config {
                     // Refused: what others did since is not in our state, so no number of starts may overtake them.
                     self.ledger.change(|progress| progress.epoch -= 1);
                     self.ledger.save().await?;

@@ -52,7 +52,10 @@ use retry::Backoff;
 use status::{JobStatus, Observed};
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tee::Tee;
-use tokio::sync::watch;
+use tokio::{
+    sync::watch,
+    task::{JoinError, JoinHandle},
+};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -126,7 +129,7 @@ pub async fn run(mut job: JobRun, stop: CancellationToken) -> Result<()> {
         retention: Retention::new(job.retain_after_apply),
         applied: Arc::clone(&applied),
     };
-    let (join, reading) = tee.start(stop.clone());
+    let (join, mut reading) = tee.start(stop.clone());
     let limit = Limit::new(job.limits.clone());
     let lines: Vec<Line> = job
         .targets
@@ -157,15 +160,33 @@ pub async fn run(mut job: JobRun, stop: CancellationToken) -> Result<()> {
             token: job.token,
         })
         .collect();
+    let mut ended = false;
     let result = tokio::select! {
         biased;
         result = watch_over(&lines, &board, &stop) => result,
+        error = died_early(&mut reading, &mut ended) => return Err(error),
         never = measure(&lines, &*job.source, &board) => match never {},
     };
     stop.cancel();
     // It ends by itself at its next await; an abort would only hide a panic.
-    reading.await.map_err(|error| Error::config("the task that reads the log died").because(error))?;
+    if !ended {
+        reading.await.map_err(died)?;
+    }
     result
+}
+
+/// Ends only if the task that reads the log panicked; else notes when it has ended.
+async fn died_early(reading: &mut JoinHandle<()>, ended: &mut bool) -> Error {
+    let end = reading.await;
+    *ended = true;
+    match end {
+        Err(error) => died(error),
+        Ok(()) => std::future::pending().await,
+    }
+}
+
+fn died(error: JoinError) -> Error {
+    Error::config("the task that reads the log died").because(error).hint("this is a defect; please report it")
 }
 
 /// Runs the pipelines; keeps the status fresh; returns when all are through.

@@ -16,6 +16,8 @@ use std::{sync::Arc, time::Duration};
 pub struct Ask {
     /// As the source knows it.
     pub table: Arc<Table>,
+    /// The copy of the table that this belongs to.
+    pub generation: u64,
     pub range: KeyRange,
     /// The target, to read its keys: those that the source does not have are deleted. `None`: copy.
     pub sweep: Option<Arc<dyn Source>>,

@@ -5,7 +5,8 @@ use crate::{
     error::{Error, Result},
     faults::{self, Saboteur},
     model::{
-        COARSE_HASH_VERSION, Existing, KeyRange, LaneMark, Partition, Position, Progress, TableProgress, TableState,
+        COARSE_HASH_VERSION, Existing, KeyRange, LaneMark, Partition, Position, Progress, TableName, TableProgress,
+        TableState,
     },
     pipeline::parallel::Spread,
     target::Opened,
@@ -83,12 +84,14 @@ impl Standing {
     /// Whether the target has lost something that state says it had: this needs the start path.
     pub fn has_lost(&self, line: &Line) -> bool {
         line.ledger.read(|progress| {
-            let finished = |name: &crate::model::TableName| {
+            let differs = |(name, table): (&TableName, &TableProgress)| {
                 let name = line.route.target_name(name);
-                self.opened.tables.iter().any(|(known, noted)| *known == name && noted.finished)
+                let noted = self.opened.tables.iter().find(|(known, _)| *known == name).map(|(_, noted)| noted);
+                noted.is_none_or(|noted| {
+                    noted.generation != table.generation || (table.is_streaming() && !noted.finished)
+                })
             };
-            self.is_behind(progress)
-                || progress.tables.iter().any(|(name, table)| table.is_streaming() && !finished(name))
+            self.is_behind(progress) || progress.tables.iter().any(differs)
         })
     }
 

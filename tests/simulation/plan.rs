@@ -113,7 +113,7 @@ impl Plan {
             tables.retain(|table| *table != buds());
         }
         let latency = *c.pick(&[Duration::ZERO, Duration::from_millis(5), Duration::from_millis(60)]);
-        let source = Habits {
+        let mut source = Habits {
             seed: c.number(),
             images,
             cascades: *c.pick(&[Cascades::Logged, Cascades::Matching]),
@@ -132,6 +132,10 @@ impl Plan {
             history: true,
             ..Habits::default()
         };
+        // What `Matching` asks of a source.
+        if source.paging == Paging::Place {
+            source.cascades = Cascades::Logged;
+        }
         let targets: Vec<TargetPlan> = (0..*c.pick(&[1, 1, 1, 2, 2, 3])).map(|_| target(c, loose, latency)).collect();
         if targets.iter().any(|target| target.existing == Existing::Merge) {
             // Whether a row that holds a unique value is of others, or only not deleted yet, `merge` cannot know: it stops.

@@ -157,6 +157,8 @@ impl Scene {
             return false;
         }
         self.may_be_refused = true;
+        // Whose task stops at a point is not known where there are two.
+        faults::stop_at(None);
         let clone: Arc<MemoryState> = Arc::new(self.state.snapshot());
         let Some(other) = self.start_on(&clone).await else { return false };
         for _ in 0..self.chance.between(4, 20) {

@@ -169,6 +169,11 @@ fn name_of(habits: &Habits, number: u64) -> Partition {
     }
 }
 
+/// The partition that this one came from.
+pub(super) fn parent(child: &Partition) -> Option<Partition> {
+    child.as_str().rsplit_once('.').map(|(parent, _)| Partition::new(parent))
+}
+
 pub(super) fn children(parent: &Partition) -> [Partition; 2] {
     [Partition::new(&format!("{parent}.0")), Partition::new(&format!("{parent}.1"))]
 }
