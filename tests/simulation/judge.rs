@@ -161,6 +161,15 @@ pub struct Judged {
 }
 
 impl Judged {
+    /// How far it has come, whatever became of it later.
+    pub fn note(&self, job: JobId) {
+        let mut seen = self.seen.lock();
+        for (partition, point) in stands(&self.world.ledger(), job) {
+            let best = seen.best.entry(partition).or_insert(point);
+            *best = (*best).max(point);
+        }
+    }
+
     /// Positions only move on; whatever is said to stream equals the source where the target stands.
     pub async fn observe(
         &self,
@@ -189,8 +198,6 @@ impl Judged {
                 if (now.0 < last.0 || now.1 < last.1) && seen.failed_over_at.is_none() {
                     wrong.push(format!("{}: the watermark went back from {last:?} to {now:?}", self.name));
                 }
-                let best = seen.best.entry(partition.clone()).or_insert(*point);
-                *best = (*best).max(*point);
             }
             if seen.failed_over_at.is_some() {
                 return wrong;

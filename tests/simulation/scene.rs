@@ -145,6 +145,7 @@ impl Scene {
         }
         self.history.read_on(&self.source);
         let mut wrong = Vec::new();
+        self.targets.iter().for_each(|target| target.note(self.plan.job()));
         // Once the source's past has changed, only the end can be judged.
         for target in self.targets.iter().filter(|_| !self.past_changed) {
             wrong.extend(target.observe(&self.history, self.plan.job(), &self.source, self.process.as_ref()).await);
