@@ -7,20 +7,25 @@ use super::{
 };
 use crate::{
     error::Result,
-    model::{KeyRange, TableName, TableState},
+    model::{KeyRange, Limits, TableName, TableState},
 };
 use std::sync::Arc;
+use tokio::time::Instant;
 
 /// The one slice that is asked for and not applied yet.
 #[derive(Default)]
 pub struct Held {
     asked: bool,
+    /// Until when the last one is owed, and under which limits: the tail does not wait for that.
+    owed: Option<(Instant, Limits)>,
 }
 
 impl Held {
     /// Asks for the next slice of the first table that has something to copy or to sweep.
     pub async fn ask(&mut self, line: &Line, tap: &Tap) -> Result<()> {
-        if self.asked {
+        if self.asked
+            || self.owed.is_some_and(|(until, limits)| until > Instant::now() && limits == line.limit.limits())
+        {
             return Ok(());
         }
         // The mark of a table may have failed after its last slice.
@@ -53,6 +58,7 @@ impl Held {
     /// The slice is in the target: progress moves over it. When nothing is left the tail has a mark to pass.
     pub async fn applied(&mut self, line: &Line, slice: Slice) -> Result<()> {
         self.asked = false;
+        self.owed = line.limit.take(slice.rows, slice.bytes).map(|until| (until, line.limit.limits()));
         let name = &slice.ask.table.name;
         let left = line.ledger.change(|progress| {
             let Some(table) = progress.tables.get_mut(name).filter(|table| table.state == TableState::Recopying) else {

@@ -21,20 +21,28 @@ impl Limit {
         Limit { limits, paid: Arc::new(Mutex::new(Instant::now())) }
     }
 
-    /// Accounts for a batch and waits until it is paid for. A change of the limits ends the wait.
-    pub async fn pay(&mut self, rows: u64, bytes: u64) {
-        let limits = *self.limits.borrow_and_update();
+    pub fn limits(&self) -> Limits {
+        *self.limits.borrow()
+    }
+
+    /// Accounts for a batch; until when that is owed. `None`: there is no limit.
+    pub fn take(&self, rows: u64, bytes: u64) -> Option<Instant> {
+        let limits = self.limits();
         let seconds = |amount: u64, rate: u64| if rate == 0 { 0.0 } else { amount as f64 / rate as f64 };
         let cost = seconds(rows, limits.rows_per_s).max(seconds(bytes, limits.bytes_per_s));
         if cost == 0.0 {
-            return;
+            return None;
         }
-        let until = {
-            let mut paid = self.paid.lock();
-            let earliest = Instant::now().checked_sub(BURST).unwrap_or_else(Instant::now);
-            *paid = (*paid).max(earliest) + Duration::from_secs_f64(cost.min(86_400.0));
-            *paid
-        };
+        let mut paid = self.paid.lock();
+        let earliest = Instant::now().checked_sub(BURST).unwrap_or_else(Instant::now);
+        *paid = (*paid).max(earliest) + Duration::from_secs_f64(cost.min(86_400.0));
+        Some(*paid)
+    }
+
+    /// Accounts for a batch and waits until it is paid for. A change of the limits ends the wait.
+    pub async fn pay(&mut self, rows: u64, bytes: u64) {
+        self.limits.mark_unchanged();
+        let Some(until) = self.take(rows, bytes) else { return };
         tokio::select! {
             biased;
             () = tokio::time::sleep_until(until) => {}

@@ -32,6 +32,9 @@ pub struct Slice {
     /// Everything up to and with this key; `None` with `ended`: all of the range.
     pub upto: Option<Key>,
     pub ended: bool,
+    /// What it read, for the job's limits.
+    pub rows: u64,
+    pub bytes: u64,
 }
 
 /// Reads from the start of the asked range. `at` is the last position handed out: the batch stands behind it, before
@@ -46,6 +49,7 @@ pub async fn read(source: &dyn Source, route: &Route, ask: Ask, at: &Checkpoint)
         }
     };
     let ended = rows.is_empty();
+    let (read, bytes) = (rows.mutations.len() as u64, rows.slab.len() as u64);
     let mut rows = match &ask.sweep {
         None => rows,
         Some(_) => extra(source, &ask.table, &rows, at).await?,
@@ -62,7 +66,7 @@ pub async fn read(source: &dyn Source, route: &Route, ask: Ask, at: &Checkpoint)
         body: Body::Rows(Arc::new(rows)),
         committed_ms: 0,
     };
-    Ok((batch, Slice { ask, upto, ended }))
+    Ok((batch, Slice { ask, upto, ended, rows: read, bytes }))
 }
 
 async fn first_batch(

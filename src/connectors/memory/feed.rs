@@ -135,7 +135,7 @@ impl TailFeed {
             .filter_map(|name| Some((name.clone(), inner.log.end_of(name)?)))
             .filter(|(name, end)| ended(&self.at, name, *end))
             .filter(|(name, end)| {
-                // One that was split before anything was written to it ends where its predecessor does: nothing to wait for.
+                // Split before anything was written to it, it ends where its predecessor does: nothing to wait for.
                 let is_empty = parent(name).and_then(|parent| inner.log.end_of(&parent)) == Some(*end);
                 is_empty || faults::on(Saboteur::ChildBeforeParent) || ended(&self.acknowledged, name, *end)
             })
