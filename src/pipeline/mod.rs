@@ -249,6 +249,7 @@ async fn begin(job: &mut JobRun, route: &Route) -> Result<BTreeMap<TableName, Ar
     if job.record.begun.is_none() {
         let selected = selected(&*job.source, route).await?;
         check(job, route, &selected).await?;
+        not_known(job).await?;
         faults::point("before-begin");
         let begun = job.source.begin(job.record.id, &selected).await?;
         faults::point("after-begin");
@@ -270,6 +271,17 @@ async fn begin(job: &mut JobRun, route: &Route) -> Result<BTreeMap<TableName, Ar
     };
     let carried = now.into_iter().filter(|table| job.record.tables.contains(&table.name));
     Ok(carried.map(|table| (table.name.clone(), table)).collect())
+}
+
+/// What is begun anew drops its reservation of the log; a target that knows the job needs that.
+async fn not_known(job: &JobRun) -> Result<()> {
+    for target in &job.targets {
+        if target.target.jobs().await?.iter().any(|row| row.job == job.record.id) {
+            return Err(Error::config(format!("target `{}` knows this job, and the state does not", target.name))
+                .hint("the state folder is older than the target: rebuild it, `whimbrel state rebuild FILE`"));
+        }
+    }
+    Ok(())
 }
 
 async fn selected(source: &dyn Source, route: &Route) -> Result<Vec<Arc<Table>>> {

@@ -136,11 +136,13 @@ impl<'a> Pump<'a> {
         let line = self.line;
         let (number, lacking) = (torn.number, &torn.spread.lacking);
         tracing::info!(job = %line.job, target = line.name, number, ?lacking, "mending a torn batch");
-        let whole = tokio::select! {
+        let mut whole = tokio::select! {
             biased;
             () = stop.cancelled() => return Err(Error::transient("stopped")),
             whole = mend::read(line, &self.at, &torn) => whole?,
         };
+        // As it was spread: A6.
+        self.drop_known(&mut whole)?;
         self.note_stand();
         self.lanes.apply(&whole, torn.number, &torn.spread).await?;
         self.moved(&whole, torn.number, torn.spread.of);
