@@ -157,8 +157,15 @@ impl Tee {
     pub fn start(self, stop: CancellationToken) -> (Join, tokio::task::JoinHandle<()>) {
         let (send, commands) = mpsc::channel(16); // Invariant 6: one ask and one join per target.
         let join = Join { commands: send.clone() };
-        let reading =
-            Reading { tee: self, commands, send, branches: BTreeMap::new(), feed: None, acknowledged: Instant::now() };
+        let reading = Reading {
+            tee: self,
+            commands,
+            send,
+            branches: BTreeMap::new(),
+            feed: None,
+            acknowledged: Instant::now(),
+            answered: Instant::now(),
+        };
         (join, tokio::spawn(reading.run(stop)))
     }
 }
@@ -170,6 +177,8 @@ struct Reading {
     branches: BTreeMap<String, Branch>,
     feed: Option<Box<dyn Feed>>,
     acknowledged: Instant,
+    /// When the log was heard last.
+    answered: Instant,
 }
 
 impl Reading {
@@ -222,14 +231,17 @@ impl Reading {
             self.held(&name).await?;
         }
         let feed = self.feed.as_mut().expect("just opened");
+        // Held ranges of one target, slice after slice, must not starve the tail of the others.
+        let listens = self.answered.elapsed() < PATIENCE;
         let next = tokio::select! {
             biased;
-            Some(command) = self.commands.recv() => {
+            Some(command) = self.commands.recv(), if listens => {
                 self.obey(command);
                 return Ok(());
             }
             next = feed.next(PATIENCE) => next?,
         };
+        self.answered = Instant::now();
         // Patience that ran out while the source answered nothing is no answer.
         if !matches!(&next, Next::Idle(upto) if upto.is_empty()) {
             self.tee.board.source_answered();

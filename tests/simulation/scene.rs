@@ -199,7 +199,7 @@ impl Scene {
 
     /// Everything is well again, the application rests: now the targets must become equal, in bounded time.
     pub async fn settle(&mut self) -> Result<Rest, String> {
-        const LONGEST: Duration = Duration::from_secs(60 * 60);
+        const LONGEST: Duration = Duration::from_secs(4 * 60 * 60);
         self.tell("everything is well again");
         whimbrel::faults::stop_at(None);
         for world in self.worlds() {
