@@ -24,6 +24,7 @@ pub mod retry;
 mod route;
 mod shapes;
 mod slice;
+mod spread;
 mod standing;
 pub mod status;
 mod tee;

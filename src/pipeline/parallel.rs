@@ -8,6 +8,7 @@ use super::{
     fold::{fold, may_repeat},
     resolve::{at, replace},
     route::Route,
+    spread::{Spread, share},
 };
 use crate::{
     error::{Error, Result},
@@ -50,20 +51,6 @@ pub struct Stand {
     /// The shape, and the copy of the table, that it was last prepared for.
     pub version: u64,
     pub generation: u64,
-}
-
-/// How one batch is spread. What a torn batch was spread by is kept in the watermark.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Spread {
-    pub of: u16,
-    /// Lanes that do not have the batch yet.
-    pub lacking: Vec<u16>,
-}
-
-impl Spread {
-    pub fn all(of: u16) -> Spread {
-        Spread { of, lacking: (0..of).collect() }
-    }
 }
 
 impl Lanes {
@@ -142,20 +129,26 @@ impl Lanes {
         if self.fold && batch.kind == Kind::Log && batch.alone().is_none() {
             work.fold();
         }
-        if batch.kind == Kind::Log && !faults::on(Saboteur::SkipMissingPatches) {
-            // A row that is there may be older than all that the copy has read (it moved between two of its pages), so
-            // a patch of it is not enough.
-            let patches: Vec<usize> = {
-                let stand = self.stand.lock();
-                let patches = work.list.iter().enumerate().filter(|(_, one)| one.change == Change::Patch);
-                let open = |one| stand.get(&work.rows().table(one).name).is_some_and(|stand| !stand.consistent);
-                patches.filter(|(_, one)| open(one)).map(|(index, _)| index).collect()
-            };
-            if !patches.is_empty() {
-                self.fill(&mut work, after, &patches).await?;
-            }
-        }
+        self.fill_open(&mut work, after).await?;
         self.settle_missing(&mut work, after, number, of, &[lane]).await
+    }
+
+    /// A row that is there may be older than all that the copy has read (it moved between two of its pages), so a patch of
+    /// it is not enough where its table is not consistent: the row is fetched.
+    async fn fill_open(&self, work: &mut Work<'_>, after: &Checkpoint) -> Result<()> {
+        if work.batch.kind != Kind::Log || faults::on(Saboteur::SkipMissingPatches) {
+            return Ok(());
+        }
+        let patches: Vec<usize> = {
+            let stand = self.stand.lock();
+            let patches = work.list.iter().enumerate().filter(|(_, one)| one.change == Change::Patch);
+            let open = |one| stand.get(&work.rows().table(one).name).is_some_and(|stand| !stand.consistent);
+            patches.filter(|(_, one)| open(one)).map(|(index, _)| index).collect()
+        };
+        if !patches.is_empty() {
+            self.fill(work, after, &patches).await?;
+        }
+        Ok(())
     }
 
     /// What lanes that clash have to write, `list`, in one transaction.
@@ -171,12 +164,14 @@ impl Lanes {
         if self.fold && lanes.len() > 1 {
             let mut work = Work::new(batch, list.clone());
             work.fold();
+            self.fill_open(&mut work, after).await?;
             match self.settle_missing(&mut work, after, number, of, lanes).await? {
                 Applied::Taken(_) => {}
                 done => return Ok(done),
             }
         }
         let mut work = Work::new(batch, list);
+        self.fill_open(&mut work, after).await?;
         // Grows with every round; a round that adds nothing ends it.
         let mut fetched: BTreeSet<(TableName, Key)> = BTreeSet::new();
         loop {
@@ -410,29 +405,6 @@ fn add_clashing(work: &Work<'_>, clashes: &[Clash], fetched: &mut BTreeSet<(Tabl
         }
         fetched.insert((table.name.clone(), clash.holder.clone()));
     }
-}
-
-/// The batch's mutations by lane. The same key, as any store compares keys, always takes the same lane (invariant 4).
-fn share(batch: &Batch, spread: &Spread) -> Vec<Vec<Mutation>> {
-    let (rows, of) = (batch.rows(), spread.of);
-    if of == 1 {
-        return vec![rows.mutations.clone()];
-    }
-    let again = spread.lacking.len() < usize::from(of);
-    let mut shares = vec![Vec::with_capacity(rows.mutations.len() / usize::from(of) + 1); usize::from(of)];
-    for mutation in &rows.mutations {
-        let (table, row) = (rows.table(mutation), rows.row(mutation.row));
-        let hash = match faults::on(Saboteur::LaneByExactKey) {
-            true => Key::of(table, row).map(|key| xxhash_rust::xxh3::xxh3_64(key.bytes())),
-            false => coarse_hash(COARSE_HASH_VERSION, table, row),
-        };
-        // `None` in a batch that was spread before: its shape changed since; lane 0 keeps at least their order.
-        let hash = hash.unwrap_or(0);
-        let hash = if again && faults::on(Saboteur::OtherHashAfterRestart) { hash.rotate_left(17) } else { hash };
-        let lane = hash % u64::from(of);
-        shares[usize::try_from(lane).expect("below a u16")].push(*mutation);
-    }
-    shares
 }
 
 fn refused_clash(work: &Work<'_>, clashes: &[Clash]) -> Error {

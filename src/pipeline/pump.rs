@@ -167,7 +167,10 @@ impl<'a> Pump<'a> {
                 progress.starts.set(&batch.partition, batch.from.clone());
             });
             self.line.ledger.save().await?;
-            self.line.open().await?;
+            // Whatever it has lost meanwhile, this opening is the only one that will say so.
+            if self.line.open().await?.has_lost(self.line) {
+                return Err(Error::transient("the target has lost what it had confirmed"));
+            }
         }
         let number = self.numbers.get(&batch.partition).copied().unwrap_or(0) + 1;
         if faults::on(Saboteur::SaveBeforeApply) {

@@ -8,7 +8,7 @@ use crate::{
         COARSE_HASH_VERSION, Existing, KeyRange, LaneMark, Partition, Position, Progress, TableName, TableProgress,
         TableState,
     },
-    pipeline::parallel::Spread,
+    pipeline::spread::Spread,
     target::Opened,
 };
 use std::collections::BTreeMap;

@@ -51,7 +51,7 @@ pub fn proof(saboteur: Saboteur) -> Proof {
         Saboteur::MarkRoundedDown => Source("mark-passed"),
         Saboteur::SourceBehindIgnored => World(plans::forgetful, &[1]),
         Saboteur::KeepaliveUnanswered => World(plans::stalling, &[8]),
-        Saboteur::ChildBeforeParent => World(plans::splitting, &[81]),
+        Saboteur::ChildBeforeParent => World(plans::splitting, &[489]),
         Saboteur::UpsertOverwritesHolder => World(Plan::new, &[83]),
         Saboteur::ShapesBeforeBegin => World(plans::failovers, &[56]),
         Saboteur::OpenSkipsLock => World(plans::broken_lines, &[9]),

@@ -1,0 +1,43 @@
+//! Which lane takes which mutation of a batch.
+
+use crate::{
+    faults::{self, Saboteur},
+    model::{Batch, COARSE_HASH_VERSION, Key, Mutation, coarse_hash},
+};
+
+/// How one batch is spread. What a torn batch was spread by is kept in the watermark.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Spread {
+    pub of: u16,
+    /// Lanes that do not have the batch yet.
+    pub lacking: Vec<u16>,
+}
+
+impl Spread {
+    pub fn all(of: u16) -> Spread {
+        Spread { of, lacking: (0..of).collect() }
+    }
+}
+
+/// The batch's mutations by lane. The same key, as any store compares keys, always takes the same lane (invariant 4).
+pub fn share(batch: &Batch, spread: &Spread) -> Vec<Vec<Mutation>> {
+    let (rows, of) = (batch.rows(), spread.of);
+    if of == 1 {
+        return vec![rows.mutations.clone()];
+    }
+    let again = spread.lacking.len() < usize::from(of);
+    let mut shares = vec![Vec::with_capacity(rows.mutations.len() / usize::from(of) + 1); usize::from(of)];
+    for mutation in &rows.mutations {
+        let (table, row) = (rows.table(mutation), rows.row(mutation.row));
+        let hash = match faults::on(Saboteur::LaneByExactKey) {
+            true => Key::of(table, row).map(|key| xxhash_rust::xxh3::xxh3_64(key.bytes())),
+            false => coarse_hash(COARSE_HASH_VERSION, table, row),
+        };
+        // `None` in a batch that was spread before: its shape changed since; lane 0 keeps at least their order.
+        let hash = hash.unwrap_or(0);
+        let hash = if again && faults::on(Saboteur::OtherHashAfterRestart) { hash.rotate_left(17) } else { hash };
+        let lane = hash % u64::from(of);
+        shares[usize::try_from(lane).expect("below a u16")].push(*mutation);
+    }
+    shares
+}
