@@ -52,7 +52,10 @@ fn whole(job: &Job) -> String {
     for target in &status.targets {
         let behind = target.behind_changes.map_or(String::new(), |changes| format!(", {changes} changes behind"));
         let _ = writeln!(text, "\ntarget {} {}{behind}", target.store, state(target.observed_state));
-        error(&mut text, "  ", target.error.as_ref());
+        match target.observed_state == i32::from(ObservedState::Streaming) {
+            true => healed(&mut text, target.error.as_ref()),
+            false => error(&mut text, "  ", target.error.as_ref()),
+        }
         let mut rows = Vec::new();
         for table in &target.tables {
             rows.push(vec![
@@ -73,6 +76,13 @@ fn error(text: &mut String, indent: &str, error: Option<&JobError>) {
     if !error.hint.is_empty() {
         let _ = writeln!(text, "{indent}hint: {}", error.hint);
     }
+}
+
+/// It goes on: what stopped it for a while, and when.
+fn healed(text: &mut String, error: Option<&JobError>) {
+    let Some(error) = error else { return };
+    let time = error.time.as_ref().and_then(|time| jiff::Timestamp::from_second(time.seconds).ok());
+    let _ = writeln!(text, "  healed since {}: {}", time.map_or("then".into(), |time| time.to_string()), error.text);
 }
 
 fn lag_ms(target: &TargetStatus) -> Option<i64> {

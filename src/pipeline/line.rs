@@ -68,7 +68,7 @@ impl Line {
                         ErrorKind::Lost => self.open().await.err().filter(|cause| cause.kind() == ErrorKind::Config),
                         _ => None,
                     };
-                    return Err(cause.unwrap_or(error).at(format!("target `{}`", self.name)));
+                    return Err(cause.unwrap_or(error).at(format!("into target `{}`", self.name)));
                 }
             }
         }

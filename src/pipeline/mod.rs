@@ -270,8 +270,14 @@ async fn begin(job: &mut JobRun, route: &Route) -> Result<BTreeMap<TableName, Ar
         Some(before) if faults::on(Saboteur::ShapesBeforeBegin) => before,
         _ => selected(&*job.source, route).await?,
     };
-    let carried = now.into_iter().filter(|table| job.record.tables.contains(&table.name));
-    Ok(carried.map(|table| (table.name.clone(), table)).collect())
+    let (carried, late): (Vec<_>, Vec<_>) = now.into_iter().partition(|table| job.record.tables.contains(&table.name));
+    for table in late {
+        tracing::warn!(
+            job = %job.record.id, table = %table.name,
+            "made after the job was started, so not carried: create a job of its own for it"
+        );
+    }
+    Ok(carried.into_iter().map(|table| (table.name.clone(), table)).collect())
 }
 
 /// What is begun anew drops its reservation of the log; a target that knows the job needs that.

@@ -10,7 +10,12 @@ use super::{
 };
 use crate::{
     error::{Error, ErrorKind, Result},
-    pipeline::{self, JobRun, TargetRun, retry::Backoff, status::Observed, stopped},
+    pipeline::{
+        self, JobRun, TargetRun,
+        retry::Backoff,
+        status::{Observed, TableStatus},
+        stopped,
+    },
     state::{Desired, JobRecord, Stopped},
 };
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
@@ -174,6 +179,10 @@ fn rest(job: &Job, observed: Observed, error: Option<Stopped>) {
                 target.observed = observed;
             }
             target.changes_per_s = 0.0;
+            // Nobody looks any more: how far behind it is now is not known.
+            (target.lag_ms, target.behind) = (None, None);
+            let follows = |table: &&mut TableStatus| table.observed > Observed::Preparing;
+            target.tables.values_mut().filter(follows).for_each(|table| table.observed = target.observed);
         }
         status.observed = observed;
         status.error = error;

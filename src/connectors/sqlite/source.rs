@@ -102,6 +102,10 @@ impl Source for SqliteSource {
         let path = self.config.path.clone();
         // A file that was deleted holds nothing; one on a disk that is not there might.
         if !path.exists() && path.parent().is_none_or(|parent| parent.as_os_str().is_empty() || parent.exists()) {
+            tracing::warn!(
+                %job, path = %path.display(),
+                "the file is not there: if it comes back, it still has the tables and triggers `whimbrel_…` of the job"
+            );
             return Ok(());
         }
         self.reader.ask(move |reads| reads.with(|_, db, _| db.write(|db| log::release(db, job)))).await
