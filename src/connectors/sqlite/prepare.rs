@@ -179,8 +179,15 @@ fn add_columns(db: &Database, table: &Table, there: &Shape) -> Result<()> {
         let declared = (table.family == "sqlite").then(own).flatten();
         // A column of another kind of store: old rows cannot have a value yet.
         let declared = declared.unwrap_or_else(|| format!("{} {}", quote(&column.name), declare(column.kind)));
-        let sql = format!("ALTER TABLE {} ADD COLUMN {declared}", quote(&table.name.name));
-        db.run(&sql).map_err(|failure| {
+        let add = |declared: &str| format!("ALTER TABLE {} ADD COLUMN {declared}", quote(&table.name.name));
+        let sql = add(&declared);
+        // NOT NULL without a default is refused where rows are: they are without a value until they are copied again.
+        let bare = add(&format!("{} {}", quote(&column.name), column.declared));
+        let again = |failure| match column.generated {
+            true => Err(failure), // Computed here as well, or not the same.
+            false => db.run(&bare).map_err(|_| failure),
+        };
+        db.run(&sql).or_else(again).map_err(|failure| {
             Error::config(format!("{}: the source's column `{}` cannot be added", table.name, column.name))
                 .because(failure)
                 .hint(format!("add it at the target by hand, in a form that it takes: {sql}"))
