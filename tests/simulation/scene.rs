@@ -295,7 +295,7 @@ impl Scene {
         self.targets.iter().all(|target| {
             let at = super::judge::stands(&target.world.ledger(), self.plan.job());
             // A part that was never heard of has had nothing to say.
-            partitions.iter().all(|name| at.get(name).is_none_or(|at| *at >= end))
+            partitions.iter().all(|name| at.get(name).is_none_or(|at| at.identity == end.identity && *at >= end))
         })
     }
 

@@ -95,8 +95,10 @@ impl TailFeed {
             return Err(self.world.down());
         }
         self.follow_splits(inner);
-        // Invariant 8, also while it is open: what was thrown away under it was not read.
-        for point in self.at.values().filter(|point| point.sequence < inner.log.trimmed) {
+        // Invariant 8, also while it is open: what was thrown away under it was not read, and a log that was put in its
+        // place is another one.
+        let (identity, trimmed) = (inner.log.identity, inner.log.trimmed);
+        for point in self.at.values().filter(|point| point.identity != identity || point.sequence < trimmed) {
             inner.prove_continuity(&self.world.name, *point)?;
         }
         for _ in 0..self.at.len() {
