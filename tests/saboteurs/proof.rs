@@ -52,9 +52,9 @@ pub fn proof(saboteur: Saboteur) -> Proof {
         Saboteur::SourceBehindIgnored => World(plans::forgetful, &[1]),
         Saboteur::KeepaliveUnanswered => World(plans::stalling, &[8]),
         Saboteur::ChildBeforeParent => World(plans::splitting, &[489]),
-        Saboteur::UpsertOverwritesHolder => World(Plan::new, &[83]),
+        Saboteur::UpsertOverwritesHolder => World(Plan::new, &[87]),
         Saboteur::ShapesBeforeBegin => World(plans::failovers, &[56]),
-        Saboteur::OpenSkipsLock => World(plans::broken_lines, &[9]),
+        Saboteur::OpenSkipsLock => World(plans::broken_lines, &[1]),
     }
 }
 
