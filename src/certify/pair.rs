@@ -153,17 +153,7 @@ impl<'p> Job<'p> {
             copy: CopySettings::default(),
             apply: ApplySettings::default(),
         };
-        let record = JobRecord {
-            id: JOB,
-            spec,
-            desired: Desired::Run,
-            begun: None,
-            tables: Vec::new(),
-            created_ms: 0,
-            etag: String::new(),
-            stopped: None,
-            request_id: None,
-        };
+        let record = JobRecord::new(JOB, spec, Desired::Run);
         state.save_job(&record).await?;
         Ok(Job { pair, state, lanes: 0, running: None })
     }

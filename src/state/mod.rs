@@ -76,6 +76,23 @@ pub struct JobRecord {
     pub request_id: Option<String>,
 }
 
+impl JobRecord {
+    /// A job that has not begun.
+    pub fn new(id: JobId, spec: JobSpec, desired: Desired) -> JobRecord {
+        JobRecord {
+            id,
+            spec,
+            desired,
+            begun: None,
+            tables: Vec::new(),
+            created_ms: 0,
+            etag: String::new(),
+            stopped: None,
+            request_id: None,
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Desired {

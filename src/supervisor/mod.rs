@@ -119,15 +119,10 @@ impl Supervisor {
             );
         }
         let record = JobRecord {
-            id: JobId(Uuid::now_v7()),
-            spec,
-            desired: Desired::Created,
-            begun: None,
-            tables: Vec::new(),
             created_ms: now_ms(),
             etag: new_etag(),
-            stopped: None,
             request_id: (!request_id.is_empty()).then(|| request_id.to_owned()),
+            ..JobRecord::new(JobId(Uuid::now_v7()), spec, Desired::Created)
         };
         if validate_only {
             return Ok(Job::new(record, JobStatus::default()).view());

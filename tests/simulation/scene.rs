@@ -67,17 +67,7 @@ impl Scene {
         let targets = plan.targets.iter().enumerate();
         let targets = targets.map(|(index, target)| stage_target(index, target, &plan, &source, &mut chance)).collect();
         let state = Arc::new(MemoryState::default());
-        let record = JobRecord {
-            id: plan.job(),
-            spec: plan.spec(),
-            desired: Desired::Run,
-            begun: None,
-            tables: Vec::new(),
-            created_ms: 0,
-            etag: String::new(),
-            stopped: None,
-            request_id: None,
-        };
+        let record = JobRecord::new(plan.job(), plan.spec(), Desired::Run);
         state.save_job(&record).await.expect("memory");
         Scene {
             plan,

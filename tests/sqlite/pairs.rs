@@ -64,17 +64,7 @@ impl Job {
 
     pub async fn start(&self) -> Running {
         let known = self.state.jobs().await.expect("state").into_iter().find(|record| record.id == self.id);
-        let record = known.unwrap_or_else(|| JobRecord {
-            id: self.id,
-            spec: self.spec.clone(),
-            desired: Desired::Run,
-            begun: None,
-            tables: Vec::new(),
-            created_ms: 0,
-            etag: String::new(),
-            stopped: None,
-            request_id: None,
-        });
+        let record = known.unwrap_or_else(|| JobRecord::new(self.id, self.spec.clone(), Desired::Run));
         self.state.save_job(&record).await.expect("state");
         let run = |(at, path): (usize, &PathBuf)| TargetRun {
             name: format!("target{at}"),
