@@ -264,6 +264,17 @@ async fn begin(job: &mut JobRun, route: &Route) -> Result<BTreeMap<TableName, Ar
         (job.record.begun, job.record.tables) = (saved.begun, saved.tables);
         before = Some(selected);
     }
+    if job.record.tables.is_empty() {
+        // A record from before they were kept with the job. Nothing carried must never look like everything in step.
+        for target in &job.targets {
+            let progress = job.state.progress(job.record.id, &target.name).await?.unwrap_or_default();
+            job.record.tables.extend(progress.tables.into_keys());
+        }
+        if job.record.tables.is_empty() {
+            return Err(Error::config("the state does not say which tables the job carries")
+                .hint("delete the job and create it again with `existing: replace`"));
+        }
+    }
     // R1: only shapes read after `begin` are sure to be those that its log starts with; another may have been altered
     // meanwhile, which that log does not tell.
     let now = match before {
