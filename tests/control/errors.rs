@@ -74,7 +74,8 @@ async fn messages_that_no_client_of_ours_sends() {
     is(&refused.into(), Code::InvalidArgument, "INVALID_ARGUMENT", "leave it out");
     let large = JobSpec { name: "x".repeat(2 << 20), ..JobSpec::default() };
     let large = CreateJobRequest { spec: Some(large), ..CreateJobRequest::default() };
-    assert_eq!(raw.create_job(large).await.expect_err("2 MiB").code(), Code::OutOfRange);
+    let refused = raw.create_job(large).await.expect_err("2 MiB");
+    is(&refused.into(), Code::ResourceExhausted, "REQUEST_TOO_LARGE", "send less");
 }
 
 #[tokio::test]
@@ -87,7 +88,7 @@ async fn an_old_etag_is_refused_and_only_validating_saves_nothing() {
     assert!(house.client.clone().all_jobs().await.expect("listed").is_empty());
     let create = CreateJobRequest { spec, ..Default::default() };
     let etag = raw.create_job(create).await.expect("created").into_inner().etag;
-    let pause = |etag: &str| PauseJobRequest { name: "people".into(), etag: etag.into() };
+    let pause = |etag: &str| PauseJobRequest { name: "people".into(), etag: etag.into(), max_pause: None };
     let newer = raw.pause_job(pause(&etag)).await.expect("the current one").into_inner().etag;
     assert_ne!(etag, newer);
     let start = StartJobRequest { name: "people".into(), etag };
