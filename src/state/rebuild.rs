@@ -131,7 +131,9 @@ fn progress(spec: &JobSpec, existing: Existing, row: &JobRow, epoch: u64) -> Pro
         (source_name(&spec.source, name), table)
     });
     // Where its partitions began is not known: a target that falls behind where it stands now is copied again.
-    Progress { epoch, starts: checkpoint.clone(), checkpoint, numbers, tables: tables.collect() }
+    // What was read ahead of it is not known either: unfinished tables are copied from their beginning.
+    let (starts, seen) = (checkpoint.clone(), Checkpoint::default());
+    Progress { epoch, starts, seen, checkpoint, numbers, tables: tables.collect() }
 }
 
 /// Everything up to here is in the target: the newest batch's end if all its lanes have it, else its beginning.
