@@ -351,7 +351,7 @@ impl Lanes {
             next.list.append(&mut next.rows.mutations);
             filled.insert((shape.name.clone(), key));
         }
-        work.own = Some(next.rows);
+        work.own = Some(Arc::new(next.rows));
         work.list = next.list;
         Ok(())
     }
@@ -360,7 +360,7 @@ impl Lanes {
 /// The mutations to apply, over the batch's rows or, once something was fetched, over rows of their own.
 struct Work<'b> {
     batch: &'b Batch,
-    own: Option<Rows>,
+    own: Option<Arc<Rows>>,
     list: Vec<Mutation>,
 }
 
@@ -375,20 +375,20 @@ impl<'b> Work<'b> {
         Work { batch, own: None, list }
     }
 
-    fn rows(&self) -> &Rows {
+    fn rows(&self) -> &Arc<Rows> {
         self.own.as_ref().unwrap_or(self.batch.rows())
     }
 
     /// A copy of the rows that may grow. Rare: most batches fit as they are.
     fn owned(&self) -> Owned<'b> {
-        Owned { batch: self.batch, rows: self.rows().clone(), list: self.list.clone() }
+        Owned { batch: self.batch, rows: Rows::clone(self.rows()), list: self.list.clone() }
     }
 
     fn fold(&mut self) {
         if may_repeat(self.batch.rows(), &self.list) {
-            let mut rows = self.batch.rows().clone();
+            let mut rows = Rows::clone(self.batch.rows());
             self.list = fold(&mut rows, &self.list);
-            self.own = Some(rows);
+            self.own = Some(Arc::new(rows));
         }
     }
 
@@ -401,7 +401,7 @@ impl<'b> Work<'b> {
 
 impl<'b> Owned<'b> {
     fn into_work(self) -> Work<'b> {
-        Work { batch: self.batch, own: Some(self.rows), list: self.list }
+        Work { batch: self.batch, own: Some(Arc::new(self.rows)), list: self.list }
     }
 }
 
