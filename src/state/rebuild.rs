@@ -30,6 +30,11 @@ pub fn remember(spec: &JobSpec, tables: &[TableName]) -> crate::error::Result<St
     serde_json::to_string(&remembered).map_err(|error| Error::config("the job's spec").because(error))
 }
 
+/// The name of the job that a target keeps this of.
+pub fn remembered_name(spec: &str) -> Option<String> {
+    serde_json::from_str(spec).ok().map(|remembered: Remembered| remembered.spec.name)
+}
+
 /// `stores`: what `Target::jobs` of every store in the config answered; a store that could not be asked is left out,
 /// and jobs that need it are not rebuilt. The jobs come back paused: a person looks before they run.
 pub fn rebuild(stores: &BTreeMap<String, Vec<JobRow>>, now_ms: u64) -> Rebuilt {
