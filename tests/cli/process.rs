@@ -96,7 +96,7 @@ fn jobs_are_applied_shown_and_steered() {
     let bad = job_file(&home, &JOB.replace("targets", "tragets"));
     ends(&daemon.ask(&["apply", "-f", &bad]), 3, &["job.yaml", "`tragets`", "did you mean `targets`"]);
     drop(daemon);
-    let nobody = whimbrel().args(["status", "--address", "127.0.0.1:1"]).output().expect("it runs");
+    let nobody = whimbrel().args(["status", "--server", "127.0.0.1:1"]).output().expect("it runs");
     ends(&nobody, 4, &["no daemon answers", "whimbrel serve"]);
 }
 

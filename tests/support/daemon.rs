@@ -25,7 +25,7 @@ pub struct Home {
 /// The binary of this build. Never finds a daemon or a config of the user by accident.
 pub fn whimbrel() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_whimbrel"));
-    command.env_remove("WHIMBREL_CONFIG").env_remove("WHIMBREL_ADDRESS");
+    command.env_remove("WHIMBREL_CONFIG").env_remove("WHIMBREL_SERVER");
     command
 }
 
@@ -89,7 +89,7 @@ impl Daemon {
 
     /// Runs a subcommand against it.
     pub fn ask(&self, arguments: &[&str]) -> Output {
-        whimbrel().args(arguments).args(["--address", &self.address]).output().expect("the binary runs")
+        whimbrel().args(arguments).args(["--server", &self.address]).output().expect("the binary runs")
     }
 }
 
