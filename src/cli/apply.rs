@@ -6,6 +6,7 @@ use super::{
     files::Files,
     job,
     show::{Paint, Show, out, painted, to_yaml},
+    status,
 };
 use crate::{
     client::{Client, Code, DesiredState, Job, JobSpec, ObservedState, Plain},
@@ -41,27 +42,30 @@ struct Applied {
 pub fn run(args: &ApplyArgs) -> Result<(), Ended> {
     let (specs, show) = (args.files.jobs()?, args.ask.show);
     args.ask.run(async |client| {
-        let (mut all, mut jobs) = (Vec::new(), Vec::new());
+        let (mut did, mut jobs) = (Vec::new(), Vec::new());
         for spec in &specs {
-            let (did, job) = apply(client, spec, args).await?;
+            let (done, job) = apply(client, spec, args).await?;
             let would = if args.dry_run { " (dry run, nothing is saved)" } else { "" };
-            if !show.is_data() && !show.is_quiet() {
-                out(&format!("job `{}` {did}{would}\n", spec.name));
-            }
-            all.push(Applied { did, job: Plain::new(&job) });
+            say(show, &format!("job `{}` {done}{would}", spec.name));
+            did.push(done);
             jobs.push(job);
         }
+        let ended = if args.start { start(client, &mut jobs, show).await } else { Ok(()) };
         if show.is_data() {
-            show.data(&all);
+            let applied = did.into_iter().zip(&jobs).map(|(did, job)| Applied { did, job: Plain::new(job) });
+            show.data(&applied.collect::<Vec<_>>());
         }
-        match args.start {
-            true => start(client, &specs, show).await,
-            false => {
-                next(args, &jobs);
-                Ok(())
-            }
+        if ended.is_ok() {
+            next(args, &jobs);
         }
+        ended
     })
+}
+
+fn say(show: Show, words: &str) {
+    if !show.is_data() && !show.is_quiet() {
+        out(&format!("{words}\n"));
+    }
 }
 
 async fn apply(client: &mut Client, spec: &JobSpec, args: &ApplyArgs) -> Result<(&'static str, Job), Ended> {
@@ -117,17 +121,19 @@ fn difference(show: Show, before: Option<&JobSpec>, after: &JobSpec) {
 }
 
 /// All are started before the first is looked at; the first that failed is how it ended.
-async fn start(client: &mut Client, specs: &[JobSpec], show: Show) -> Result<(), Ended> {
-    for spec in specs {
-        client.start_job(&spec.name).await?;
+async fn start(client: &mut Client, jobs: &mut [Job], show: Show) -> Result<(), Ended> {
+    for job in &mut *jobs {
+        *job = client.start_job(&job.name).await?;
     }
     let mut first = Ok(());
-    for spec in specs {
-        let begun = job::begun(client, &spec.name, show).await;
-        match (begun, &first) {
-            (Err(ended), Err(_)) => drop(ended.say()),
+    for job in jobs {
+        match (job::begun(client, job.clone()).await, &first) {
+            (Ok(begun), _) => {
+                say(show, &job::begun_words(&begun));
+                *job = begun;
+            }
             (Err(ended), Ok(())) => first = Err(ended),
-            (Ok(()), _) => {}
+            (Err(ended), Err(_)) => drop(ended.say()),
         }
     }
     first
@@ -141,6 +147,7 @@ fn next(args: &ApplyArgs, jobs: &[Job]) {
             let name = &job.name;
             show.next(&format!("whimbrel plan {typed} (writes nothing), then whimbrel job start {name}"));
         }
+        [job] if args.start => show.next(&status::next(job)),
         [job] => show.next(&format!("whimbrel status {}", job.name)),
         _ => show.next("whimbrel status"),
     }

@@ -10,14 +10,14 @@ pub fn text<'a>(findings: impl IntoIterator<Item = &'a Finding>) -> String {
     for finding in findings {
         let (word, paint) = match finding.severity() {
             Severity::Blocking => ("blocking", Paint::Bad),
-            Severity::Warning => ("warning", Paint::Careful),
-            Severity::Info | Severity::Unspecified => ("info", Paint::Dim),
+            Severity::Warning => ("warning ", Paint::Careful),
+            Severity::Info | Severity::Unspecified => ("info    ", Paint::Dim),
         };
         let subject = match finding.subject.as_str() {
             "" => String::new(),
             subject => format!("{subject}: "),
         };
-        let _ = writeln!(text, "  {:<8}  {subject}{}", painted(word, paint), finding.text);
+        let _ = writeln!(text, "  {}  {subject}{}", painted(word, paint), finding.text);
         // The exact statement, as it can be copied.
         let label = if finding.severity() == Severity::Info { "runs" } else { "mend" };
         for (number, line) in finding.mend.lines().enumerate() {

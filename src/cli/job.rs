@@ -3,14 +3,15 @@
 use super::{
     ask::Ask,
     ended::Ended,
-    show::{Cell, Paint, Show, Table, out, span, state, to_yaml},
+    show::{Cell, Paint, Table, out, span, state, to_yaml},
     status, time,
 };
 use crate::{
-    client::{Client, Code, DesiredState, Goal, HistoryEntry, Job, ObservedState, Plain},
+    client::{Client, DesiredState, Failure, HistoryEntry, Job, ObservedState, Plain, Timestamp},
     control::convert,
 };
 use clap::{Args, Subcommand};
+use futures_util::StreamExt;
 use std::{
     io::{BufRead, IsTerminal, Write},
     time::Duration,
@@ -107,8 +108,11 @@ pub fn run(command: &JobCommand) -> Result<(), Ended> {
         JobCommand::List(args) => list(args),
         JobCommand::Show(args) => show(args),
         JobCommand::Start(args) => args.ask.run(async |client| {
-            client.start_job(&args.name).await?;
-            begun(client, &args.name, args.ask.show).await
+            let job = client.start_job(&args.name).await?;
+            let (job, show) = (begun(client, job).await?, args.ask.show);
+            show.done(&begun_words(&job), &Plain::new(&job));
+            show.next(&status::next(&job));
+            Ok(())
         }),
         JobCommand::Pause(args) => pause(args),
         JobCommand::Delete(args) => delete(args),
@@ -157,20 +161,50 @@ fn desired(job: &Job) -> &'static str {
 const BEGINS_WITHIN: Duration = Duration::from_secs(5);
 
 /// Looks at a job that was just started: one that fails in its first moments is a command that failed.
-pub async fn begun(client: &mut Client, name: &str, show: Show) -> Result<(), Ended> {
-    let job = match client.wait_job(name, Goal::State(ObservedState::Copying), BEGINS_WITHIN).await {
-        Ok(job) => job,
-        // Not failed, only slow: it is said how far it is.
-        Err(failure) if failure.code == Code::DeadlineExceeded => client.job(name).await?,
-        Err(failure) => return Err(failure.into()),
+pub async fn begun(client: &mut Client, started: Job) -> Result<Job, Ended> {
+    let name = started.name.as_str();
+    // What it failed of before it was started again is seen until it runs.
+    let old = status::error_of(&started).and_then(|(_, error)| error.time);
+    let mut job = started.clone();
+    let look = async {
+        let mut watch = client.watch_job(name).await?;
+        while is_beginning(&job, old) {
+            match watch.next().await {
+                Some(news) => job = news?,
+                None => break,
+            }
+        }
+        Ok::<(), Failure>(())
     };
-    let observed = job.status.as_ref().map(crate::client::JobStatus::observed_state).unwrap_or_default();
-    show.done(&format!("job `{name}` is started; it is {}", state(observed)), &Plain::new(&job));
-    match observed {
-        ObservedState::Streaming => show.next(&format!("whimbrel status {name}")),
-        _ => show.next(&format!("whimbrel wait {name} --for streaming, or whimbrel status {name} --watch")),
+    // One that is only slow has not failed: it is said how far it is.
+    if let Ok(looked) = tokio::time::timeout(BEGINS_WITHIN, look).await {
+        looked?;
     }
-    Ok(())
+    let observed = status::observed(&job);
+    if matches!(observed, ObservedState::Failed | ObservedState::Lost) {
+        let hint = status::error_of(&job).map(|(_, error)| error.hint.clone()).filter(|hint| !hint.is_empty());
+        let ended = Ended::failed(begun_words(&job));
+        return Err(ended.hint(hint.unwrap_or_else(|| format!("whimbrel status {name} shows more"))));
+    }
+    Ok(job)
+}
+
+pub fn begun_words(job: &Job) -> String {
+    let observed = status::observed(job);
+    let error = status::error_of(job).filter(|_| status::is_in_trouble(observed));
+    let why = error.map_or_else(String::new, |(place, error)| format!("{place}: {}", error.text));
+    format!("job `{}` is started; it is {}{why}", job.name, state(observed))
+}
+
+fn is_beginning(job: &Job, old_error: Option<Timestamp>) -> bool {
+    match status::observed(job) {
+        // Paused and created: what was asked for is not seen yet.
+        ObservedState::Created | ObservedState::Paused | ObservedState::Preparing | ObservedState::Stalled => true,
+        ObservedState::Failed | ObservedState::Lost => {
+            old_error.is_some() && status::error_of(job).and_then(|(_, error)| error.time) == old_error
+        }
+        _ => false,
+    }
 }
 
 fn pause(args: &PauseArgs) -> Result<(), Ended> {

@@ -101,6 +101,7 @@ impl Screen {
     }
 }
 
+#[derive(Clone, Debug, PartialEq)]
 enum Line {
     Text(String),
     /// A table that is copied.
@@ -167,7 +168,7 @@ fn in_a_line(job: &Job) -> String {
 /// Lines of a terminal that are drawn over; cut to its width by indicatif.
 struct Lines {
     all: MultiProgress,
-    lines: Vec<ProgressBar>,
+    lines: Vec<(ProgressBar, Line)>,
 }
 
 impl Lines {
@@ -176,28 +177,50 @@ impl Lines {
     }
 
     fn draw(&mut self, picture: &[Line]) {
-        for surplus in self.lines.drain(picture.len().min(self.lines.len())..) {
+        for (surplus, _) in self.lines.drain(picture.len().min(self.lines.len())..) {
             surplus.finish_and_clear();
             self.all.remove(&surplus);
         }
-        while self.lines.len() < picture.len() {
-            self.lines.push(self.all.add(ProgressBar::new(BAR)));
-        }
-        let style = |template: &str| ProgressStyle::with_template(template).expect("ours").progress_chars("=> ");
-        for (line, drawn) in picture.iter().zip(&self.lines) {
-            match line {
-                Line::Text(text) => {
-                    drawn.set_style(style("{wide_msg}"));
-                    drawn.set_message(text.clone());
+        for (at, line) in picture.iter().enumerate() {
+            match self.lines.get_mut(at) {
+                // Each line that is touched is drawn.
+                Some((_, drawn)) if drawn == line => {}
+                Some((bar, drawn)) => {
+                    line.put_on(bar);
+                    drawn.clone_from(line);
                 }
-                Line::Bar { name, share, words } => {
-                    drawn.set_style(style("  {prefix} [{bar:24.cyan}] {percent:>3} % {wide_msg}"));
-                    drawn.set_position((share * BAR as f64) as u64);
-                    drawn.set_prefix(name.clone());
-                    drawn.set_message(words.clone());
+                None => {
+                    let bar = self.all.add(ProgressBar::new(BAR));
+                    line.put_on(&bar);
+                    self.lines.push((bar, line.clone()));
                 }
             }
-            drawn.tick();
         }
+    }
+}
+
+impl Drop for Lines {
+    fn drop(&mut self) {
+        // What was shown last stays on the screen.
+        self.lines.iter().for_each(|(bar, _)| bar.abandon());
+    }
+}
+
+impl Line {
+    fn put_on(&self, bar: &ProgressBar) {
+        let style = |template: &str| ProgressStyle::with_template(template).expect("ours").progress_chars("=> ");
+        match self {
+            Line::Text(text) => {
+                bar.set_style(style("{wide_msg}"));
+                bar.set_message(text.clone());
+            }
+            Line::Bar { name, share, words } => {
+                bar.set_style(style("  {prefix} [{bar:24.cyan}] {percent:>3} % {wide_msg}"));
+                bar.set_position((share * BAR as f64) as u64);
+                bar.set_prefix(name.clone());
+                bar.set_message(words.clone());
+            }
+        }
+        bar.tick();
     }
 }

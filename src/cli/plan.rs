@@ -5,7 +5,7 @@ use super::{
     ended::Ended,
     files::Files,
     findings,
-    show::{Show, Table, bytes, count, out, rate, span},
+    show::{Show, Table, bytes, count, counted, out, rate, span},
     time,
 };
 use crate::client::{JobSpec, LimitingSide, Plain, PlanJobResponse, PlannedFinding, PlannedTarget, Side};
@@ -74,7 +74,7 @@ fn whole(spec: &JobSpec, plan: &PlanJobResponse, show: Show) -> String {
         let _ = writeln!(text, "\ntime into {}: {}", target.store, duration(target));
     }
     if let Some(log) = &plan.log {
-        let needed = time::span(log.needed).map_or_else(|| "not known".into(), span);
+        let needed = time::span(log.needed).map_or_else(|| "for a time that is not known".into(), span);
         let kept =
             time::span(log.kept).map_or_else(|| "without a known bound".into(), |kept| format!("for {}", span(kept)));
         let _ = writeln!(text, "\nsource's log: must reach back {needed}; it is kept {kept}");
@@ -96,7 +96,7 @@ fn tables(text: &mut String, plan: &PlanJobResponse, show: Show) {
     let sum = |of: fn(&crate::client::PlannedTable) -> Option<u64>| plan.tables.iter().map(of).sum::<Option<u64>>();
     let rows = sum(|table| table.rows).map_or_else(String::new, |rows| format!(", about {} rows", count(rows)));
     let size = sum(|table| table.bytes).map_or_else(String::new, |size| format!(", {}", bytes(size)));
-    let _ = writeln!(text, "\n{} tables{rows}{size}", plan.tables.len());
+    let _ = writeln!(text, "\n{}{rows}{size}", counted(plan.tables.len(), "table"));
     let mut table = Table::new(&["TABLE", "ROWS", "SIZE", "KEY"], &["AT THE TARGET"]).indented();
     let or_unknown = |known: Option<String>| known.unwrap_or_else(|| "?".into());
     for one in &plan.tables {
@@ -125,8 +125,10 @@ fn duration(target: &PlannedTarget) -> String {
     let mut facts = Vec::new();
     facts.extend(target.rows_per_s.map(|rows| format!("{} rows", rate(rows))));
     facts.extend(target.bytes_per_s.map(|size| format!("{}/s", bytes(size.max(0.0) as u64))));
-    facts.extend((target.parallelism > 0).then(|| format!("{} ranges side by side", target.parallelism)));
-    facts.extend((target.lanes > 0).then(|| format!("{} lanes", target.lanes)));
+    facts.extend(
+        (target.parallelism > 0).then(|| format!("{} side by side", counted(target.parallelism as usize, "range"))),
+    );
+    facts.extend((target.lanes > 0).then(|| counted(target.lanes as usize, "lane")));
     if !facts.is_empty() {
         words += &format!(" ({})", facts.join(", "));
     }

@@ -4,7 +4,7 @@ use super::{
     ask::Ask,
     ended::Ended,
     findings,
-    show::{Cell, Paint, Table, out, painted},
+    show::{Cell, Paint, Table, counted, out, painted},
 };
 use crate::client::{CertifyStoreResponse, CheckOutcome, Plain, Role};
 use clap::{Args, Subcommand, ValueEnum};
@@ -133,7 +133,7 @@ fn check(args: &CheckArgs) -> Result<(), Ended> {
             show.next("whimbrel plan -f FILE examines it together with the other store of a job");
             return Ok(());
         }
-        let text = format!("store `{name}`: {} findings are blocking", findings::blocking(&found.findings));
+        let text = format!("store `{name}`: {} in the way", counted(findings::blocking(&found.findings), "finding"));
         Err(Ended::refused(text, format!("run what mends them, then again: whimbrel store check {name}")))
     })
 }

@@ -49,7 +49,7 @@ pub use self::{
     failure::{Answer, Failure},
     plain::Plain,
     verbs::{DeleteJob, PauseJob, StartJob, UpdateJob},
-    wait::Goal,
+    wait::{Goal, state_name},
     watch::JobWatch,
 };
 /// The API's messages, as the methods of [`Client`] answer them.

@@ -6,10 +6,11 @@ mod yaml;
 
 pub use self::{
     table::{Cell, Paint, Table, painted},
-    words::{bytes, count, percent, rate, since, span, state, state_cell},
+    words::{bytes, count, counted, percent, rate, since, span, state_cell},
     yaml::to_yaml,
 };
 
+pub use crate::client::state_name as state;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 use std::io::{ErrorKind, Write};

@@ -1,13 +1,8 @@
 //! Numbers, times and states as people read them.
 
 use super::{Cell, Paint};
-use crate::client::ObservedState;
+use crate::client::{ObservedState, state_name};
 use std::time::{Duration, SystemTime};
-
-/// `OBSERVED_STATE_CATCHING_UP` → `catching-up`.
-pub fn state(state: ObservedState) -> String {
-    state.as_str_name().trim_start_matches("OBSERVED_STATE_").to_lowercase().replace('_', "-")
-}
 
 pub fn state_cell(observed: ObservedState) -> Cell {
     let paint = match observed {
@@ -17,7 +12,7 @@ pub fn state_cell(observed: ObservedState) -> Cell {
         ObservedState::Failed | ObservedState::Lost => Paint::Bad,
         ObservedState::Created | ObservedState::Unspecified => Paint::Dim,
     };
-    Cell::new(state(observed), paint)
+    Cell::new(state_name(observed), paint)
 }
 
 /// `1,234,567`.
@@ -31,6 +26,11 @@ pub fn count(number: u64) -> String {
         text.push(digit);
     }
     text
+}
+
+/// `1 table`, `2,000 tables`.
+pub fn counted(number: usize, noun: &str) -> String {
+    format!("{} {noun}{}", count(number as u64), if number == 1 { "" } else { "s" })
 }
 
 /// `1.2 GiB`.
@@ -94,6 +94,6 @@ mod tests {
 
     #[test]
     fn states_are_words() {
-        assert_eq!(state(ObservedState::CatchingUp), "catching-up");
+        assert_eq!(state_name(ObservedState::CatchingUp), "catching-up");
     }
 }
