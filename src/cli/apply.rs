@@ -42,15 +42,25 @@ struct Applied {
 pub fn run(args: &ApplyArgs) -> Result<(), Ended> {
     let (specs, show) = (args.files.jobs()?, args.ask.show);
     args.ask.run(async |client| {
-        let (mut did, mut jobs) = (Vec::new(), Vec::new());
+        let (mut did, mut jobs, mut ended) = (Vec::new(), Vec::new(), Ok(()));
         for spec in &specs {
-            let (done, job) = apply(client, spec, args).await?;
-            let would = if args.dry_run { " (dry run, nothing is saved)" } else { "" };
-            say(show, &format!("job `{}` {done}{would}", spec.name));
-            did.push(done);
-            jobs.push(job);
+            match apply(client, spec, args).await {
+                Ok((done, job)) => {
+                    let would = if args.dry_run { " (dry run, nothing is saved)" } else { "" };
+                    say(show, &format!("job `{}` {done}{would}", spec.name));
+                    did.push(done);
+                    jobs.push(job);
+                }
+                // What was done before is said all the same.
+                Err(refused) => {
+                    ended = Err(refused);
+                    break;
+                }
+            }
         }
-        let ended = if args.start { start(client, &mut jobs, show).await } else { Ok(()) };
+        if args.start && ended.is_ok() {
+            ended = start(client, &mut jobs, show).await;
+        }
         if show.is_data() {
             let applied = did.into_iter().zip(&jobs).map(|(did, job)| Applied { did, job: Plain::new(job) });
             show.data(&applied.collect::<Vec<_>>());

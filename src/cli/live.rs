@@ -9,41 +9,68 @@ use super::{
 use crate::client::{Client, Job, ObservedState, Plain, TableStatus};
 use futures_util::StreamExt;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
-use std::{io::IsTerminal, time::Duration};
+use std::{collections::HashMap, io::IsTerminal, time::Duration};
 
 /// Lists have no watch of their own.
 const LOOKS_EVERY: Duration = Duration::from_secs(1);
 const BAR: u64 = 1000;
 
-/// One job, until it is gone or Ctrl-C.
+/// One job, until it is gone or Ctrl-C. A daemon that goes away meanwhile is waited for.
 pub async fn one(client: &mut Client, name: &str, show: Show) -> Result<(), Ended> {
     let mut screen = Screen::new(show);
-    let mut watch = client.watch_job(name).await?;
-    loop {
-        let job = tokio::select! {
-            _ = tokio::signal::ctrl_c() => return Ok(()),
-            job = watch.next() => job,
-        };
-        match job {
-            Some(job) => screen.job(&job?),
-            None => {
-                screen.say(&format!("job `{name}` is gone"));
-                return Ok(());
+    until_ctrl_c(async {
+        let mut watch = Some(client.watch_job(name).await?);
+        loop {
+            let news = match &mut watch {
+                Some(watch) => watch.next().await,
+                None => match client.watch_job(name).await {
+                    Ok(again) => {
+                        watch = Some(again);
+                        continue;
+                    }
+                    Err(failure) => Some(Err(failure)),
+                },
+            };
+            match news {
+                Some(Ok(job)) => screen.job(&job),
+                Some(Err(failure)) if failure.is_unreachable() => {
+                    screen.say(AWAY);
+                    watch = None;
+                    tokio::time::sleep(LOOKS_EVERY).await;
+                }
+                Some(Err(failure)) => return Err(failure.into()),
+                None => {
+                    screen.say(&format!("job `{name}` is gone"));
+                    return Ok(());
+                }
             }
         }
-    }
+    })
+    .await
 }
+
+const AWAY: &str = "the daemon does not answer; trying again";
 
 /// All jobs, until Ctrl-C.
 pub async fn all(client: &mut Client, show: Show) -> Result<(), Ended> {
     let mut screen = Screen::new(show);
-    let mut clock = tokio::time::interval(LOOKS_EVERY);
-    loop {
-        tokio::select! {
-            _ = tokio::signal::ctrl_c() => return Ok(()),
-            _ = clock.tick() => {}
+    until_ctrl_c(async {
+        loop {
+            match client.all_jobs().await {
+                Ok(jobs) => screen.jobs(&jobs),
+                Err(failure) if failure.is_unreachable() => screen.say(AWAY),
+                Err(failure) => return Err(failure.into()),
+            }
+            tokio::time::sleep(LOOKS_EVERY).await;
         }
-        screen.jobs(&client.all_jobs().await?);
+    })
+    .await
+}
+
+async fn until_ctrl_c(watch: impl Future<Output = Result<(), Ended>>) -> Result<(), Ended> {
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => Ok(()),
+        done = watch => done,
     }
 }
 
@@ -52,13 +79,13 @@ struct Screen {
     show: Show,
     /// `None`: no terminal.
     lines: Option<Lines>,
-    last: String,
+    last: HashMap<String, String>,
 }
 
 impl Screen {
     fn new(show: Show) -> Screen {
         let is_terminal = std::io::stdout().is_terminal() && !show.is_data();
-        Screen { show, lines: is_terminal.then(Lines::new), last: String::new() }
+        Screen { show, lines: is_terminal.then(Lines::new), last: HashMap::new() }
     }
 
     fn job(&mut self, job: &Job) {
@@ -76,27 +103,23 @@ impl Screen {
             None if self.show.is_data() => {
                 self.show.next_data(&jobs.iter().map(Plain::new).collect::<Vec<_>>());
             }
-            None => jobs.iter().for_each(|job| self.line_of(job)),
+            None => jobs.iter().for_each(|job| self.line(&in_a_line(job))),
         }
     }
 
-    /// What has not changed is not said again.
+    /// What has not changed is not said again: by the line's first word, a job's name.
     fn line(&mut self, line: &str) {
-        if self.last != line {
+        let whose = line.split(' ').next().unwrap_or_default().to_owned();
+        if self.last.insert(whose, line.to_owned()).as_deref() != Some(line) {
             out(&format!("{line}\n"));
-            self.last = line.to_owned();
         }
-    }
-
-    fn line_of(&self, job: &Job) {
-        out(&format!("{}\n", in_a_line(job)));
     }
 
     fn say(&mut self, text: &str) {
         match &mut self.lines {
             Some(lines) => lines.draw(&[Line::Text(text.to_owned())]),
             None if self.show.is_data() => {}
-            None => out(&format!("{text}\n")),
+            None => self.line(text),
         }
     }
 }

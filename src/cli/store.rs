@@ -184,7 +184,9 @@ fn certify(args: &CertifyArgs) -> Result<(), Ended> {
             return Err(Ended::failed(text).hint("do not run jobs with it; report what is written above"));
         }
         if !show.is_data() && !show.is_quiet() {
-            out(&format!("store `{name}`: {} checks hold, {skipped} are not for this kind\n", all.len() - skipped));
+            let passed = counted(all.len() - skipped, "check");
+            let skipped = if skipped > 0 { format!(", {skipped} skipped") } else { String::new() };
+            out(&format!("store `{name}`: {passed} passed{skipped}\n"));
         }
         Ok(())
     })

@@ -125,3 +125,22 @@ fn state_is_exported_and_imported_while_the_daemon_is_stopped() {
         &["not a state document"],
     );
 }
+
+#[test]
+fn files_that_differ_have_an_exit_code_of_their_own() {
+    let folder = tempfile::tempdir().expect("a temp folder");
+    let file = |name: &str, rows: &str| {
+        let path = folder.path().join(name);
+        let db = rusqlite::Connection::open(&path).expect("our own folder");
+        db.execute_batch(&format!("CREATE TABLE t (id INTEGER PRIMARY KEY, v); INSERT INTO t VALUES {rows}"))
+            .expect("new");
+        path
+    };
+    let (one, same, other) = (file("one.db", "(1, 'a')"), file("same.db", "(1, 'a')"), file("other.db", "(1, 'b')"));
+    let compare = |target: &std::path::Path| {
+        let mut command = whimbrel();
+        command.arg("demo-compare").args([&one, &target.to_path_buf()]).output().expect("it runs")
+    };
+    ends(&compare(&same), 0, &["1 rows"]);
+    ends(&compare(&other), 6, &["1 differences"]);
+}

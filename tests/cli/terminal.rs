@@ -155,6 +155,19 @@ fn elsewhere_a_watched_job_is_lines_or_documents_and_ends_with_it() {
 }
 
 #[test]
+fn a_watch_outlives_a_daemon_that_goes_away() {
+    let shop = Shop::new(3);
+    let daemon = shop.streaming();
+    let mut watch = Terminal::run(&daemon, &["status", "shop", "--watch"], &[]);
+    watch.shows(GREEN);
+    daemon.terminate(libc::SIGTERM);
+    watch.shows("does not answer; trying again");
+    // SAFETY: a signal to a child that we have not waited for.
+    unsafe { libc::kill(i32::try_from(watch.child.id()).expect("a process id"), libc::SIGINT) };
+    assert!(watch.ends().success());
+}
+
+#[test]
 fn whoever_stops_reading_is_no_error() {
     let shop = Shop::new(3);
     let daemon = shop.streaming();
