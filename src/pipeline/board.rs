@@ -136,9 +136,10 @@ impl Board {
         });
     }
 
-    pub fn held(&self, held: Backlog) {
+    /// `None`: not known now.
+    pub fn held(&self, held: Option<Backlog>) {
         self.status.send_if_modified(|status| {
-            status.held = Some(held);
+            status.held = held;
             false
         });
     }

@@ -227,19 +227,19 @@ async fn measure(lines: &[Line], source: &dyn Source, board: &Board) -> std::con
     loop {
         tokio::time::sleep(Duration::from_secs(2)).await;
         let mut held: Option<Backlog> = None;
+        let mut unknown = false;
         for line in lines {
             let at = line.ledger.read(|progress| progress.checkpoint.clone());
             // An error here says nothing about rows; the feed's own errors are shown.
             let Ok(behind) = source.backlog(line.job, &at).await else {
                 board.backlog(&line.name, Backlog::default());
+                unknown = true;
                 continue;
             };
             board.backlog(&line.name, behind);
             held = held.into_iter().chain([behind]).max_by_key(|one| one.changes);
         }
-        if let Some(held) = held {
-            board.held(held);
-        }
+        board.held(held.filter(|_| !unknown));
     }
 }
 

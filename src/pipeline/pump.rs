@@ -44,6 +44,8 @@ pub struct Pump<'a> {
     at: Checkpoint,
     /// The target holds a transaction open.
     open: bool,
+    /// A table is to be copied as at the start, once no transaction is open.
+    anew: bool,
     idle_since: Instant,
     /// Nothing for us up to here: not applied yet.
     idle: Checkpoint,
@@ -63,6 +65,7 @@ impl<'a> Pump<'a> {
             torn,
             at,
             open: false,
+            anew: false,
             idle_since: now,
             idle: Checkpoint::default(),
             saved: now,
@@ -155,8 +158,10 @@ impl<'a> Pump<'a> {
         self.only_appended(&batch)?;
         if let Some(alone) = batch.alone().copied() {
             shapes::before_alone(self.line, &batch, alone.change).await?;
+            let copying = |progress: &Progress| progress.tables.values().any(|t| t.state == TableState::Copying);
+            self.anew |= self.line.ledger.read(copying);
         } else {
-            shapes::new_shapes(self.line, &batch).await?;
+            shapes::new_shapes(self.line, &batch, self.open).await?;
         }
         self.phase();
         self.note_stand();
@@ -224,8 +229,7 @@ impl<'a> Pump<'a> {
         }
         faults::point("after-apply");
         self.moved(&batch, number, spread.of);
-        let copying = |progress: &Progress| progress.tables.values().any(|table| table.state == TableState::Copying);
-        if batch.alone().is_some() && self.line.ledger.read(copying) {
+        if self.anew {
             // No key, no ranges: it is copied as at the start, in one read at a known position.
             self.save().await?;
             return Err(Error::transient("a table without a key is copied again"));
@@ -241,6 +245,7 @@ impl<'a> Pump<'a> {
                 consistent: table.is_streaming(),
                 version: table.version,
                 generation: table.generation,
+                may_change: !self.open,
             };
             progress.tables.iter().map(|(name, table)| (line.route.target_name(name), stand(table))).collect()
         });
