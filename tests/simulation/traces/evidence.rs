@@ -1,15 +1,16 @@
 //! A job that is idle, or hears nothing: what it shows is what it can prove.
 
-use super::{green, order, quiet};
-use crate::{simulation::stage, support::workload::orders};
+use super::{Scene, green, order, quiet};
+use crate::{
+    simulation::stage,
+    support::{faulty::Fault, workload::orders},
+};
 use std::{sync::Arc, time::Duration};
 use whimbrel::{
     error::ErrorKind,
     pipeline::status::{Observed, TargetStatus},
     state::MemoryState,
 };
-
-use super::Scene;
 
 impl Scene {
     fn shown(&self) -> TargetStatus {
@@ -67,18 +68,24 @@ fn a_daemon_that_was_overtaken_is_told_though_nothing_is_written() {
 
 #[test]
 fn what_is_behind_is_unknown_while_the_source_cannot_be_asked() {
-    green(stage(quiet(), async |scene| {
+    let mut plan = quiet();
+    plan.targets.push(plan.targets[0].clone());
+    green(stage(plan, async |scene| {
         scene.start().await;
         scene.streaming().await;
         let known = |scene: &Scene| {
-            let held = scene.process().status().held.and_then(|held| held.changes);
-            (scene.shown().behind, held)
+            let status = scene.process().status();
+            let of = |target: &str| status.targets[target].behind;
+            (of("a"), of("b"), status.held.and_then(|held| held.changes))
         };
-        scene.until("it is known", |scene| known(scene) == (Some(0), Some(0))).await;
+        scene.until("it is known", |scene| known(scene) == (Some(0), Some(0), Some(0))).await;
         scene.source.go_down(Duration::from_secs(86_400));
-        scene.until("it is unknown", |scene| known(scene) == (None, None)).await;
+        scene.until("it is unknown", |scene| known(scene) == (None, None, None)).await;
         scene.source.go_down(Duration::ZERO);
-        scene.until("it is known again", |scene| known(scene) == (Some(0), Some(0))).await;
+        scene.until("it is known again", |scene| known(scene) == (Some(0), Some(0), Some(0))).await;
+        // What the job holds of the log is what the target holds that lacks most: it may be this one.
+        scene.faults().queue("source.backlog", [Fault::LoseAnswer]);
+        scene.until("one of them is unknown", |scene| known(scene) == (None, Some(0), None)).await;
         scene.settle().await
     }));
 }

@@ -14,7 +14,7 @@ use whimbrel::{
     error::{Error, ErrorKind},
     model::Value,
     pipeline::status::Observed,
-    state::{MemoryState, State},
+    state::State,
 };
 
 impl Scene {
@@ -28,10 +28,10 @@ impl Scene {
     }
 
     /// What the records of an earlier build are like.
-    async fn forget_tables(&self, state: &MemoryState) {
+    async fn forget_tables(&self) {
         for mut record in self.state.jobs().await.expect("memory") {
             record.tables.clear();
-            state.save_job(&record).await.expect("memory");
+            self.state.save_job(&record).await.expect("memory");
         }
     }
 }
@@ -100,7 +100,7 @@ fn a_record_that_names_no_tables_carries_those_of_its_progress() {
         scene.start().await;
         scene.streaming().await;
         scene.kill().await;
-        scene.forget_tables(&scene.state).await;
+        scene.forget_tables().await;
         scene.transact(|t| t.delete(&orders(), &[Value::Int(2)]).map(drop));
         scene.transact(|t| t.insert(&orders(), order(6, 1)));
         scene.start().await;
@@ -112,12 +112,12 @@ fn a_record_that_names_no_tables_carries_those_of_its_progress() {
 #[test]
 fn a_job_of_which_nobody_knows_a_table_does_not_run() {
     green(stage(quiet(), async |scene| {
+        scene.transact(|t| t.insert(&orders(), order(1, 1)));
         scene.start().await;
-        scene.streaming().await;
-        scene.kill().await;
-        let bare = Arc::new(MemoryState::default());
-        scene.forget_tables(&bare).await;
-        let whole = std::mem::replace(&mut scene.state, bare);
+        scene.faults().queue("a.open", [Fault::Die { done: false }]);
+        scene.until("the process died", |scene| scene.process.is_none()).await;
+        let whole = Arc::new(scene.state.snapshot());
+        scene.forget_tables().await;
         let error = scene.refused().await.to_string();
         assert!(error.contains("which tables"), "{error}");
         scene.state = whole;
