@@ -2,7 +2,11 @@
 
 use super::{Scene, green, order, quiet};
 use crate::{
-    simulation::stage,
+    simulation::{
+        plan::{Plan, Trouble},
+        scene::Rest,
+        stage,
+    },
     support::{faulty::Fault, workload::orders},
 };
 use std::{sync::Arc, time::Duration};
@@ -48,6 +52,25 @@ fn a_target_that_is_gone_is_noticed_though_nothing_is_written() {
         scene.targets[0].world.go_down(Duration::ZERO);
         scene.streaming().await;
         scene.settle().await
+    }));
+}
+
+#[test]
+fn a_failover_of_a_target_is_noticed_though_nothing_is_written() {
+    let plan = Plan { retain: Duration::from_secs(3_600), ..quiet() };
+    green(stage(plan, async |scene| {
+        scene.start().await;
+        scene.streaming().await;
+        for id in 1..=12 {
+            scene.transact(|t| t.insert(&orders(), order(id, 1)));
+            scene.caught_up(0).await;
+        }
+        // The news that there is nothing new is there, too.
+        scene.pass(Duration::from_secs(15)).await;
+        scene.trouble(Trouble::TargetFailsOver).await;
+        let rest = scene.settle().await?;
+        assert_eq!(rest, Rest::Equal, "the log was kept");
+        Ok(rest)
     }));
 }
 

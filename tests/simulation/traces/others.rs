@@ -55,9 +55,9 @@ fn rows_of_others_are_refused_at_every_start() {
                 assert!(error.contains("has rows already"), "{error}");
                 assert_eq!(scene.targets[0].world.rows(&orders()).expect("it is there").1, theirs, "{dies_at:?}");
             }
-            let gone = theirs.iter().map(|row| row[0].clone());
-            let empty =
-                scene.targets[0].world.transact(|t| gone.map(|id| t.delete(&orders(), &[id]).map(drop)).collect());
+            let empty = scene.targets[0]
+                .world
+                .transact(|t| theirs.iter().try_for_each(|row| t.delete(&orders(), &row[..1]).map(drop)));
             empty.expect("they are there");
             scene.start().await;
             scene.settle().await
