@@ -10,6 +10,8 @@ mod control;
 mod crash;
 /// Bytes on users' disks: rows, keys, positions.
 mod golden;
+/// Metrics, health and the status page of a real daemon.
+mod http;
 /// Each defence taken away must turn a seed red.
 #[cfg(feature = "faults")]
 mod saboteurs;
