@@ -89,7 +89,7 @@ fn values_follow_what_happens() {
     watched.sees("whimbrel_job_state{job=\"people\",state=\"streaming\"}", |value| value == 1.0);
     let series = watched.scrape();
     let target = "{job=\"people\",target=\"b\"";
-    assert_eq!(series[&format!("whimbrel_job_state{{job=\"people\",state=\"stalled\"}}")], 0.0);
+    assert_eq!(series["whimbrel_job_state{job=\"people\",state=\"stalled\"}"], 0.0);
     assert_eq!(series[&format!("whimbrel_tables{target},state=\"streaming\"}}")], 3.0);
     assert_eq!(series[&format!("whimbrel_table_copied_rows{target},table=\"main.people\"}}")], 200.0);
     assert_eq!(series[&format!("whimbrel_table_copied_ratio{target},table=\"main.people\"}}")], 1.0);

@@ -16,12 +16,12 @@ use std::{
 };
 
 /// A daemon that follows a SQLite file with tables of all sorts of names.
-struct Watched {
+pub struct Watched {
     home: Home,
-    daemon: Daemon,
+    pub daemon: Daemon,
 }
 
-struct Locked(Child);
+pub struct Locked(Child);
 
 impl Drop for Locked {
     fn drop(&mut self) {
@@ -42,10 +42,19 @@ impl Watched {
     }
 
     fn with(schema: &str) -> Watched {
+        Watched::start(schema, Home::serve)
+    }
+
+    /// Started by the caller.
+    pub fn serve(serve: impl FnOnce(&Home) -> Daemon) -> Watched {
+        Watched::start(SCHEMA, serve)
+    }
+
+    fn start(schema: &str, serve: impl FnOnce(&Home) -> Daemon) -> Watched {
         let folder = tempfile::tempdir().expect("a temp folder");
         let url = |name: &str| format!("sqlite:{}", folder.path().join(name).display());
         let home = Home::in_folder(&[("a", &url("a.db")), ("b", &url("b.db"))], folder);
-        let watched = Watched { daemon: home.serve(), home };
+        let watched = Watched { daemon: serve(&home), home };
         watched.change(schema);
         watched.job("people");
         watched
@@ -60,7 +69,7 @@ impl Watched {
     }
 
     /// By another process, as an application would.
-    fn change(&self, sql: &str) {
+    pub fn change(&self, sql: &str) {
         let shell = Command::new("sqlite3")
             .args(["-bail", "-cmd", ".timeout 60000"])
             .arg(self.home.path().join("a.db"))
@@ -71,7 +80,7 @@ impl Watched {
     }
 
     /// Holds the write lock of a file, as a stuck application would, until the answer is dropped.
-    fn lock(&self, file: &str) -> Locked {
+    pub fn lock(&self, file: &str) -> Locked {
         let mut shell = Command::new("sqlite3")
             .args(["-bail", "-cmd", ".timeout 60000"])
             .arg(self.home.path().join(file))
@@ -88,7 +97,7 @@ impl Watched {
     }
 
     /// The job, as the page is told.
-    fn shows(&self, name: &str) -> Value {
+    pub fn shows(&self, name: &str) -> Value {
         let answer = get(&self.daemon.http, &format!("/status.json?job={name}"));
         serde_json::from_str(&answer.body).expect("JSON")
     }
