@@ -26,9 +26,10 @@ const fn counter(name: &'static str, labels: &'static [&'static str], help: &'st
     Metric { name, kind: Kind::Counter, labels, help }
 }
 
-const JOB: &[&str] = &["job"];
-const TARGET: &[&str] = &["job", "target"];
-const TABLE: &[&str] = &["job", "target", "table"];
+/// Not `job`: Prometheus has its own label of that name, and would call ours `exported_job`.
+const JOB: &[&str] = &["job_name"];
+const TARGET: &[&str] = &["job_name", "target"];
+const TABLE: &[&str] = &["job_name", "target", "table"];
 
 pub static BUILD_INFO: Metric = gauge("whimbrel_build_info", &["version"], "1; the label says which version runs");
 pub static JOBS: Metric = gauge("whimbrel_jobs", &["state"], "Jobs in this observed state");
@@ -52,9 +53,9 @@ pub static STATE_DISK_SIZE: Metric =
     gauge("whimbrel_state_disk_size_bytes", &[], "Size of the file system that holds the state folder");
 
 pub static JOB_STATE: Metric =
-    gauge("whimbrel_job_state", &["job", "state"], "1 for the state the job is observed in, 0 for all others");
+    gauge("whimbrel_job_state", &["job_name", "state"], "1 for the state the job is observed in, 0 for all others");
 pub static JOB_DESIRED: Metric =
-    gauge("whimbrel_job_desired", &["job", "state"], "1 for what was asked for: created, run, pause or delete");
+    gauge("whimbrel_job_desired", &["job_name", "state"], "1 for what was asked for: created, run, pause or delete");
 pub static HELD_CHANGES: Metric =
     gauge("whimbrel_source_log_held_changes", JOB, "Changes in the source's log that the job still needs");
 pub static HELD_BYTES: Metric =
@@ -66,13 +67,13 @@ pub static HELD_OLDEST: Metric = gauge(
 );
 pub static ERRORS: Metric = counter(
     "whimbrel_errors_total",
-    &["job", "target", "kind"],
+    &["job_name", "target", "kind"],
     "Errors by what they ask for; without a target: of the job's source, or what stopped the job as a whole",
 );
 
 pub static TARGET_STATE: Metric = gauge(
     "whimbrel_target_state",
-    &["job", "target", "state"],
+    &["job_name", "target", "state"],
     "1 for the state the target is observed in, 0 for all others",
 );
 pub static LAG: Metric = gauge(
@@ -97,7 +98,7 @@ pub static LAST_ANSWER: Metric = gauge(
     "When the source last answered for this target, with changes or with the news that there are none",
 );
 pub static TABLES: Metric =
-    gauge("whimbrel_tables", &["job", "target", "state"], "Tables of the job in this state in the target");
+    gauge("whimbrel_tables", &["job_name", "target", "state"], "Tables of the job in this state in the target");
 pub static COPIED_ROWS: Metric = gauge(
     "whimbrel_table_copied_rows",
     TABLE,

@@ -1,5 +1,6 @@
 //! What is around the binary: the service, alerts, dashboard, images, manifests; held against the binary itself.
 
+mod alerts;
 mod service;
 
 use std::{

@@ -55,12 +55,12 @@ fn every_name_is_there_with_its_labels_and_no_other() {
     // With something held, it has an age.
     let locked = watched.lock("b.db");
     watched.change("INSERT INTO people VALUES (1000, 'held')");
-    let age = "whimbrel_source_log_held_oldest_timestamp_seconds{job=\"people\"}";
+    let age = "whimbrel_source_log_held_oldest_timestamp_seconds{job_name=\"people\"}";
     let answer = until(age, || {
         let answer = get(&watched.daemon.http, "/metrics");
         read(&answer).contains_key(age).then_some(answer)
     });
-    let lag = "whimbrel_lag_seconds{job=\"people\",target=\"b\"}";
+    let lag = "whimbrel_lag_seconds{job_name=\"people\",target=\"b\"}";
     watched.sees(lag, |lag| lag > 2.0);
     drop(locked);
     watched.sees(lag, |lag| lag == 0.0);
@@ -86,10 +86,10 @@ fn every_name_is_there_with_its_labels_and_no_other() {
 #[test]
 fn values_follow_what_happens() {
     let watched = Watched::new();
-    watched.sees("whimbrel_job_state{job=\"people\",state=\"streaming\"}", |value| value == 1.0);
+    watched.sees("whimbrel_job_state{job_name=\"people\",state=\"streaming\"}", |value| value == 1.0);
     let series = watched.scrape();
-    let target = "{job=\"people\",target=\"b\"";
-    assert_eq!(series["whimbrel_job_state{job=\"people\",state=\"stalled\"}"], 0.0);
+    let target = "{job_name=\"people\",target=\"b\"";
+    assert_eq!(series["whimbrel_job_state{job_name=\"people\",state=\"stalled\"}"], 0.0);
     assert_eq!(series[&format!("whimbrel_tables{target},state=\"streaming\"}}")], 3.0);
     assert_eq!(series[&format!("whimbrel_table_copied_rows{target},table=\"main.people\"}}")], 200.0);
     assert_eq!(series[&format!("whimbrel_table_copied_ratio{target},table=\"main.people\"}}")], 1.0);
@@ -112,7 +112,7 @@ fn values_follow_what_happens() {
     let paused = watched.daemon.ask(&["job", "pause", "people"]);
     assert!(paused.status.success());
     watched.sees("whimbrel_jobs{state=\"paused\"}", |value| value == 1.0);
-    watched.sees("whimbrel_job_desired{job=\"people\",state=\"pause\"}", |value| value == 1.0);
+    watched.sees("whimbrel_job_desired{job_name=\"people\",state=\"pause\"}", |value| value == 1.0);
     assert!(!watched.scrape().contains_key(&format!("whimbrel_lag_seconds{target}}}")), "nobody looks: not known");
     assert!(watched.daemon.ask(&["job", "delete", "people"]).status.success());
     until("no series of a job that is gone", || {
@@ -125,11 +125,11 @@ fn many_tables_of_a_target_are_one_series() {
     let tables: String =
         (0..60).map(|n| format!("CREATE TABLE t{n} (id INTEGER PRIMARY KEY); INSERT INTO t{n} VALUES (1);")).collect();
     let watched = Watched::with(&tables);
-    let sum = "whimbrel_table_copied_rows{job=\"people\",target=\"b\",table=\"*\"}";
+    let sum = "whimbrel_table_copied_rows{job_name=\"people\",target=\"b\",table=\"*\"}";
     watched.sees(sum, |rows| rows == 60.0);
     let series = watched.scrape();
     assert_eq!(series.keys().filter(|series| series.starts_with("whimbrel_table_copied_rows")).count(), 1);
-    assert_eq!(series["whimbrel_tables{job=\"people\",target=\"b\",state=\"streaming\"}"], 60.0);
+    assert_eq!(series["whimbrel_tables{job_name=\"people\",target=\"b\",state=\"streaming\"}"], 60.0);
 }
 
 #[test]

@@ -3,6 +3,8 @@
 mod metrics;
 mod page;
 
+pub use metrics::names_of;
+
 use crate::support::{
     daemon::{Daemon, Home},
     http::get,
