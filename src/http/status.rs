@@ -141,7 +141,7 @@ impl<'a> Target<'a> {
     fn new(store: &'a str, target: &'a TargetStatus, samples: Vec<Sample>, tables: usize) -> Target<'a> {
         let mut tables_in: BTreeMap<Observed, usize> = BTreeMap::new();
         target.tables.values().for_each(|table| *tables_in.entry(table.observed).or_default() += 1);
-        let share: f64 = target.tables.values().map(|table| table.share).sum();
+        let share = target.tables.values().fold(0.0, |sum, table| sum + table.share);
         let listed = target.tables.iter().take(tables);
         Target {
             store,

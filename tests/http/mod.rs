@@ -1,5 +1,6 @@
 //! What the HTTP port shows, held against a real daemon with a job.
 
+mod chromium;
 mod metrics;
 mod page;
 

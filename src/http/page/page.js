@@ -3,7 +3,8 @@
 "use strict";
 
 const EVERY_MS = 2000;
-const open = new Set();
+// Jobs whose tables are shown; /#NAME opens one.
+const open = new Set([decodeURIComponent(location.hash.slice(1))]);
 
 function make(tag, className, ...inside) {
   const element = document.createElement(tag);
