@@ -146,8 +146,8 @@ function drawJob(job, daemon, detail) {
     make("div", "head", make("h2", "", job.name), state(job.observed),
       make("span", "quiet", "from " + job.source), held ? make("span", "quiet", held) : null),
     error(job.error, daemon.now_ms, false),
-    ...job.targets.map((target, index) => drawTarget(target, daemon, detail && detail.targets[index])),
-    job.targets.some((target) => Object.keys(target.tables_in).length > 0) ? more : null);
+    job.targets.some((target) => Object.keys(target.tables_in).length > 0) ? more : null,
+    ...job.targets.map((target, index) => drawTarget(target, daemon, detail && detail.targets[index])));
   drawn.dataset.job = job.name;
   return drawn;
 }
