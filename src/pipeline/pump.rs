@@ -138,7 +138,7 @@ impl<'a> Pump<'a> {
     async fn mend(&mut self, torn: Torn, stop: &CancellationToken) -> Result<()> {
         let line = self.line;
         let (number, lacking) = (torn.number, &torn.spread.lacking);
-        tracing::info!(job = %line.job, target = line.name, number, ?lacking, "mending a torn batch");
+        tracing::info!(number, ?lacking, "mending a torn batch");
         let mut whole = tokio::select! {
             biased;
             () = stop.cancelled() => return Err(Error::transient("stopped")),
@@ -207,7 +207,6 @@ impl<'a> Pump<'a> {
             };
             // Lane protocol 7: the batch stays in hand; the source's log is not read again because a target is slow.
             self.line.board.target_error(&self.line.name, &error);
-            tracing::warn!(job = %self.line.job, target = self.line.name, %error, "batch kept, reopening the target");
             loop {
                 if !backoff.wait(stop).await {
                     return Ok(false);
@@ -269,7 +268,7 @@ impl<'a> Pump<'a> {
         });
         self.dirty = true;
         self.idle_since = Instant::now();
-        self.line.board.applied(&self.line.name, batch.changes(), batch.committed_ms);
+        self.line.board.applied(&self.line.name, batch);
     }
 
     /// A6: changes of a keyless table that its one read has seen already are dropped.
@@ -388,7 +387,7 @@ impl<'a> Pump<'a> {
             self.line.ledger.change(|progress| {
                 progress.tables.get_mut(&name).expect("just seen").state = TableState::Streaming { since };
             });
-            tracing::info!(job = %self.line.job, target = self.line.name, table = %name, "table is consistent");
+            tracing::info!(table = %name, "table is consistent");
             self.save().await?;
         }
         Ok(())

@@ -77,7 +77,7 @@ pub async fn before_alone(line: &Line, batch: &Batch, change: Change) -> Result<
     let source = line.route.source_table(&table);
     if change == Change::Recopy && line.existing == Existing::Merge {
         tracing::warn!(
-            job = %line.job, target = line.name, table = %source.name,
+            table = %source.name,
             "copied again; under `existing: merge` rows that went without a word in the log stay in the target"
         );
     }

@@ -6,11 +6,13 @@ mod keeper;
 mod removal;
 mod stores;
 mod validate;
+mod vitals;
 
 pub use self::{
     denied::{Answer, Denied, Reason},
     job::{JobView, Watch},
     stores::Stores,
+    vitals::Vitals,
 };
 
 use crate::{
@@ -21,12 +23,14 @@ use crate::{
         status::{JobStatus, Observed},
     },
     state::{AuditEntry, Desired, JobRecord, State},
+    telemetry::turns::Turns,
 };
 use job::{Job, gone, new_etag};
 use parking_lot::Mutex;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use stores::answered;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::Instrument;
 use uuid::Uuid;
 
 /// All jobs are stopped within this; whoever did not end is cut off.
@@ -41,6 +45,8 @@ pub struct Supervisor {
     creating: tokio::sync::Mutex<()>,
     tasks: TaskTracker,
     stop: CancellationToken,
+    /// Whether the jobs' tasks turn.
+    turns: Turns,
 }
 
 /// What the tasks of the jobs use as well.
@@ -66,7 +72,7 @@ impl Supervisor {
         let jobs = Mutex::default();
         let shared = Arc::new(Shared { state, stores, jobs, token: Uuid::new_v4(), retain_after_apply, budget });
         let (creating, tasks, stop) = (tokio::sync::Mutex::default(), TaskTracker::new(), CancellationToken::new());
-        let supervisor = Supervisor { shared, creating, tasks, stop };
+        let supervisor = Supervisor { shared, creating, tasks, stop, turns: Turns::default() };
         for record in records {
             supervisor.keep(record);
         }
@@ -255,7 +261,11 @@ impl Supervisor {
         let name = record.spec.name.clone();
         let job = Arc::new(Job::new(record, JobStatus::default()));
         self.shared.jobs.lock().insert(name, Arc::clone(&job));
-        self.tasks.spawn(keeper::keep_visibly(Arc::clone(&job), Arc::clone(&self.shared), self.stop.clone()));
+        let span = tracing::error_span!("job", job = job.name(), uid = %job.id);
+        let kept = keeper::keep_visibly(Arc::clone(&job), Arc::clone(&self.shared), self.stop.clone());
+        let turns = self.turns.clone();
+        let task = format!("job {}", job.name());
+        self.tasks.spawn(async move { turns.over(task, kept).await }.instrument(span));
         job
     }
 
@@ -291,6 +301,11 @@ fn selected(tables: Vec<Arc<Table>>, store: &str, globs: &[String]) -> Answer<Ve
 
 /// The verb is done; a trail that cannot be written is said in the log.
 async fn audit(shared: &Shared, job: Option<JobId>, who: &str, what: &str, details: BTreeMap<String, String>) {
+    // What the daemon does by itself says its own line.
+    if let Some(id) = job.filter(|_| who != "daemon") {
+        let name = shared.jobs.lock().values().find(|job| job.id == id).map(|job| job.name());
+        tracing::info!(job = name, uid = %id, who, ?details, "asked to {what}");
+    }
     let entry = AuditEntry { at_ms: now_ms(), job, who: who.to_owned(), what: what.to_owned(), details };
     if let Err(error) = shared.state.record(entry).await {
         tracing::error!("the audit trail could not be written: {error}");

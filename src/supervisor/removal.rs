@@ -17,14 +17,14 @@ pub async fn remove(job: &Job, shared: &Shared, record: &JobRecord, has_run: boo
         status.targets.values_mut().for_each(|target| target.observed = Observed::Deleting);
     });
     while let Err(error) = attempt(shared, record, has_run).await {
-        tracing::warn!(job = record.spec.name, hint = error.hint_text(), "not deleted yet: {error}");
+        tracing::warn!(hint = error.hint_text(), "not deleted yet: {error}");
         job.status.send_modify(|status| status.error = Some(stopped(&error)));
         if !backoff.wait(stop).await {
             return;
         }
     }
     shared.jobs.lock().retain(|_, other| other.id != job.id);
-    tracing::info!(job = record.spec.name, "job deleted");
+    tracing::info!("job deleted");
     audit(shared, Some(job.id), "daemon", "deleted", BTreeMap::new()).await;
 }
 
