@@ -20,18 +20,19 @@ use tokio_util::sync::CancellationToken;
 const THREADS_END_WITHIN: Duration = Duration::from_secs(5);
 
 pub fn run(args: &ServeArgs) -> Result<(), Ended> {
-    let config = args.load()?;
+    let mut config = args.load()?;
     telemetry::start(&config.log)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Ended::failed)?;
-    let served = runtime.block_on(serve(config));
+    let again = args.clone();
+    let stores = Stores::new(std::mem::take(&mut config.stores))?.read_by(move || Ok(again.read()?.stores));
+    let served = runtime.block_on(serve(config, stores));
     runtime.shutdown_timeout(THREADS_END_WITHIN);
     Ok(served?)
 }
 
-async fn serve(config: Config) -> Result<()> {
+async fn serve(config: Config, stores: Stores) -> Result<()> {
     let stop = shutdown::on_signals()?;
     // Whatever may be refused comes before the first job runs.
-    let stores = Stores::new(config.stores)?;
     let (listener, address) = control::bind(config.listen).await?;
     let folder = config.state.dir.clone();
     let window = Window::new(folder.clone());

@@ -1,7 +1,9 @@
 //! The control API over gRPC: jobs, stores, health, reflection. Loopback only.
 
 pub mod convert;
+mod filter;
 mod jobs;
+mod shape;
 mod stores;
 
 /// Generated from `proto/whimbrel/v1`.
@@ -19,6 +21,7 @@ use tokio::net::TcpListener;
 use tokio_stream::wrappers::TcpListenerStream;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
+use tower::ServiceBuilder;
 use v1::{job_service_server::JobServiceServer, store_service_server::StoreServiceServer};
 
 const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/whimbrel.bin"));
@@ -51,7 +54,7 @@ pub async fn serve(listener: TcpListener, supervisor: Arc<Supervisor>, stop: Can
     health.set_serving::<JobServiceServer<jobs::Jobs>>().await;
     health.set_serving::<StoreServiceServer<stores::Stores>>().await;
     let jobs = JobServiceServer::new(jobs::Jobs { supervisor: Arc::clone(&supervisor), stop: stop.clone() });
-    let stores = StoreServiceServer::new(stores::Stores { supervisor });
+    let stores = StoreServiceServer::new(stores::Stores { supervisor, stop: stop.clone() });
     let broken = |error| Error::config("the compiled descriptors are broken").because(error);
     let reflection = || {
         tonic_reflection::server::Builder::configure()
@@ -66,6 +69,7 @@ pub async fn serve(listener: TcpListener, supervisor: Arc<Supervisor>, stop: Can
     let server = Server::builder()
         .max_concurrent_streams(Some(CALLS_PER_CONNECTION))
         .http2_keepalive_interval(Some(KEEPALIVE))
+        .layer(ServiceBuilder::new().map_response(shape::uniform).into_inner())
         .add_service(jobs.max_decoding_message_size(REQUEST_BYTES).max_encoding_message_size(ANSWER_BYTES))
         .add_service(stores.max_decoding_message_size(REQUEST_BYTES).max_encoding_message_size(ANSWER_BYTES))
         .add_service(health_service)

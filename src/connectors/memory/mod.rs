@@ -11,6 +11,7 @@ mod copy;
 mod decode;
 mod encode;
 mod feed;
+mod fixture;
 mod heap;
 mod ledger;
 mod log;
@@ -27,6 +28,7 @@ pub use self::{
     cell::{Cell, RowKey},
     chance::Chance,
     config::{Cascades, Habits, Images, Mishaps, Paging},
+    fixture::Worlds,
     heap::{Heap, Step, Stored, Tables},
     ledger::{JobEntry, Ledger},
     position::Point,
@@ -39,13 +41,19 @@ pub use self::{
 use super::{Connector, Store, StoreSettings};
 use crate::{
     error::{Error, Result},
+    model::{JobId, Leftover},
     source::Source,
     target::Target,
 };
+use async_trait::async_trait;
 use std::sync::Arc;
 
-pub static CONNECTOR: Connector =
-    Connector { scheme: "memory", about: "a store inside the daemon, for trials: memory:NAME", open };
+pub static CONNECTOR: Connector = Connector {
+    scheme: "memory",
+    about: "a store inside the daemon, for trials: memory:NAME",
+    open,
+    fixture: Some(Worlds::of),
+};
 
 fn open(settings: &StoreSettings) -> Result<Arc<dyn Store>> {
     let name = settings.url.trim_start_matches("memory:");
@@ -61,6 +69,7 @@ pub struct MemoryStore {
     pub world: Arc<World>,
 }
 
+#[async_trait]
 impl Store for MemoryStore {
     fn source(&self) -> Result<Arc<dyn Source>> {
         Ok(Arc::new(MemorySource::new(Arc::clone(&self.world))))
@@ -68,5 +77,20 @@ impl Store for MemoryStore {
 
     fn target(&self) -> Result<Arc<dyn Target>> {
         Ok(Arc::new(MemoryTarget::new(Arc::clone(&self.world))))
+    }
+
+    async fn leftovers(&self, known: &[JobId]) -> Result<Vec<Leftover>> {
+        let reserved = self.world.reservations();
+        let jobs = self.world.ledger().jobs.into_keys();
+        let of = |object: &str, job: JobId| Leftover {
+            object: object.to_owned(),
+            job: Some(job.to_string()),
+            text: "of a job that this daemon does not have".into(),
+            remove: "restart the daemon: the store lives in its memory".into(),
+        };
+        let reserved = reserved.into_iter().map(|job| of("reservation of the log", job));
+        let all = reserved.chain(jobs.map(|job| of("rows of whimbrel_job and whimbrel_watermark", job)));
+        let is_known = |left: &Leftover| known.iter().any(|job| Some(job.to_string()) == left.job);
+        Ok(all.filter(|left| !is_known(left)).collect())
     }
 }
