@@ -4,6 +4,7 @@ mod apply;
 mod demo;
 mod ended;
 mod job;
+mod reload;
 mod serve;
 mod state;
 mod status;
@@ -43,7 +44,7 @@ enum Command {
 }
 
 /// What `serve` and `state` are told.
-#[derive(Args)]
+#[derive(Args, Clone)]
 struct ServeArgs {
     /// The settings; config/whimbrel.toml explains them.
     #[arg(long, env = "WHIMBREL_CONFIG", value_name = "FILE")]
@@ -85,9 +86,13 @@ pub fn run() -> ExitCode {
 
 impl ServeArgs {
     fn load(&self) -> Result<crate::config::Config, Ended> {
+        Ok(self.settings()?)
+    }
+
+    fn settings(&self) -> crate::error::Result<crate::config::Config> {
         let flags = [("listen", &self.listen), ("state.dir", &self.state_dir)];
         let flags: Vec<_> = flags.into_iter().filter_map(|(key, value)| Some((key, value.clone()?))).collect();
-        Ok(crate::config::Config::load(Some(&self.config), &flags)?)
+        crate::config::Config::load(Some(&self.config), &flags)
     }
 }
 

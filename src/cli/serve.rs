@@ -1,9 +1,9 @@
 //! `whimbrel serve`: the daemon, from its settings to its end.
 
-use super::{ServeArgs, ended::Ended};
+use super::{ServeArgs, ended::Ended, reload::Reload};
 use crate::{
     config::Config,
-    control,
+    control::{self, Access},
     error::Result,
     pipeline::Budget,
     shutdown,
@@ -21,14 +21,16 @@ pub fn run(args: &ServeArgs) -> Result<(), Ended> {
     let config = args.load()?;
     telemetry::start(&config.log)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Ended::failed)?;
-    let served = runtime.block_on(serve(config));
+    let served = runtime.block_on(serve(args, config));
     runtime.shutdown_timeout(THREADS_END_WITHIN);
     Ok(served?)
 }
 
-async fn serve(config: Config) -> Result<()> {
+async fn serve(args: &ServeArgs, config: Config) -> Result<()> {
     let stop = shutdown::on_signals()?;
     // Whatever may be refused comes before the first job runs.
+    let access = Arc::new(Access::new(&config.tls, &config.tokens)?);
+    let reload = Reload::new(args, &config, &access)?;
     let stores = Stores::new(config.stores)?;
     let (listener, address) = control::bind(config.listen).await?;
     let folder = config.state.dir.clone();
@@ -38,7 +40,9 @@ async fn serve(config: Config) -> Result<()> {
     let budget = Budget::new(config.memory.rows_in_flight_mib);
     let supervisor = Arc::new(Supervisor::open(state, stores, retain_after_apply, budget).await?);
     tracing::info!(%address, state = %config.state.dir.display(), "listening");
-    let served = until_stopped(listener, &supervisor, &stop).await;
+    let reloading = tokio::spawn(reload.run());
+    let served = until_stopped(listener, &supervisor, access, &stop).await;
+    reloading.abort();
     supervisor.stop().await;
     tracing::info!("stopped");
     served
@@ -47,6 +51,7 @@ async fn serve(config: Config) -> Result<()> {
 async fn until_stopped(
     listener: tokio::net::TcpListener,
     supervisor: &Arc<Supervisor>,
+    access: Arc<Access>,
     stop: &CancellationToken,
 ) -> Result<()> {
     let stopping = async {
@@ -56,7 +61,7 @@ async fn until_stopped(
     };
     let (served, ()) = tokio::join!(
         async {
-            let served = control::serve(listener, Arc::clone(supervisor), stop.clone()).await;
+            let served = control::serve(listener, Arc::clone(supervisor), access, stop.clone()).await;
             stop.cancel();
             served
         },

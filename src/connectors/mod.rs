@@ -9,6 +9,7 @@ use crate::{
     source::Source,
     target::Target,
 };
+use secrecy::SecretString;
 use std::{collections::BTreeMap, sync::Arc};
 
 static CONNECTORS: &[&Connector] = &[
@@ -23,16 +24,20 @@ pub struct Connector {
     pub scheme: &'static str,
     /// One line for lists and errors.
     pub about: &'static str,
+    /// Names of the secrets that it takes; others are refused.
+    pub secrets: &'static [&'static str],
     /// Reads the settings (unknown ones are refused) and connects to nothing.
     pub open: fn(&StoreSettings) -> Result<Arc<dyn Store>>,
 }
 
 /// A store as the config names it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default)]
 pub struct StoreSettings {
     pub name: String,
     pub url: String,
     pub options: BTreeMap<String, String>,
+    /// By name. Apart from the options, so that whoever shows those shows none of these.
+    pub secrets: BTreeMap<String, SecretString>,
 }
 
 /// A store of some kind, opened by name.
@@ -52,5 +57,14 @@ pub fn open(settings: &StoreSettings) -> Result<Arc<dyn Store>> {
         Error::config(format!("store `{}`: no connector for the scheme `{scheme}`", settings.name))
             .hint(format!("start the URL with one of: {}", known.join(", ")))
     })?;
+    if let Some(name) = settings.secrets.keys().find(|name| !connector.secrets.contains(&name.as_str())) {
+        let known = match connector.secrets {
+            [] => "it takes none: remove it".to_owned(),
+            known => format!("it takes: {}", known.join(", ")),
+        };
+        return Err(
+            Error::config(format!("store `{}`: `secrets.{name}` is unknown to `{scheme}`", settings.name)).hint(known)
+        );
+    }
     (connector.open)(settings).map_err(|error| error.at(format!("store `{}`", settings.name)))
 }

@@ -1,5 +1,6 @@
 //! Between the API's messages and the model. The only file that sees both.
 
+use super::access::{Caller, Refusal};
 use super::v1::{
     ApplySettings, Backlog, CheckStoreResponse, Column, CopySettings, DesiredState, ErrorKind, Existing, Finding, Job,
     JobError, JobSpec, JobStatus, Keyless, Limits, ListTablesResponse, ObservedState, RefusedRow, Role, Severity,
@@ -22,9 +23,9 @@ const DOMAIN: &str = "whimbrel";
 const PAGE: usize = 100;
 const LONGEST_PAGE: i32 = 1000;
 
-/// For the audit trail.
+/// For the audit trail: whom the call was proven to come from.
 pub fn who<T>(request: &Request<T>) -> String {
-    request.remote_addr().map_or_else(|| "unknown".into(), |address| address.to_string())
+    request.extensions().get::<Caller>().map_or_else(|| "unknown".into(), |caller| caller.who.to_string())
 }
 
 pub fn answer(view: Result<JobView, Denied>) -> Result<Response<Job>, Status> {
@@ -53,6 +54,33 @@ pub fn status(denied: Denied) -> Status {
     if let Some(hint) = denied.error.hint_text() {
         details.add_help_link(hint, "");
     }
+    Status::with_error_details(code, text, details)
+}
+
+/// A call that its caller may not make. `path`: `/package.Service/Call`.
+pub fn refused(refusal: &Refusal, path: &str) -> Status {
+    let send = "send the header `authorization: Bearer TOKEN`; `whimbrel` takes --token-file FILE";
+    let call = path.rsplit('/').next().unwrap_or_default();
+    let (code, reason, text, hint) = match refusal {
+        Refusal::TokenMissing => {
+            (Code::Unauthenticated, "TOKEN_MISSING", "this call needs a token".to_owned(), send.to_owned())
+        }
+        Refusal::TokenUnknown => (
+            Code::Unauthenticated,
+            "TOKEN_UNKNOWN",
+            "the token is not one of this daemon's".to_owned(),
+            "look whether it was changed: the daemon knows the lines of the files of [tokens] in its config".to_owned(),
+        ),
+        Refusal::RoleTooSmall { name, has, needs } => (
+            Code::PermissionDenied,
+            "ROLE_TOO_SMALL",
+            format!("{call} needs the role `{}`, and token `{name}` has `{}`", needs.name(), has.name()),
+            format!("use a token of that role, or set `tokens.{name}.role` in the daemon's config and send it SIGHUP"),
+        ),
+    };
+    let mut details = ErrorDetails::new();
+    details.set_error_info(reason, DOMAIN, HashMap::new());
+    details.add_help_link(hint, "");
     Status::with_error_details(code, text, details)
 }
 

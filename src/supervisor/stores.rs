@@ -2,7 +2,7 @@
 
 use super::denied::{Answer, Reason, of_store};
 use crate::{
-    config::StoreConfig,
+    config::{Secret, StoreConfig},
     connectors::{self, Store, StoreSettings},
     error::{Error, Result},
 };
@@ -10,6 +10,8 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 /// A store that hangs must not hold a call or a deletion for ever.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(30);
+
+const NO_NAME: &str = "a store is named as in the config, never by its URL";
 
 pub struct Stores {
     configs: BTreeMap<String, StoreConfig>,
@@ -20,6 +22,7 @@ impl Stores {
     pub fn new(configs: BTreeMap<String, StoreConfig>) -> Result<Stores> {
         let stores = Stores { configs };
         for (name, config) in &stores.configs {
+            config.secrets.values().for_each(Secret::warn_if_open);
             match settings(name, config) {
                 Ok(settings) => drop(connectors::open(&settings)?),
                 Err(error) => tracing::error!(store = name, hint = error.hint_text(), "{error}"),
@@ -40,7 +43,10 @@ impl Stores {
                 true => "add it as [stores.NAME] to the daemon's config and restart it".to_owned(),
                 false => format!("name one of: {}; or add it to the daemon's config and restart it", known.join(", ")),
             };
-            Reason::StoreNotFound.because()(Error::config(format!("no store `{name}` in the config")).hint(hint))
+            // What is no name may be a URL with a password in it: not shown.
+            let is_name = name.len() <= 63 && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
+            let what = if is_name { format!("no store `{name}` in the config") } else { NO_NAME.to_owned() };
+            Reason::StoreNotFound.because()(Error::config(what).hint(hint))
         })
     }
 
@@ -61,10 +67,8 @@ pub async fn answered<T>(store: &str, asked: impl Future<Output = Result<T>>) ->
 }
 
 fn settings(name: &str, config: &StoreConfig) -> Result<StoreSettings> {
-    let mut options = config.options.clone();
-    for (key, secret) in &config.secrets {
-        let value = secret.read().map_err(|error| error.at(format!("store `{name}`")))?;
-        options.insert(key.clone(), value);
-    }
-    Ok(StoreSettings { name: name.to_owned(), url: config.url.clone(), options })
+    let read = |(key, secret): (&String, &Secret)| Ok((key.clone(), secret.read()?));
+    let secrets: Result<_> = config.secrets.iter().map(read).collect();
+    let secrets = secrets.map_err(|error| error.at(format!("store `{name}`")))?;
+    Ok(StoreSettings { name: name.to_owned(), url: config.url.clone(), options: config.options.clone(), secrets })
 }

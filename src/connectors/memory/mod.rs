@@ -44,8 +44,13 @@ use crate::{
 };
 use std::sync::Arc;
 
-pub static CONNECTOR: Connector =
-    Connector { scheme: "memory", about: "a store inside the daemon, for trials: memory:NAME", open };
+pub static CONNECTOR: Connector = Connector {
+    scheme: "memory",
+    about: "a store inside the daemon, for trials: memory:NAME",
+    // Asked of nobody: for trying how a secret is given to the daemon.
+    secrets: &["password"],
+    open,
+};
 
 fn open(settings: &StoreSettings) -> Result<Arc<dyn Store>> {
     let name = settings.url.trim_start_matches("memory:");

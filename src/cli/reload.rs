@@ -1,0 +1,107 @@
+//! SIGHUP, or a file that changed: certificates and tokens are read again while the daemon runs.
+
+use super::ServeArgs;
+use crate::{
+    config::Config,
+    control::Access,
+    error::{Error, Result},
+};
+use std::{sync::Arc, time::Duration};
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    task::spawn_blocking,
+    time::{MissedTickBehavior, interval},
+};
+
+/// Renewed certificates and mounted secrets change without a word; a look costs some small files.
+const LOOKS_EVERY: Duration = Duration::from_secs(10);
+/// Parts of the config that are exchanged while the daemon runs.
+const RELOADABLE: &[&str] = &["tls", "tokens"];
+
+pub struct Reload {
+    hangup: Signal,
+    args: ServeArgs,
+    config: Config,
+    access: Arc<Access>,
+    /// The last failure of a look: said once, not every ten seconds.
+    failed: Option<String>,
+}
+
+impl Reload {
+    /// From here on SIGHUP does not end the process.
+    pub fn new(args: &ServeArgs, config: &Config, access: &Arc<Access>) -> Result<Reload> {
+        let no_signals = |error| Error::config("signals cannot be listened to").because(error);
+        let hangup = signal(SignalKind::hangup()).map_err(no_signals)?;
+        let (args, config, access) = (args.clone(), config.clone(), Arc::clone(access));
+        Ok(Reload { hangup, args, config, access, failed: None })
+    }
+
+    /// Never ends.
+    pub async fn run(mut self) {
+        let mut looks = interval(LOOKS_EVERY);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                Some(()) = self.hangup.recv() => self.reload().await,
+                _ = looks.tick() => self.look().await,
+            }
+        }
+    }
+
+    /// The config too: tokens come and go in it.
+    async fn reload(&mut self) {
+        let args = self.args.clone();
+        let read = spawn_blocking(move || args.settings()).await.expect("reading does not panic");
+        let done = match read {
+            Ok(config) => self.exchange(&config).await.map(|news| (config, news)),
+            Err(error) => Err(error),
+        };
+        match done {
+            Ok((config, news)) => {
+                self.failed = None;
+                let changed = if news.is_empty() { "nothing".to_owned() } else { news.join("; ") };
+                tracing::info!(changed, "reloaded");
+                warn_of_restart(&self.config, &config);
+                // What needs a restart stays as it is until then, and is said again.
+                (self.config.tls, self.config.tokens) = (config.tls, config.tokens);
+            }
+            Err(error) => {
+                tracing::error!(hint = error.hint_text(), "not reloaded, everything stays as it was: {error}");
+            }
+        }
+    }
+
+    async fn look(&mut self) {
+        match self.exchange(&self.config).await {
+            Ok(news) => {
+                self.failed = None;
+                if !news.is_empty() {
+                    tracing::info!(changed = news.join("; "), "reloaded");
+                }
+            }
+            Err(error) => {
+                let text = error.to_string();
+                if self.failed.as_ref() != Some(&text) {
+                    tracing::error!(hint = error.hint_text(), "not reloaded, everything stays as it was: {text}");
+                }
+                self.failed = Some(text);
+            }
+        }
+    }
+
+    async fn exchange(&self, config: &Config) -> Result<Vec<String>> {
+        let (access, tls, tokens) = (Arc::clone(&self.access), config.tls.clone(), config.tokens.clone());
+        spawn_blocking(move || access.reload(&tls, &tokens)).await.expect("reading does not panic")
+    }
+}
+
+fn warn_of_restart(running: &Config, new: &Config) {
+    let parts = |config: &Config| serde_json::to_value(config).expect("plain data with text keys");
+    let (running, new) = (parts(running), parts(new));
+    let all = new.as_object().expect("a table").iter();
+    let differ = all.filter(|(key, part)| !RELOADABLE.contains(&key.as_str()) && running.get(*key) != Some(part));
+    let keys: Vec<&str> = differ.map(|(key, _)| key.as_str()).collect();
+    if !keys.is_empty() {
+        tracing::warn!(keys = keys.join(", "), "these keys of the config changed; they take effect at a restart");
+    }
+}
