@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf},
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore, mpsc},
     task::{AbortHandle, JoinSet},
@@ -23,10 +23,13 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::server::Connected;
 
-/// All clients together; a connection carries many calls. More than this are turned away.
-const CONNECTIONS: usize = 1024;
+/// All clients together; a connection carries many calls. More than this are turned away: of the 1024 files that a
+/// process may usually open, the stores need some.
+const CONNECTIONS: usize = 512;
 /// A round trip or two around the world, on a bad day.
 const SPEAKS_WITHIN: Duration = Duration::from_secs(10);
+/// For a client to read why it was refused.
+const HEARS_WITHIN: Duration = Duration::from_secs(1);
 /// In the TLS handshake at once. One more, and the oldest has to go: whoever means it is done in milliseconds.
 const HANDSHAKES: usize = 64;
 /// What a client of HTTP/2 says first: the preface and the head of its settings.
@@ -95,7 +98,9 @@ impl Door {
         match accepted {
             Ok((stream, address)) => {
                 let slot = Arc::clone(&self.slots).try_acquire_owned();
-                if let (Err(_), Some(more)) = (&slot, self.log.now()) {
+                if slot.is_err()
+                    && let Some(more) = self.log.now()
+                {
                     tracing::warn!(peer = %address, more, "a connection was turned away: there are {CONNECTIONS}");
                 }
                 // Small messages, both ways; a connection that cannot be set is broken, and says so when it is read.
@@ -120,21 +125,36 @@ async fn shake(
     slot: OwnedSemaphorePermit,
     log: Arc<Seldom>,
 ) -> Option<Connection> {
-    let failed = match timeout(SPEAKS_WITHIN, TlsAcceptor::from(config).accept(stream)).await {
+    let accepted = TlsAcceptor::from(config).accept(stream).into_fallible();
+    let (failed, rest) = match timeout(SPEAKS_WITHIN, accepted).await {
         Ok(Ok(stream)) => {
             let certificates = stream.get_ref().1.peer_certificates();
             let certificate = certificates.and_then(<[_]>::first).map(|shown| subject(shown).into());
             let peer = Peer { address: Some(address), certificate };
             return Some(Connection::new(Box::new(stream), peer, slot));
         }
-        Ok(Err(error)) if spoke_plain_text(&error) => "it spoke plain text, and this port speaks TLS".to_owned(),
-        Ok(Err(error)) => error.to_string(),
-        Err(_) => format!("it said nothing for {} s", SPEAKS_WITHIN.as_secs()),
+        Ok(Err((error, rest))) if spoke_plain_text(&error) => {
+            ("it spoke plain text, and this port speaks TLS".to_owned(), Some(rest))
+        }
+        Ok(Err((error, rest))) => (error.to_string(), Some(rest)),
+        Err(_) => (format!("it said nothing for {} s", SPEAKS_WITHIN.as_secs()), None),
     };
     if let Some(more) = log.now() {
         tracing::warn!(peer = %address, more, "a client could not connect: {failed}");
     }
+    if let Some(rest) = rest {
+        // Too late or not: there is nobody left to tell.
+        let _ = timeout(HEARS_WITHIN, hear_out(rest)).await;
+    }
     None
+}
+
+/// Closed with its words unread, a connection is reset, and the client never reads why (an expired certificate).
+async fn hear_out(mut stream: TcpStream) -> io::Result<()> {
+    stream.shutdown().await?;
+    let mut words = [0; 4096];
+    while stream.read(&mut words).await? > 0 {}
+    Ok(())
 }
 
 fn spoke_plain_text(error: &io::Error) -> bool {

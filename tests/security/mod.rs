@@ -1,0 +1,10 @@
+//! Who may reach the control API and what they may do there; and that no secret is ever shown.
+
+mod authority;
+mod grpcurl;
+mod guarded;
+mod half_open;
+mod reload;
+mod secrets;
+mod tls;
+mod tokens;
