@@ -15,6 +15,8 @@ use tokio::{
 
 /// Renewed certificates and mounted secrets change without a word; a look costs some small files.
 const LOOKS_EVERY: Duration = Duration::from_secs(10);
+/// A certificate that ends is named once a day.
+const WARNS_EVERY: Duration = Duration::from_secs(86_400);
 /// Parts of the config that are exchanged while the daemon runs.
 const RELOADABLE: &[&str] = &["tls", "tokens"];
 
@@ -33,17 +35,21 @@ impl Reload {
         let no_signals = |error| Error::config("signals cannot be listened to").because(error);
         let hangup = signal(SignalKind::hangup()).map_err(no_signals)?;
         let (args, config, access) = (args.clone(), config.clone(), Arc::clone(access));
+        access.warn(&config.tls, &config.tokens);
         Ok(Reload { hangup, args, config, access, failed: None })
     }
 
     /// Never ends.
     pub async fn run(mut self) {
-        let mut looks = interval(LOOKS_EVERY);
+        let (mut looks, mut warns) = (interval(LOOKS_EVERY), interval(WARNS_EVERY));
+        // `new` did.
+        warns.reset();
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 Some(()) = self.hangup.recv() => self.reload().await,
                 _ = looks.tick() => self.look().await,
+                _ = warns.tick() => self.access.warn(&self.config.tls, &self.config.tokens),
             }
         }
     }
@@ -64,6 +70,7 @@ impl Reload {
                 warn_of_restart(&self.config, &config);
                 // What needs a restart stays as it is until then, and is said again.
                 (self.config.tls, self.config.tokens) = (config.tls, config.tokens);
+                self.access.warn(&self.config.tls, &self.config.tokens);
             }
             Err(error) => {
                 tracing::error!(hint = error.hint_text(), "not reloaded, everything stays as it was: {error}");
@@ -77,6 +84,7 @@ impl Reload {
                 self.failed = None;
                 if !news.is_empty() {
                     tracing::info!(changed = news.join("; "), "reloaded");
+                    self.access.warn(&self.config.tls, &self.config.tokens);
                 }
             }
             Err(error) => {

@@ -43,7 +43,7 @@ pub fn status(denied: Denied) -> Status {
         Reason::StoreUnavailable => Code::Unavailable,
         Reason::StateFailed => Code::Internal,
     };
-    let (reason, text) = (denied.reason.name(), denied.error.to_string());
+    let (reason, text) = (denied.reason.name(), shortened(&denied.error.to_string()));
     let mut details = ErrorDetails::new();
     details.set_error_info(reason, DOMAIN, HashMap::new());
     match (code, text.strip_prefix('`').and_then(|text| text.split_once("`: "))) {
@@ -52,9 +52,19 @@ pub fn status(denied: Denied) -> Status {
         _ => {}
     }
     if let Some(hint) = denied.error.hint_text() {
-        details.add_help_link(hint, "");
+        details.add_help_link(shortened(hint), "");
     }
     Status::with_error_details(code, text, details)
+}
+
+/// An error travels in headers, thrice, and clients refuse more than some KiB of them: a name of a MiB in a request
+/// must not cost its answer.
+fn shortened(text: &str) -> String {
+    const CHARS: usize = 1000;
+    match text.char_indices().nth(CHARS) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
 }
 
 /// A call that its caller may not make. `path`: `/package.Service/Call`.

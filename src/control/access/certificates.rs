@@ -12,7 +12,7 @@ use rustls::{
 };
 use secrecy::zeroize::Zeroizing;
 use std::{path::Path, sync::Arc, time::SystemTime};
-use x509_parser::prelude::{FromDer, X509Certificate};
+use x509_parser::prelude::{ASN1Time, FromDer, X509Certificate};
 
 /// Soon enough that somebody has time to renew it.
 const SOON_S: i64 = 14 * 86_400;
@@ -22,8 +22,8 @@ const SUBJECT_CHARS: usize = 200;
 /// What TLS needs, and the bytes it came from.
 pub struct Certificates {
     pub config: Arc<ServerConfig>,
-    /// For the log: the end of the certificate's time.
-    pub until: String,
+    /// The end of the certificate's time.
+    until: ASN1Time,
     files: Vec<Zeroizing<Vec<u8>>>,
 }
 
@@ -33,7 +33,6 @@ impl Certificates {
         if tls.certificate.as_os_str().is_empty() {
             return Ok(None);
         }
-        private_file::warn_if_open(&tls.key);
         let chain_bytes = file("tls.certificate", &tls.certificate)?;
         let key_bytes = file("tls.key", &tls.key)?;
         let chain = chain("tls.certificate", &tls.certificate, &chain_bytes)?;
@@ -42,9 +41,12 @@ impl Certificates {
                 "a PEM file with -----BEGIN PRIVATE KEY-----, not encrypted; the file's rights protect it: chmod 600",
             )
         })?;
-        let until = ends(&chain[0]).map_err(|text| {
-            wrong("tls.certificate", &tls.certificate, &text).hint("the first certificate in it is the daemon's own")
+        let (_, own) = X509Certificate::from_der(&chain[0]).map_err(|error| {
+            wrong("tls.certificate", &tls.certificate, "holds a certificate that cannot be read")
+                .because(error)
+                .hint("the first certificate in it is the daemon's own")
         })?;
+        let until = own.validity().not_after;
         let mut files = vec![chain_bytes, key_bytes];
         let provider = Arc::new(aws_lc_rs::default_provider());
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
@@ -77,6 +79,25 @@ impl Certificates {
         Ok(Some(Certificates { config: Arc::new(config), until, files }))
     }
 
+    pub fn until(&self) -> String {
+        self.until.to_string()
+    }
+
+    /// Says in the log if that has passed, or is near. Not an error: replication goes on without its control API.
+    pub fn warn(&self) {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let left_s = self.until.timestamp().saturating_sub(i64::try_from(now).unwrap_or(i64::MAX));
+        if left_s < 0 {
+            tracing::error!(
+                until = self.until(),
+                hint = RENEW,
+                "the daemon's certificate has expired: clients refuse it"
+            );
+        } else if left_s < SOON_S {
+            tracing::warn!(until = self.until(), hint = RENEW, "the daemon's certificate expires soon");
+        }
+    }
+
     pub fn is_same(&self, other: &Certificates) -> bool {
         self.files == other.files
     }
@@ -103,21 +124,6 @@ fn chain(key: &str, path: &Path, bytes: &[u8]) -> Result<Vec<CertificateDer<'sta
         return Err(wrong(key, path, "holds no certificate").hint(hint));
     }
     Ok(chain)
-}
-
-/// Says in the log if that has passed, or is near. Not an error: replication goes on without its control API.
-fn ends(certificate: &CertificateDer<'_>) -> Result<String, String> {
-    let (_, parsed) = X509Certificate::from_der(certificate).map_err(|error| format!("cannot be read: {error}"))?;
-    let end = parsed.validity().not_after;
-    let until = end.to_string();
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    let left_s = end.timestamp().saturating_sub(i64::try_from(now).unwrap_or(i64::MAX));
-    if left_s < 0 {
-        tracing::error!(until, hint = RENEW, "the daemon's certificate has expired: clients refuse it");
-    } else if left_s < SOON_S {
-        tracing::warn!(until, hint = RENEW, "the daemon's certificate expires soon");
-    }
-    Ok(until)
 }
 
 const RENEW: &str = "replace the files of `tls.certificate` and `tls.key`; no restart is needed";

@@ -16,7 +16,7 @@ use self::{
     tokens::{LONGEST, Tokens},
 };
 use crate::{
-    config::{Role, TlsConfig, TokenConfig},
+    config::{Role, TlsConfig, TokenConfig, private_file},
     error::Result,
 };
 use parking_lot::RwLock;
@@ -82,7 +82,7 @@ impl Access {
         let mut news = new.tokens.news(&old.tokens);
         match (&old.certificates, &new.certificates) {
             (Some(old), Some(new)) if old.is_same(new) => {}
-            (_, Some(new)) => news.push(format!("certificates changed, valid until {}", new.until)),
+            (_, Some(new)) => news.push(format!("certificates changed, valid until {}", new.until())),
             (Some(_), None) => news.push("TLS is off".to_owned()),
             (None, None) => {}
         }
@@ -91,6 +91,15 @@ impl Access {
             self.exchanged.send_modify(|count| *count += 1);
         }
         Ok(news)
+    }
+
+    /// Says in the log what is no error and should be looked after: rights of files, a certificate that ends.
+    pub fn warn(&self, tls: &TlsConfig, tokens: &BTreeMap<String, TokenConfig>) {
+        if let Some(certificates) = &self.rules().certificates {
+            private_file::warn_if_open(&tls.key);
+            certificates.warn();
+        }
+        tokens.values().for_each(|token| private_file::warn_if_open(&token.file));
     }
 
     fn rules(&self) -> Arc<Rules> {

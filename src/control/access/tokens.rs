@@ -105,7 +105,6 @@ fn hash(token: &[u8]) -> [u8; 32] {
 
 /// No error here shows a line.
 fn hashes(config: &TokenConfig) -> io::Result<Vec<[u8; 32]>> {
-    private_file::warn_if_open(&config.file);
     let bytes = private_file::read(&config.file)?;
     let lines = bytes.split(|&byte| byte == b'\n').map(<[u8]>::trim_ascii);
     let mut hashes = Vec::new();
