@@ -48,6 +48,7 @@ saboteurs! {
     UpsertOverwritesHolder
     OpenSkipsLock
     ShapesBeforeBegin
+    SeenNotNoted
 }
 
 #[cfg(feature = "faults")]

@@ -55,6 +55,11 @@
 //! before the tee; patches that find no row (`Missing`) by the lane that met it. The fetched row is at or after its
 //! batch (R2), and whatever is later is replayed.
 //!
+//! Rows in the target may so be ahead of its checkpoint, and a source that is put back to a backup from between the two
+//! says nothing of them. What reads have shown (`Source::seen`) is therefore durable in state before a copied or
+//! fetched row is written, and the end of a batch vouches for the rows fetched for it (`Source::cut`); the start proves
+//! both (invariant 8, `witness.rs`).
+//!
 //! Shapes are read after `begin`: an `ALTER` just before it is in no log. Below the consistent point a target is never
 //! altered; a row that was fetched with newer columns puts that point behind the log's own change of the shape.
 //!

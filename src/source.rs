@@ -67,11 +67,16 @@ pub trait Source: Send + Sync {
     ) -> Result<Box<dyn Feed>>;
 
     /// The position after the first `taken` mutations of a batch that one of this source's tails returned: where
-    /// `resolve` may cut it, and where a `tail` may start.
+    /// `resolve` may cut it, and where a `tail` may start. It vouches for all that reads have shown until now: a tail
+    /// from there is `Lost` on a store that has forgotten any of it.
     fn cut(&self, batch: &Batch, taken: usize) -> Position;
 
     /// Orders two positions of one partition. Positions of another identity are `Lost`.
     fn order(&self, a: &Position, b: &Position) -> Result<Ordering>;
+
+    /// R1, rounding up: a point of the log at or after everything that reads of this instance have shown. A read from
+    /// there is `Lost` once the store has forgotten any of it (invariant 8). Asks nobody: called for every copied batch.
+    fn seen(&self) -> Checkpoint;
 
     /// How much of the log lies after `from`: for status, may be rough.
     async fn backlog(&self, job: JobId, from: &Checkpoint) -> Result<Backlog>;

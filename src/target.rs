@@ -130,7 +130,8 @@ pub struct Part<'a> {
     pub to: &'a Position,
     pub complete: bool,
     pub kind: Kind,
-    pub rows: &'a Rows,
+    /// Shared, so that a target may keep them while it writes on a thread of its own.
+    pub rows: &'a Arc<Rows>,
     /// The mutations to apply, in order; their rows are in `rows`.
     pub mutations: &'a [Mutation],
 }

@@ -110,6 +110,7 @@ fn stand(turn: u64) -> Progress {
         epoch: turn,
         checkpoint: Checkpoint::only(Position::new(b"at", turn)),
         starts: Checkpoint::only(Position::new(b"from", turn)),
+        seen: Checkpoint::only(Position::new(b"seen", turn)),
         numbers: [(Partition::new("log"), [(0, turn), (1, 8)].into())].into(),
         tables: tables.into_iter().map(|(name, table)| (TableName::new("main", name), table)).collect(),
     }

@@ -167,7 +167,7 @@ pub fn rest(told: &[Told], number: usize, taken: usize) -> Vec<Told> {
     let mut rest = told[number..].to_vec();
     if taken > 0 {
         let first = &mut rest[0].batch;
-        let mut rows = first.rows().clone();
+        let mut rows = crate::model::Rows::clone(first.rows());
         rows.mutations.drain(..taken.min(rows.mutations.len()));
         first.body = crate::model::Body::Rows(std::sync::Arc::new(rows));
     }

@@ -141,22 +141,44 @@ pub fn explain(error: ConfigError) -> Error {
         ConfigError::At { error, key: Some(key), .. } => {
             let inner = explain(*error);
             let hint = inner.hint_text().unwrap_or_default().to_owned();
-            let text = inner.to_string();
             // Serde's words: invalid type: string "…", expected a map.
+            let text = inner.to_string();
             let text = match (text.split_once(": "), text.rsplit_once(", expected ")) {
                 (Some((wrong, _)), Some((_, expected))) if wrong.starts_with("invalid ") && is_hidden(&key) => {
                     format!("{wrong}, expected {expected}")
                 }
-                _ => match text.split_once(" does not have variant constructor ") {
-                    Some((_, given)) => format!("`{given}` is none of the words that may stand here"),
-                    None => text,
-                },
+                _ => text,
             };
-            Error::config(format!("`{key}`: {text}")).hint(hint)
+            // It writes no dot behind an index.
+            let mut dotted = String::new();
+            for part in key.split_inclusive(']') {
+                let joins = dotted.ends_with(']') && !part.starts_with(['.', '[']);
+                dotted.push_str(if joins { "." } else { "" });
+                dotted.push_str(part);
+            }
+            Error::config(format!("`{dotted}`: {text}")).hint(hint)
+        }
+        ConfigError::Message(text) if words(&text).is_some() => {
+            let (given, words) = words(&text).expect("just looked");
+            Error::config(format!("there is no `{given}`")).hint(format!("one of: {}", words.join(", ")))
         }
         error => Error::config(error.to_string()).hint("mend that key; every one is explained in config/"),
     }
 }
+
+/// What was given for one of several words, and which there are.
+fn words(text: &str) -> Option<(&str, &'static [&'static str])> {
+    let (name, given) = text.strip_prefix("enum ")?.split_once(" does not have variant constructor ")?;
+    let (_, words) = WORDS.iter().find(|(known, _)| *known == name)?;
+    Some((given, words))
+}
+
+const WORDS: &[(&str, &[&str])] = &[
+    ("Existing", &["refuse", "merge", "replace"]),
+    ("Keyless", &["refuse", "exact", "append"]),
+    ("LogFormat", &["pretty", "json"]),
+    ("Role", &["read", "operate", "admin"]),
+];
 
 #[cfg(test)]
 mod tests {

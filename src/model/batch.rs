@@ -4,7 +4,7 @@ use super::{
     Change, Criterion, Field, Mutation, NO_ROW, Partition, Place, Position, RowBuilder, RowRef, Table, Value, ValueRef,
     mutation::Operator,
 };
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 /// Everything in `(from, to]` of one partition; from = to for what is injected between two batches.
 #[derive(Clone, Debug)]
@@ -38,10 +38,11 @@ pub enum Body {
 }
 
 impl Batch {
-    pub fn rows(&self) -> &Rows {
+    pub fn rows(&self) -> &Arc<Rows> {
+        static NONE: LazyLock<Arc<Rows>> = LazyLock::new(Arc::default);
         match &self.body {
             Body::Rows(rows) => rows,
-            Body::Raw { .. } => Rows::none(),
+            Body::Raw { .. } => &NONE,
         }
     }
 
@@ -76,12 +77,6 @@ pub struct Rows {
 }
 
 impl Rows {
-    /// The empty body, shared.
-    pub fn none() -> &'static Rows {
-        static NONE: Rows = Rows { slab: Vec::new(), shapes: Vec::new(), mutations: Vec::new() };
-        &NONE
-    }
-
     pub fn is_empty(&self) -> bool {
         self.mutations.is_empty()
     }

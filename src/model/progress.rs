@@ -14,6 +14,9 @@ pub struct Progress {
     /// Where partitions that came after the job's begin (splits) begin for this target.
     #[serde(default, skip_serializing_if = "Checkpoint::is_empty")]
     pub starts: Checkpoint,
+    /// What reads have shown of the source's log, where rows that they brought are in the target ahead of its checkpoint.
+    #[serde(default, skip_serializing_if = "Checkpoint::is_empty")]
+    pub seen: Checkpoint,
     /// Per feed, per lane: the last batch number that the target confirmed.
     pub numbers: BTreeMap<Partition, BTreeMap<u16, u64>>,
     pub tables: BTreeMap<TableName, TableProgress>,

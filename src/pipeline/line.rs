@@ -2,7 +2,7 @@
 
 use super::{
     applied::Applied, board::Board, budget::Budget, copy, ledger::Ledger, limit::Limit, parallel::Lanes, pump::Pump,
-    retry::Backoff, route::Route, standing::Standing, status::Observed, tee::Join,
+    retry::Backoff, route::Route, standing::Standing, status::Observed, tee::Join, witness::Witness,
 };
 use crate::{
     error::{ErrorKind, Result},
@@ -38,7 +38,7 @@ pub struct Line {
     pub keyless: Keyless,
     pub copy: CopySettings,
     pub apply: ApplySettings,
-    pub ledger: Ledger,
+    pub ledger: Arc<Ledger>,
     pub join: Join,
     pub applied: Arc<Applied>,
     pub limit: Limit,
@@ -79,6 +79,7 @@ impl Line {
         let mut standing = self.open().await?;
         self.board.target_answered(&self.name);
         standing.reconcile(self)?;
+        self.witness().prove().await?;
         self.ledger.save().await?;
         self.applied.set(&self.name, self.ledger.read(|progress| progress.checkpoint.clone()));
         let lanes = self.lanes();
@@ -157,6 +158,10 @@ impl Line {
         self.tables.lock().get(name).cloned()
     }
 
+    pub fn witness(&self) -> Witness {
+        Witness { source: Arc::clone(&self.source), ledger: Arc::clone(&self.ledger) }
+    }
+
     /// Connections of the feed `copy`.
     pub fn copies(&self) -> u16 {
         if self.copy.parallelism == 0 { self.target.lanes() } else { self.copy.parallelism }
@@ -173,10 +178,9 @@ impl Line {
     fn lanes(&self) -> Lanes {
         let merged = self.existing == Existing::Merge;
         let merged = self.tables.lock().keys().filter(|_| merged).map(|name| self.route.target_name(name)).collect();
-        let (target, source) = (Arc::clone(&self.target), Arc::clone(&self.source));
-        let route = Arc::clone(&self.route);
+        let (target, route) = (Arc::clone(&self.target), Arc::clone(&self.route));
         let (lanes, fold) = (self.lane_count(), !self.apply.transactional);
-        Lanes { target, source, route, merged, lanes, fold, stand: Mutex::default() }
+        Lanes { target, witness: self.witness(), route, merged, lanes, fold, stand: Mutex::default() }
     }
 }
 

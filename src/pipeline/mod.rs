@@ -28,6 +28,7 @@ mod spread;
 mod standing;
 pub mod status;
 mod tee;
+mod witness;
 
 pub use board::{now_ms, stopped};
 pub use budget::Budget;
@@ -118,7 +119,7 @@ pub async fn run(mut job: JobRun, stop: CancellationToken) -> Result<()> {
         let ledger = Ledger::load(job.record.id, &target.name, Arc::clone(&job.state)).await?;
         let checkpoint = ledger.read(|progress| progress.checkpoint.clone());
         applied.set(&target.name, if checkpoint.0.is_empty() { begun.clone() } else { checkpoint });
-        ledgers.push(ledger);
+        ledgers.push(Arc::new(ledger));
     }
     let tee = Tee {
         job: job.record.id,

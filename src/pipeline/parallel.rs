@@ -9,6 +9,7 @@ use super::{
     resolve::{at, replace},
     route::Route,
     spread::{Spread, share},
+    witness::Witness,
 };
 use crate::{
     error::{Error, Result},
@@ -17,7 +18,7 @@ use crate::{
         Batch, COARSE_HASH_VERSION, Change, Checkpoint, Key, Kind, Mutation, NO_ROW, Rows, Table, TableName,
         coarse_hash,
     },
-    source::{Source, Wanted},
+    source::{Fetched, Wanted},
     target::{Applied, Clash, Part, Target},
 };
 use futures_util::future::join_all;
@@ -34,7 +35,8 @@ const REPEATS: usize = 10;
 /// Applies batches to one target.
 pub struct Lanes {
     pub target: Arc<dyn Target>,
-    pub source: Arc<dyn Source>,
+    /// The source, and what it has shown.
+    pub witness: Witness,
     pub route: Arc<Route>,
     /// Tables of the target under `existing: merge`: rows that the source does not have are others'.
     pub merged: BTreeSet<TableName>,
@@ -105,6 +107,7 @@ impl Lanes {
 
     /// Applies rows of a copy on one connection: `lane` of `of` in the feed `copy`.
     pub async fn apply_copy(&self, batch: &Batch, after: &Checkpoint, number: u64, of: u16, lane: u16) -> Result<()> {
+        self.witness.note().await?;
         let list = batch.rows().mutations.clone();
         match self.lane(batch, after, number, of, lane, list.clone()).await? {
             Applied::Taken(_) => self.untangle(batch, after, list, number, of, &[lane]).await.map(drop),
@@ -211,7 +214,7 @@ impl Lanes {
             }
             wanted.last_mut().expect("just pushed").keys.push(key.clone());
         }
-        let answers = self.source.fetch(&wanted, after, usize::MAX).await?;
+        let answers = self.fetch(&wanted, after).await?;
         let original = Work::new(batch, batch.rows().mutations.clone());
         let is_fetched = |rows: &Rows, mutation: &Mutation| {
             let table = rows.table(mutation);
@@ -252,6 +255,13 @@ impl Lanes {
         next.list.extend(rest);
         next.list.extend(upserts);
         Ok(next.into_work())
+    }
+
+    /// Rows that go into a batch whose position was made before they were read.
+    async fn fetch(&self, wanted: &[Wanted], after: &Checkpoint) -> Result<Vec<Fetched>> {
+        let answers = self.witness.source.fetch(wanted, after, usize::MAX).await?;
+        self.witness.note().await?;
+        Ok(answers)
     }
 
     /// Before a row of a newer shape, fetched ahead of the log, is written: or the new columns would be left out of it.
@@ -316,7 +326,7 @@ impl Lanes {
             wanted[table].keys.push(key);
         }
         // R2: at or after the batch; whatever is later will be replayed.
-        let answers = self.source.fetch(&wanted, after, usize::MAX).await?;
+        let answers = self.fetch(&wanted, after).await?;
         let list = std::mem::take(&mut next.list);
         let mut filled: BTreeSet<(TableName, Key)> = BTreeSet::new();
         for (index, mutation) in list.into_iter().enumerate() {
@@ -341,7 +351,7 @@ impl Lanes {
             next.list.append(&mut next.rows.mutations);
             filled.insert((shape.name.clone(), key));
         }
-        work.own = Some(next.rows);
+        work.own = Some(Arc::new(next.rows));
         work.list = next.list;
         Ok(())
     }
@@ -350,7 +360,7 @@ impl Lanes {
 /// The mutations to apply, over the batch's rows or, once something was fetched, over rows of their own.
 struct Work<'b> {
     batch: &'b Batch,
-    own: Option<Rows>,
+    own: Option<Arc<Rows>>,
     list: Vec<Mutation>,
 }
 
@@ -365,20 +375,20 @@ impl<'b> Work<'b> {
         Work { batch, own: None, list }
     }
 
-    fn rows(&self) -> &Rows {
+    fn rows(&self) -> &Arc<Rows> {
         self.own.as_ref().unwrap_or(self.batch.rows())
     }
 
     /// A copy of the rows that may grow. Rare: most batches fit as they are.
     fn owned(&self) -> Owned<'b> {
-        Owned { batch: self.batch, rows: self.rows().clone(), list: self.list.clone() }
+        Owned { batch: self.batch, rows: Rows::clone(self.rows()), list: self.list.clone() }
     }
 
     fn fold(&mut self) {
         if may_repeat(self.batch.rows(), &self.list) {
-            let mut rows = self.batch.rows().clone();
+            let mut rows = Rows::clone(self.batch.rows());
             self.list = fold(&mut rows, &self.list);
-            self.own = Some(rows);
+            self.own = Some(Arc::new(rows));
         }
     }
 
@@ -391,7 +401,7 @@ impl<'b> Work<'b> {
 
 impl<'b> Owned<'b> {
     fn into_work(self) -> Work<'b> {
-        Work { batch: self.batch, own: Some(self.rows), list: self.list }
+        Work { batch: self.batch, own: Some(Arc::new(self.rows)), list: self.list }
     }
 }
 

@@ -144,6 +144,7 @@ impl<'a> Pump<'a> {
         // As it was spread: A6.
         self.drop_known(&mut whole)?;
         self.note_stand();
+        self.line.witness().note().await?;
         self.lanes.apply(&whole, torn.number, &torn.spread).await?;
         self.moved(&whole, torn.number, torn.spread.of);
         Ok(())
@@ -160,6 +161,10 @@ impl<'a> Pump<'a> {
         }
         self.phase();
         self.note_stand();
+        // A held slice, or what `finish` asked for: read ahead of the position at which it stands.
+        if batch.from == batch.to && !batch.rows().is_empty() {
+            self.line.witness().note().await?;
+        }
         if !self.numbers.contains_key(&batch.partition) {
             self.at.set(&batch.partition, batch.from.clone());
             self.line.ledger.change(|progress| {

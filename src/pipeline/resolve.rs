@@ -59,7 +59,12 @@ impl Resolve {
             }
         }
         let rows = write(batch.rows(), &touched, &answers);
-        Ok((Batch { body: Body::Rows(Arc::new(rows)), ..batch }, None))
+        // A torn batch keeps the end that the lanes know it by.
+        let to = match self.may_cut {
+            true => self.source.cut(&batch, batch.rows().mutations.len()),
+            false => batch.to.clone(),
+        };
+        Ok((Batch { to, body: Body::Rows(Arc::new(rows)), ..batch }, None))
     }
 
     /// The batch up to the first key that was not answered, and the rest.

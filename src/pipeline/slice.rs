@@ -82,7 +82,7 @@ async fn first_batch(
             Next::Batch(batch) if batch.rows().is_empty() => {}
             Next::Batch(batch) => {
                 let upto = KeyRange::from_position(&batch.to).and_then(|(.., done)| done);
-                return Ok((batch.rows().clone(), upto));
+                return Ok((Rows::clone(batch.rows()), upto));
             }
             Next::Idle(_) => {}
             Next::End => return Ok((Rows::default(), None)),

@@ -8,7 +8,7 @@ mod sled;
 pub use self::{
     document::{Document, export, import},
     memory::MemoryState,
-    rebuild::{Rebuilt, rebuild, remember},
+    rebuild::{Rebuilt, rebuild, remember, remembered_name},
     sled::SledState,
 };
 

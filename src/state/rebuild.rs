@@ -30,6 +30,11 @@ pub fn remember(spec: &JobSpec, tables: &[TableName]) -> crate::error::Result<St
     serde_json::to_string(&remembered).map_err(|error| Error::config("the job's spec").because(error))
 }
 
+/// The name of the job that a target keeps this of.
+pub fn remembered_name(spec: &str) -> Option<String> {
+    serde_json::from_str(spec).ok().map(|remembered: Remembered| remembered.spec.name)
+}
+
 /// `stores`: what `Target::jobs` of every store in the config answered; a store that could not be asked is left out,
 /// and jobs that need it are not rebuilt. The jobs come back paused: a person looks before they run.
 pub fn rebuild(stores: &BTreeMap<String, Vec<JobRow>>, now_ms: u64) -> Rebuilt {
@@ -131,7 +136,9 @@ fn progress(spec: &JobSpec, existing: Existing, row: &JobRow, epoch: u64) -> Pro
         (source_name(&spec.source, name), table)
     });
     // Where its partitions began is not known: a target that falls behind where it stands now is copied again.
-    Progress { epoch, starts: checkpoint.clone(), checkpoint, numbers, tables: tables.collect() }
+    // What was read ahead of it is not known either: unfinished tables are copied from their beginning.
+    let (starts, seen) = (checkpoint.clone(), Checkpoint::default());
+    Progress { epoch, starts, seen, checkpoint, numbers, tables: tables.collect() }
 }
 
 /// Everything up to here is in the target: the newest batch's end if all its lanes have it, else its beginning.

@@ -100,7 +100,7 @@ fn wrong_types_are_refused_with_their_path() {
     says(&refusal(load("listen = \"here\"", &[], &[])), &["listen", "socket address"]);
     says(&refusal(load("[memory]\nrows_in_flight_mib = \"much\"", &[], &[])), &["`memory.rows_in_flight_mib`", "much"]);
     says(&refusal(load("[memory]\nrows_in_flight_mib = 0", &[], &[])), &["`memory.rows_in_flight_mib`", "outside"]);
-    says(&refusal(load("[log]\nformat = \"xml\"", &[], &[])), &["log.format", "xml"]);
+    says(&refusal(load("[log]\nformat = \"xml\"", &[], &[])), &["log.format", "xml", "pretty, json"]);
     says(&refusal(load("[stores.a]\nurl = [1]", &[], &[])), &["stores.a.url"]);
     says(&refusal(load("[stores.a]\noptions = {}", &[], &[])), &["stores.a", "url"]);
     says(&refusal(load("stores = 3", &[], &[])), &["stores"]);
@@ -138,7 +138,7 @@ fn halves_of_access_are_refused() {
     says(&refusal(load("[tokens.ops]\nrole = \"admin\"", &[], &[])), &["tokens.ops", "file"]);
     says(
         &refusal(load("[tokens.ops]\nrole = \"root\"\nfile = \"/a\"", &[], &[])),
-        &["tokens.ops.role", "`root` is none of the words"],
+        &["tokens.ops.role", "no `root`", "operate"],
     );
     says(&refusal(load("[tokens.Ops]\nrole = \"read\"\nfile = \"/a\"", &[], &[])), &["tokens", "lower-case"]);
     says(&refusal(load("[tokens.ops]\nfiel = \"/a\"", &[], &[])), &["did you mean `tokens.ops.file`"]);
@@ -211,7 +211,14 @@ fn bad_job_files_are_refused_with_the_path() {
         &refusal(job(&good.replace("{store: t}", "{store: t, exsting: merge}"))),
         &["`targets[0].exsting`", "did you mean `targets[0].existing`"],
     );
-    says(&refusal(job(&good.replace("{store: t}", "{store: t, existing: maybe}"))), &["existing", "maybe"]);
+    says(
+        &refusal(job(&good.replace("{store: t}", "{store: t, existing: maybe}"))),
+        &["`targets[0].existing`", "`maybe`", "refuse, merge, replace"],
+    );
+    says(
+        &refusal(job(&good.replace("{store: s}", "{store: s, keyless: no}"))),
+        &["`source.keyless`", "`no`", "refuse, exact, append"],
+    );
     says(&refusal(job("name: a\nsource: {store: s}\n")), &["targets"]);
     says(&refusal(job(&format!("{good}copy: {{parallelism: many}}"))), &["copy.parallelism", "many"]);
 }

@@ -54,6 +54,7 @@ pub fn proof(saboteur: Saboteur) -> Proof {
         Saboteur::ChildBeforeParent => World(plans::splitting, &[489]),
         Saboteur::UpsertOverwritesHolder => World(Plan::new, &[87]),
         Saboteur::ShapesBeforeBegin => World(plans::failovers, &[56]),
+        Saboteur::SeenNotNoted => Story(traces::copies::forgotten_after_it_was_read),
         Saboteur::OpenSkipsLock => World(plans::broken_lines, &[1]),
     }
 }

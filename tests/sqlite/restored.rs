@@ -90,6 +90,36 @@ async fn rows_that_were_fetched_ahead_count_as_seen() {
     assert_eq!(error.kind(), ErrorKind::Lost);
 }
 
+/// Rows fetched for a batch after it was read: the backup holds all of the batch, and not what they show.
+#[tokio::test]
+async fn the_end_of_a_batch_vouches_for_the_rows_that_were_fetched_for_it() {
+    let world = World::new();
+    let path = world.database("a.db", TABLE);
+    let source = source(&path);
+    let tables = all_tables(&source).await;
+    let begun = source.begin(job(1), &tables).await.expect("begun");
+    write(&path, 1, 5);
+    let mut feed = tail(&source, job(1), &begun).await.expect("a tail");
+    let batch = next_batch(&mut feed).await.expect("read");
+    let backup = world.path("backup.db");
+    fs::copy(&path, &backup).expect("a backup");
+    shell(&path, "UPDATE t SET v = 'later' WHERE id = 1;");
+    let after = at(&batch.to);
+    source.fetch(&[], &after, 1).await.expect("fetched");
+    let (whole, seen) = (source.cut(&batch, batch.rows().mutations.len()), source.seen());
+    assert_eq!(source.order(&whole, &batch.to).expect("one log"), std::cmp::Ordering::Equal);
+    fs::rename(&backup, &path).expect("restored");
+    // Another process: it has seen nothing itself.
+    let source = super::support::source(&path);
+    drop(tail(&source, job(1), &after).await.expect("all of the batch is in the backup"));
+    for vouching in [at(&whole), seen] {
+        let error = tail(&source, job(1), &vouching).await.err().expect("not the same history");
+        assert_eq!(error.kind(), ErrorKind::Lost);
+        let error = source.fetch(&[], &vouching, 0).await.expect_err("not the same history");
+        assert_eq!(error.kind(), ErrorKind::Lost);
+    }
+}
+
 #[tokio::test]
 async fn moving_the_file_and_dying_twice_lose_nothing() {
     let world = World::new();

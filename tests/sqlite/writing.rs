@@ -424,6 +424,10 @@ async fn the_users_triggers_and_foreign_keys_leave_our_writes_alone() {
     let sql = "CREATE TABLE p(id INTEGER PRIMARY KEY); CREATE TABLE c(id INTEGER PRIMARY KEY, p REFERENCES p ON DELETE CASCADE);";
     let (mut applier, tables, path) = made(&world, sql).await;
     shell(&path, "CREATE TRIGGER own AFTER INSERT ON p BEGIN INSERT INTO c VALUES (new.id + 100, new.id); END;");
+    let told = target(&path).check(&tables, Existing::Merge).await.expect("checked");
+    assert!(told.iter().any(|one| one.subject == "main.p" && one.text.contains("`own` does not fire")), "{told:?}");
+    let (_, told) = source(&path).tables().await.expect("tables");
+    assert!(told.iter().any(|one| one.subject == "main.p" && one.text.contains("`own` is not carried")), "{told:?}");
     let (c, p) = (&tables[0], &tables[1]);
     applier.apply(&changes(p, &[(Change::Upsert, vec![number(1)])])).await.expect("applied");
     applier

@@ -69,6 +69,7 @@ pub fn progress(turn: u64) -> Progress {
         epoch: turn,
         checkpoint: Checkpoint::only(Position::new(b"file-7f 99", turn)),
         starts: Checkpoint::default(),
+        seen: Checkpoint::default(),
         numbers: [(Partition::new("log"), [(0, turn), (1, 8)].into()), (Partition::new("copy"), [(0, 3)].into())]
             .into(),
         tables,

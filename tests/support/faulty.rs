@@ -282,6 +282,10 @@ impl Source for Faulty<dyn Source> {
         self.inner.cut(batch, taken)
     }
 
+    fn seen(&self) -> Checkpoint {
+        self.inner.seen()
+    }
+
     fn order(&self, a: &Position, b: &Position) -> Result<Ordering> {
         self.inner.order(a, b)
     }

@@ -8,8 +8,8 @@ use crate::{
         scene::{double_row, plain_row},
         tape::{self, PATIENCE, SOON},
     },
-    model::{Partition, Position, Table},
-    source::Next,
+    model::{Key, Partition, Position, Table, Value, ValueRef},
+    source::{Next, Wanted},
 };
 use std::{cmp::Ordering, collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -53,6 +53,30 @@ pub async fn others(scratch: &dyn Scratch) -> Verdict {
         let told = tape::read(&*stage.source, &mut *feed, &mut stands, &mark).await?;
         let changes: u64 = told.iter().map(|told| told.batch.changes()).sum();
         same("changes of tables that nobody asked for", &changes, &0)?;
+    }
+    Ok(())
+}
+
+/// What a read has shown is at or before what the source says it has seen, and a read from there sees it.
+pub async fn seen(scratch: &dyn Scratch) -> Verdict {
+    let mut stage = Stage::begun(scratch).await?;
+    let table = Arc::clone(&stage.tables[0]);
+    let wanted = Wanted { table: Arc::clone(&table), keys: vec![Key::from_values([ValueRef::Int(1)])] };
+    for round in 0..5 {
+        if round > 0 {
+            stage.write(&[Write::delete(&table.name, vec![Value::Int(1)])]).await?;
+        }
+        stage.write(&[Write::insert(&table.name, plain_row(1, "new"))]).await?;
+        let shown = stage.now().await?;
+        stage.source.fetch(std::slice::from_ref(&wanted), &shown, 1 << 20).await?;
+        let seen = stage.source.seen();
+        for (partition, shown) in &shown.0 {
+            let seen = seen.get(partition).ok_or_else(|| Failure(format!("nothing was seen of {partition}")))?;
+            let order = stage.source.order(seen, shown)?;
+            must(order != Ordering::Less, || format!("a read has shown {shown:?}, and only {seen:?} counts as seen"))?;
+        }
+        let again = stage.source.fetch(std::slice::from_ref(&wanted), &seen, 1 << 20).await?;
+        must(again[0].row(0).is_some(), || "a read from what was seen does not see it".into())?;
     }
     Ok(())
 }

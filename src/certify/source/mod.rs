@@ -264,6 +264,13 @@ pub const CHECKS: &[Check<dyn Scratch>] = &[
         run: |scratch| Box::pin(marks::others(scratch)),
     },
     Check {
+        name: "seen",
+        proves: "what reads have shown counts as seen, and a read from there sees it",
+        rule: "R1, Source::seen, invariant 8",
+        needs: &[],
+        run: |scratch| Box::pin(marks::seen(scratch)),
+    },
+    Check {
         name: "patience",
         proves: "an idle feed answers, and what it names is a place to start again",
         rule: "Feed::next",

@@ -139,14 +139,14 @@ impl<'s> Drive<'s> {
 /// Mutations by hand.
 #[derive(Clone, Debug)]
 pub struct Changes {
-    pub rows: Rows,
+    pub rows: Arc<Rows>,
     pub kind: Kind,
     pub complete: bool,
 }
 
 impl Changes {
     pub fn new() -> Changes {
-        Changes { rows: Rows::default(), kind: Kind::Log, complete: true }
+        Changes { rows: Arc::default(), kind: Kind::Log, complete: true }
     }
 
     pub fn upsert(self, table: &Arc<Table>, row: Vec<Value>) -> Changes {
@@ -158,7 +158,7 @@ impl Changes {
     }
 
     pub fn delete(mut self, table: &Arc<Table>, key: &[Value]) -> Changes {
-        let row = key_from(key).write_row(table, &mut self.rows.slab);
+        let row = key_from(key).write_row(table, &mut Arc::make_mut(&mut self.rows).slab);
         self.push(table, Change::Delete, row, NO_ROW)
     }
 
@@ -172,19 +172,19 @@ impl Changes {
     }
 
     pub fn matching(mut self, table: &Arc<Table>, criteria: &[Criterion], patch: Option<&[Option<Value>]>) -> Changes {
-        let before = self.rows.add_criteria(criteria);
-        let row = patch.map_or(NO_ROW, |patch| self.rows.add_row(patch));
+        let before = Arc::make_mut(&mut self.rows).add_criteria(criteria);
+        let row = patch.map_or(NO_ROW, |patch| Arc::make_mut(&mut self.rows).add_row(patch));
         self.push(table, Change::Matching, row, before)
     }
 
     fn with(mut self, table: &Arc<Table>, change: Change, row: &[Option<Value>]) -> Changes {
-        let row = self.rows.add_row(row);
+        let row = Arc::make_mut(&mut self.rows).add_row(row);
         self.push(table, change, row, NO_ROW)
     }
 
     fn push(mut self, table: &Arc<Table>, change: Change, row: Place, before: Place) -> Changes {
-        let shape = self.rows.shape(table);
-        self.rows.push(shape, change, row, before);
+        let shape = Arc::make_mut(&mut self.rows).shape(table);
+        Arc::make_mut(&mut self.rows).push(shape, change, row, before);
         self
     }
 

@@ -283,7 +283,7 @@ impl Inner {
         Err(Error::lost(format!("memory store `{name}` {reason}")).hint("compare and repair, or create a new job"))
     }
 
-    fn prove_reached(&self, name: &str, point: Point) -> Result<()> {
+    pub(super) fn prove_reached(&self, name: &str, point: Point) -> Result<()> {
         let behind = point.sequence + u64::from(point.ordinal > 0) > self.log.end;
         if faults::on(Saboteur::SourceBehindIgnored) || !behind {
             return Ok(());

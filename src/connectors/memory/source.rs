@@ -51,6 +51,7 @@ impl MemorySource {
         for position in after.0.values() {
             let point = Point::read(position)?;
             self.prove(point.identity)?;
+            self.world.lock().prove_reached(&self.world.name, point)?;
             // Inside a transaction: reads either see all of it or nothing, and nothing would be too old.
             newest = newest.max(point.sequence + u64::from(point.ordinal > 0));
         }
@@ -211,6 +212,13 @@ impl Source for MemorySource {
                 Err(_) => batch.from.clone(),
             },
         }
+    }
+
+    fn seen(&self) -> Checkpoint {
+        let inner = self.world.lock();
+        let end = Point::commit(inner.log.identity, inner.log.end).position();
+        let partitions = inner.log.partitions(&inner.habits, u64::MAX);
+        Checkpoint(partitions.into_iter().map(|partition| (partition, end.clone())).collect())
     }
 
     fn order(&self, a: &Position, b: &Position) -> Result<Ordering> {

@@ -14,8 +14,9 @@ use crate::{
     model::{Change, Field, Kind, Mutation, NO_ROW, Operator, Partition, Position, RowRef, Rows, Value, ValueRef},
     target::{Applied, Claim, Clash, Part},
 };
+use std::sync::Arc;
 
-/// A part that can travel to the thread: the slab is copied, a memory move against a write of every row.
+/// A part that can travel to the thread.
 pub(super) struct OwnedPart {
     pub feed: Partition,
     pub number: u64,
@@ -25,7 +26,8 @@ pub(super) struct OwnedPart {
     pub to: Position,
     pub complete: bool,
     pub kind: Kind,
-    pub rows: Rows,
+    pub rows: Arc<Rows>,
+    pub mutations: Vec<Mutation>,
     pub ignores_epoch: bool,
 }
 
@@ -40,11 +42,8 @@ impl OwnedPart {
             to: part.to.clone(),
             complete: part.complete,
             kind: part.kind,
-            rows: Rows {
-                slab: part.rows.slab.clone(),
-                shapes: part.rows.shapes.clone(),
-                mutations: part.mutations.to_vec(),
-            },
+            rows: Arc::clone(part.rows),
+            mutations: part.mutations.to_vec(),
             ignores_epoch,
         }
     }
@@ -64,7 +63,7 @@ pub(super) fn apply(
         watermark::advance(db, &Move { job, epoch, token, feed, lane, lanes, number, from, to, ignores_epoch })?;
     }
     let mut work = Work { missing: Vec::new(), clashes: Vec::new(), fresh: part.kind == Kind::Copy { fresh: true } };
-    for (index, mutation) in part.rows.mutations.iter().enumerate() {
+    for (index, mutation) in part.mutations.iter().enumerate() {
         let table = part.rows.table(mutation);
         if matches!(mutation.change, Change::Reshape | Change::Recopy) {
             // Told to `prepare` by the engine; here only the watermark moves.

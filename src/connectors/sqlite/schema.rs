@@ -112,7 +112,21 @@ pub(super) fn names(db: &mut Database) -> Answer<(Vec<String>, Vec<Finding>)> {
         };
         findings.push(Finding::new(Severity::Info, TableName::new(SCHEMA, name).to_string(), why));
     }
+    for (table, name) in users_triggers(db)? {
+        let text = format!("its trigger `{name}` is not carried: what it writes is; create it at the target by hand");
+        findings.push(Finding::new(Severity::Info, TableName::new(SCHEMA, table).to_string(), text));
+    }
     Ok((names, findings))
+}
+
+/// Table and name of every trigger that is not ours.
+pub(super) fn users_triggers(db: &mut Database) -> Answer<Vec<(String, String)>> {
+    db.rows(
+        "SELECT tbl_name, name FROM main.sqlite_schema WHERE type = 'trigger' \
+         AND name NOT LIKE 'whimbrel\\_%' ESCAPE '\\' ORDER BY tbl_name, name",
+        [],
+        |row| (text(row.get(0)), text(row.get(1))),
+    )
 }
 
 /// A table's shape with version 0; `None` if there is no such table, or none of its rows can be told apart.

@@ -47,6 +47,17 @@ impl Seen {
             _ => proof,
         }
     }
+
+    /// The point, with the proof of all that was seen until now.
+    pub fn vouch(&self, point: Point) -> Point {
+        Point { proof: self.at_least(point.token, point.proof, Instant::now()), ..point }
+    }
+
+    /// Where the log stood when it was seen last.
+    pub fn newest(&self) -> Option<Point> {
+        let newest = self.0.lock().back().copied();
+        newest.map(|(_, token, proof)| Point { token, seq: proof.seq, told: proof.seq, proof })
+    }
 }
 
 /// R2: the open snapshot is of the right file and sees everything at or before `after`.

@@ -187,11 +187,10 @@ impl Source for SqliteSource {
 
     fn cut(&self, batch: &Batch, taken: usize) -> Position {
         let mutations = &batch.rows().mutations;
-        if taken >= mutations.len() {
-            return batch.to.clone();
-        }
-        match (taken.checked_sub(1), Point::read(&batch.to)) {
-            // The proof of the whole batch holds for its parts.
+        // Rows may have been fetched for the batch since it was made.
+        let to = Point::read(&batch.to).map(|to| self.seen.vouch(to));
+        match (taken.checked_sub(1), to) {
+            (_, Ok(to)) if taken >= mutations.len() => to.position(),
             (Some(last), Ok(to)) => {
                 let seq = mutations[last].at;
                 let told = Point::read(&batch.from).map_or(seq, |from| from.told.max(seq));
@@ -199,6 +198,10 @@ impl Source for SqliteSource {
             }
             _ => batch.from.clone(),
         }
+    }
+
+    fn seen(&self) -> Checkpoint {
+        self.seen.newest().map(|point| Checkpoint::only(point.position())).unwrap_or_default()
     }
 
     fn order(&self, a: &Position, b: &Position) -> Result<Ordering> {

@@ -243,6 +243,12 @@ fn check(config: &Config, tables: &[Arc<Table>], existing: Existing) -> Result<V
         findings.push(Finding::new(Severity::Blocking, &file, "the file can only be read").mend(mend));
     }
     db.snapshot(|db| {
+        for (of, name) in schema::users_triggers(db)? {
+            if tables.iter().any(|table| table.name.name.eq_ignore_ascii_case(&of)) {
+                let text = format!("its trigger `{name}` does not fire for the rows that a job writes");
+                findings.push(Finding::new(Severity::Warning, format!("{SCHEMA}.{of}"), text));
+            }
+        }
         for table in tables {
             let subject = table.name.to_string();
             let Some(there) = schema::read(db, &table.name.name)? else { continue };

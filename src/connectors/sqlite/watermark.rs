@@ -4,6 +4,7 @@ use super::{file::Database, schema, statement::Row};
 use crate::{
     error::{Error, Result},
     model::{COARSE_HASH_VERSION, JobId, LaneMark, Partition, Position, TableName, ValueRef},
+    state::remembered_name,
     target::{self, Claim, JobRow, Opened},
 };
 use serde::{Deserialize, Serialize};
@@ -66,9 +67,12 @@ pub(super) fn claim(db: &mut Database, claim: &Claim) -> Result<Opened> {
         if uuid != job {
             let theirs = |table: &&TableName| of.claimed.iter().any(|other| same(table, other));
             if let Some(table) = claim.tables.iter().find(theirs) {
-                return Err(Error::config(format!("{}: job {uuid} writes `{table}` already", db.path.display())).hint(
-                    format!("delete that job first, or leave the table out of this one. It is: {}", first_line(&spec)),
-                ));
+                return Err(Error::config(format!(
+                    "{}: {} writes `{table}` already",
+                    db.path.display(),
+                    called(&uuid, &spec)
+                ))
+                .hint("delete that job first, or leave the table out of this one"));
             }
             continue;
         }
@@ -363,6 +367,7 @@ pub(super) fn same(a: &TableName, b: &TableName) -> bool {
     a.schema.eq_ignore_ascii_case(&b.schema) && a.name.eq_ignore_ascii_case(&b.name)
 }
 
-fn first_line(spec: &str) -> &str {
-    spec.lines().next().unwrap_or_default()
+/// By its name, if what is kept of it can be read.
+fn called(uuid: &str, spec: &str) -> String {
+    remembered_name(spec).map_or_else(|| format!("job {uuid}"), |name| format!("job `{name}` ({uuid})"))
 }

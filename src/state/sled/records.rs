@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! job/      id(16)                                    JobRecord
-//! progress/ id(16) length(u16) target /head           epoch, checkpoint, numbers
+//! progress/ id(16) length(u16) target /head           epoch, checkpoint, starts, seen, numbers
 //! progress/ id(16) length(u16) target /table/ name    TableProgress
 //! audit/    at_ms(u64) sequence(u64)                  AuditEntry
 //! ```
@@ -65,6 +65,8 @@ pub struct Head {
     checkpoint: Checkpoint,
     #[serde(default, skip_serializing_if = "Checkpoint::is_empty")]
     starts: Checkpoint,
+    #[serde(default, skip_serializing_if = "Checkpoint::is_empty")]
+    seen: Checkpoint,
     numbers: BTreeMap<Partition, BTreeMap<u16, u64>>,
 }
 
@@ -74,6 +76,7 @@ impl Head {
             epoch: progress.epoch,
             checkpoint: progress.checkpoint.clone(),
             starts: progress.starts.clone(),
+            seen: progress.seen.clone(),
             numbers: progress.numbers.clone(),
         }
     }
@@ -96,8 +99,8 @@ pub fn progress(prefix: &[u8], records: impl Iterator<Item = Result<(Vec<u8>, Ve
         }
     }
     Ok(head.map(|head| {
-        let Head { epoch, checkpoint, starts, numbers } = head;
-        Progress { epoch, checkpoint, starts, numbers, tables }
+        let Head { epoch, checkpoint, starts, seen, numbers } = head;
+        Progress { epoch, checkpoint, starts, seen, numbers, tables }
     }))
 }
 

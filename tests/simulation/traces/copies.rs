@@ -166,3 +166,33 @@ fn a_copy_goes_on_where_it_was() {
         scene.settle().await
     }));
 }
+
+/// Rows are read after a change, and the source goes back behind that change while nobody looks.
+pub fn forgotten_after_it_was_read() -> Outcome {
+    let plan = with_source(|habits| habits.page_rows = 5);
+    stage(plan, async |scene| {
+        scene.transact(|t| (1..=60).try_for_each(|id| t.insert(&orders(), order(id, 1))));
+        scene.start().await;
+        let copy = Arc::new(Gate::default());
+        scene.faults().queue("copy.next", (0..8).map(|_| Fault::Hold(Arc::clone(&copy))));
+        scene.faults().queue("a.apply", [Fault::Pass, Fault::Pass, Fault::Die { done: true }]);
+        scene.until("a range is asked for", |scene| scene.faults().count("copy.next") > 0).await;
+        scene.source.make_durable();
+        scene.transact(|t| {
+            (1..=60).try_for_each(|id| t.update(&orders(), &[Value::Int(id)], &[(1, Value::Int(2))]).map(drop))
+        });
+        copy.open();
+        scene.until("the process died", |scene| scene.process.is_none()).await;
+        (scene.may_be_lost, scene.past_changed) = (true, true);
+        scene.source.forget(1);
+        scene.start().await;
+        scene.settle().await
+    })
+}
+
+#[test]
+fn a_source_that_forgets_what_a_copy_has_read_is_lost() {
+    let outcome = forgotten_after_it_was_read();
+    assert_eq!(outcome.tally.get("ended in Lost"), 1, "{}", outcome.story.join("\n"));
+    green(outcome);
+}

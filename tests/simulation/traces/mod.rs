@@ -1,7 +1,7 @@
 //! Named stories: each is one way in which rows were lost, doubled or invented somewhere.
 
 mod ahead;
-mod copies;
+pub mod copies;
 mod daemons;
 pub mod lanes;
 
