@@ -25,8 +25,8 @@ pub struct Reload {
     args: ServeArgs,
     config: Config,
     access: Arc<Access>,
-    /// The last failure of a look: said once, not every ten seconds.
-    failed: Option<String>,
+    /// What the last look met, and whether it was said: once, not every ten seconds.
+    failed: Option<(String, bool)>,
 }
 
 impl Reload {
@@ -88,11 +88,13 @@ impl Reload {
                 }
             }
             Err(error) => {
+                // A certificate and its key may be on their way: only what is still so at the next look is said.
                 let text = error.to_string();
-                if self.failed.as_ref() != Some(&text) {
+                let said = self.failed.take().filter(|(before, _)| *before == text).map(|(_, said)| said);
+                if said == Some(false) {
                     tracing::error!(hint = error.hint_text(), "not reloaded, everything stays as it was: {text}");
                 }
-                self.failed = Some(text);
+                self.failed = Some((text, said.is_some()));
             }
         }
     }
