@@ -34,9 +34,9 @@
 //! 4  main, cli
 //! 3  control, client                                            the only places that know tonic and prost
 //! 2  supervisor
-//! 1c certify
+//! 1c certify · plan
 //! 1b pipeline · connectors/* · state/sled                       neighbours do not import each other
-//! 1a source, target, state (contracts)
+//! 1a source, target, state, fixture (contracts)
 //! 0  model, error, faults, config, telemetry
 //! ```
 //!
@@ -142,6 +142,7 @@ pub mod model;
 pub mod shutdown;
 pub mod telemetry;
 
+pub mod fixture;
 pub mod source;
 pub mod state;
 pub mod target;
@@ -150,6 +151,7 @@ pub mod connectors;
 pub mod pipeline;
 
 pub mod certify;
+pub mod plan;
 
 pub mod supervisor;
 

@@ -5,7 +5,6 @@
 //! What a store cannot do is declared by its fixture and shows in the [`Report`] as skipped, never as passed.
 
 mod check;
-mod fixture;
 mod pair;
 mod replica;
 mod scene;
@@ -16,13 +15,23 @@ mod target;
 
 pub use self::{
     check::{Check, Failure, Line, Outcome, Report, Verdict},
-    fixture::{Fixture, Scratch, Trait, Write},
     scene::{JOB, OTHER_JOB},
 };
+pub use crate::fixture::{Fixture, Scratch, Trait, Write};
 
-use crate::state::State;
+use crate::{fixture, state::State};
 use check::judge;
 use pair::Pair;
+
+/// The names of the checks of a source, in order.
+pub fn source_checks() -> Vec<&'static str> {
+    source::CHECKS.iter().map(|check| check.name).collect()
+}
+
+/// The names of the checks of a target, in order.
+pub fn target_checks() -> Vec<&'static str> {
+    target::CHECKS.iter().map(|check| check.name).collect()
+}
 
 /// Certifies a store as a source. `only`: the checks of these names; empty means all.
 pub async fn source(fixture: &dyn Fixture, only: &[&str]) -> Report {

@@ -71,28 +71,29 @@ pub const CHECKS: &[Check<dyn State>] = &[
 ];
 
 fn job(id: JobId, name: &str) -> JobRecord {
-    JobRecord {
-        id,
-        spec: JobSpec {
-            name: name.into(),
-            labels: [("team".into(), "«shop»".into())].into(),
-            source: SourceSpec {
-                store: "a".into(),
-                tables: vec!["main.*".into()],
-                rename: [].into(),
-                keyless: Keyless::Exact,
-            },
-            targets: vec![TargetSpec { store: "b".into(), existing: Existing::Merge }],
-            copy: CopySettings::default(),
-            apply: ApplySettings::default(),
+    let spec = JobSpec {
+        name: name.into(),
+        labels: [("team".into(), "«shop»".into())].into(),
+        source: SourceSpec {
+            store: "a".into(),
+            tables: vec!["main.*".into()],
+            rename: [].into(),
+            keyless: Keyless::Exact,
         },
-        desired: Desired::Run,
+        targets: vec![TargetSpec { store: "b".into(), existing: Existing::Merge }],
+        copy: CopySettings::default(),
+        apply: ApplySettings::default(),
+    };
+    JobRecord {
         begun: Some(Checkpoint::only(Position::new(&[0, 255, 7], 3))),
         tables: vec![TableName::new("main", "a.b")],
         created_ms: 1,
         etag: "e1".into(),
-        stopped: None,
         request_id: Some("r1".into()),
+        created_spec: Some(Box::new(JobSpec { labels: [].into(), ..spec.clone() })),
+        resume_ms: Some(7),
+        keep_source_objects: true,
+        ..JobRecord::new(id, spec, Desired::Run)
     }
 }
 

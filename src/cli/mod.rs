@@ -86,10 +86,10 @@ pub fn run() -> ExitCode {
 
 impl ServeArgs {
     fn load(&self) -> Result<crate::config::Config, Ended> {
-        Ok(self.settings()?)
+        Ok(self.read()?)
     }
 
-    fn settings(&self) -> crate::error::Result<crate::config::Config> {
+    fn read(&self) -> crate::error::Result<crate::config::Config> {
         let flags = [("listen", &self.listen), ("state.dir", &self.state_dir)];
         let flags: Vec<_> = flags.into_iter().filter_map(|(key, value)| Some((key, value.clone()?))).collect();
         crate::config::Config::load(Some(&self.config), &flags)

@@ -1,10 +1,11 @@
-//! SIGHUP, or a file that changed: certificates and tokens are read again while the daemon runs.
+//! SIGHUP, or a file that changed: certificates, tokens and stores are read again while the daemon runs.
 
 use super::ServeArgs;
 use crate::{
     config::Config,
     control::Access,
     error::{Error, Result},
+    supervisor::Supervisor,
 };
 use std::{sync::Arc, time::Duration};
 use tokio::{
@@ -18,7 +19,9 @@ const LOOKS_EVERY: Duration = Duration::from_secs(10);
 /// A certificate that ends is named once a day.
 const WARNS_EVERY: Duration = Duration::from_secs(86_400);
 /// Parts of the config that are exchanged while the daemon runs.
-const RELOADABLE: &[&str] = &["tls", "tokens"];
+const RELOADABLE: &[&str] = &["tls", "tokens", "stores"];
+/// In the audit trail.
+const WHO: &str = "SIGHUP";
 
 pub struct Reload {
     hangup: Signal,
@@ -40,14 +43,14 @@ impl Reload {
     }
 
     /// Never ends.
-    pub async fn run(mut self) {
+    pub async fn run(mut self, supervisor: Arc<Supervisor>) {
         let (mut looks, mut warns) = (interval(LOOKS_EVERY), interval(WARNS_EVERY));
         // `new` did.
         warns.reset();
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
-                Some(()) = self.hangup.recv() => self.reload().await,
+                Some(()) = self.hangup.recv() => self.reload(&supervisor).await,
                 _ = looks.tick() => self.look().await,
                 _ = warns.tick() => self.access.warn(&self.config.tls, &self.config.tokens),
             }
@@ -55,9 +58,9 @@ impl Reload {
     }
 
     /// The config too: tokens come and go in it.
-    async fn reload(&mut self) {
+    async fn reload(&mut self, supervisor: &Supervisor) {
         let args = self.args.clone();
-        let read = spawn_blocking(move || args.settings()).await.expect("reading does not panic");
+        let read = spawn_blocking(move || args.read()).await.expect("reading does not panic");
         let done = match read {
             Ok(config) => self.exchange(&config).await.map(|news| (config, news)),
             Err(error) => Err(error),
@@ -67,6 +70,16 @@ impl Reload {
                 self.failed = None;
                 let changed = if news.is_empty() { "nothing".to_owned() } else { news.join("; ") };
                 tracing::info!(changed, "reloaded");
+                if self.config.stores != config.stores {
+                    match supervisor.reload_stores(WHO).await {
+                        Ok(_) => self.config.stores.clone_from(&config.stores),
+                        Err(denied) => tracing::error!(
+                            hint = denied.error.hint_text(),
+                            "stores not reloaded, they stay as they were: {}",
+                            denied.error
+                        ),
+                    }
+                }
                 warn_of_restart(&self.config, &config);
                 // What needs a restart stays as it is until then, and is said again.
                 (self.config.tls, self.config.tokens) = (config.tls, config.tokens);

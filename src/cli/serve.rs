@@ -21,17 +21,18 @@ pub fn run(args: &ServeArgs) -> Result<(), Ended> {
     let config = args.load()?;
     telemetry::start(&config.log)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Ended::failed)?;
-    let served = runtime.block_on(serve(args, config));
+    let again = args.clone();
+    let stores = Stores::new(config.stores.clone())?.read_by(move || Ok(again.read()?.stores));
+    let served = runtime.block_on(serve(args, config, stores));
     runtime.shutdown_timeout(THREADS_END_WITHIN);
     Ok(served?)
 }
 
-async fn serve(args: &ServeArgs, config: Config) -> Result<()> {
+async fn serve(args: &ServeArgs, config: Config, stores: Stores) -> Result<()> {
     let stop = shutdown::on_signals()?;
     // Whatever may be refused comes before the first job runs.
     let access = Arc::new(Access::new(&config.tls, &config.tokens)?);
     let reload = Reload::new(args, &config, &access)?;
-    let stores = Stores::new(config.stores)?;
     let (listener, address) = control::bind(config.listen).await?;
     let folder = config.state.dir.clone();
     let state = tokio::task::spawn_blocking(move || SledState::open(&folder));
@@ -40,7 +41,7 @@ async fn serve(args: &ServeArgs, config: Config) -> Result<()> {
     let budget = Budget::new(config.memory.rows_in_flight_mib);
     let supervisor = Arc::new(Supervisor::open(state, stores, retain_after_apply, budget).await?);
     tracing::info!(%address, state = %config.state.dir.display(), "listening");
-    let reloading = tokio::spawn(reload.run());
+    let reloading = tokio::spawn(reload.run(Arc::clone(&supervisor)));
     let served = until_stopped(listener, &supervisor, access, &stop).await;
     reloading.abort();
     supervisor.stop().await;

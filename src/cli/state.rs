@@ -72,8 +72,8 @@ async fn rebuild_to(args: &StateArgs) -> Result<(), Ended> {
     let stores = Stores::new(config.stores)?;
     let (mut rows, mut whole) = (BTreeMap::new(), true);
     for (name, _) in stores.list() {
-        match asked(&stores, name).await {
-            Ok(jobs) => drop(rows.insert(name.to_owned(), jobs)),
+        match asked(&stores, &name).await {
+            Ok(jobs) => drop(rows.insert(name.clone(), jobs)),
             Err(error) => {
                 whole = false;
                 eprintln!("store `{name}`: {error}");

@@ -6,9 +6,12 @@ pub mod sqlite;
 
 use crate::{
     error::{Error, Result},
+    fixture::Fixture,
+    model::{JobId, Leftover},
     source::Source,
     target::Target,
 };
+use async_trait::async_trait;
 use secrecy::SecretString;
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -28,7 +31,11 @@ pub struct Connector {
     pub secrets: &'static [&'static str],
     /// Reads the settings (unknown ones are refused) and connects to nothing.
     pub open: fn(&StoreSettings) -> Result<Arc<dyn Store>>,
+    /// Scratch stores of the same setting, for the battery: beside the store, never a part of it that is in use.
+    pub fixture: Option<MakeFixture>,
 }
+
+pub type MakeFixture = fn(&StoreSettings) -> Result<Box<dyn Fixture>>;
 
 /// A store as the config names it.
 #[derive(Clone, Debug, Default)]
@@ -41,18 +48,33 @@ pub struct StoreSettings {
 }
 
 /// A store of some kind, opened by name.
+#[async_trait]
 pub trait Store: Send + Sync {
     /// For reading. The engine also reads targets through it (sweep, compare).
     fn source(&self) -> Result<Arc<dyn Source>>;
 
     /// For writing; each pipeline gets an instance of its own.
     fn target(&self) -> Result<Arc<dyn Target>>;
+
+    /// What of ours is in it, as a source or a target, and belongs to none of the jobs in `known`. Removes nothing; a
+    /// store that is not there yet holds nothing.
+    async fn leftovers(&self, known: &[JobId]) -> Result<Vec<Leftover>>;
 }
 
 /// Opens a store by the scheme of its URL.
 pub fn open(settings: &StoreSettings) -> Result<Arc<dyn Store>> {
+    (connector(settings)?.open)(settings).map_err(|error| error.at(format!("store `{}`", settings.name)))
+}
+
+/// Scratch stores as this one is set up. `None`: its connector brings none.
+pub fn fixture(settings: &StoreSettings) -> Result<Option<Box<dyn Fixture>>> {
+    let Some(fixture) = connector(settings)?.fixture else { return Ok(None) };
+    fixture(settings).map(Some).map_err(|error| error.at(format!("store `{}`", settings.name)))
+}
+
+fn connector(settings: &StoreSettings) -> Result<&'static Connector> {
     let scheme = settings.url.split(':').next().unwrap_or_default();
-    let connector = CONNECTORS.iter().find(|connector| connector.scheme == scheme).ok_or_else(|| {
+    let connector = CONNECTORS.iter().copied().find(|connector| connector.scheme == scheme).ok_or_else(|| {
         let known: Vec<&str> = CONNECTORS.iter().map(|connector| connector.scheme).collect();
         Error::config(format!("store `{}`: no connector for the scheme `{scheme}`", settings.name))
             .hint(format!("start the URL with one of: {}", known.join(", ")))
@@ -66,5 +88,5 @@ pub fn open(settings: &StoreSettings) -> Result<Arc<dyn Store>> {
             Error::config(format!("store `{}`: `secrets.{name}` is unknown to `{scheme}`", settings.name)).hint(known)
         );
     }
-    (connector.open)(settings).map_err(|error| error.at(format!("store `{}`", settings.name)))
+    Ok(connector)
 }

@@ -1,10 +1,12 @@
 //! `whimbrel.v1.JobService`.
 
 use super::{
-    convert::{self, who},
+    convert::{self, Page, who},
+    filter::Filter,
     v1::{
-        CreateJobRequest, DeleteJobRequest, GetJobRequest, Job, ListJobsRequest, ListJobsResponse, PauseJobRequest,
-        SetLimitsRequest, StartJobRequest, WatchJobRequest, WatchJobResponse, job_service_server::JobService,
+        CreateJobRequest, DeleteJobRequest, GetJobRequest, Job, ListHistoryRequest, ListHistoryResponse,
+        ListJobsRequest, ListJobsResponse, PauseJobRequest, PlanJobRequest, PlanJobResponse, SetLimitsRequest,
+        StartJobRequest, UpdateJobRequest, WatchJobRequest, WatchJobResponse, job_service_server::JobService,
     },
 };
 use crate::supervisor::Supervisor;
@@ -35,14 +37,24 @@ impl JobService for Jobs {
 
     async fn list_jobs(&self, request: Request<ListJobsRequest>) -> Answer<ListJobsResponse> {
         let request = request.into_inner();
-        let (jobs, more) = self.supervisor.list(&request.page_token, convert::page_size(request.page_size)?);
-        let next_page_token = convert::next_page(&jobs, more);
+        let filter = Filter::parse(&request.filter)?;
+        let page = Page::of("jobs", &request.filter, &request.page_token, request.page_size)?;
+        let (jobs, more) = self.supervisor.list(page.after(), page.limit, |job| filter.admits(job));
+        let last = jobs.last().filter(|_| more);
+        let next_page_token = last.map(|last| page.next(&last.record.spec.name)).unwrap_or_default();
         Ok(Response::new(ListJobsResponse { jobs: jobs.iter().map(convert::job).collect(), next_page_token }))
+    }
+
+    async fn update_job(&self, request: Request<UpdateJobRequest>) -> Answer<Job> {
+        let (who, request) = (who(&request), request.into_inner());
+        let (name, etag, update) = convert::update_from(request.job, request.update_mask)?;
+        convert::answer(self.supervisor.update(&name, update, &etag, request.validate_only, &who).await)
     }
 
     async fn delete_job(&self, request: Request<DeleteJobRequest>) -> Answer<Job> {
         let (who, request) = (who(&request), request.into_inner());
-        convert::answer(self.supervisor.delete(&request.name, &request.etag, &who).await)
+        let DeleteJobRequest { name, etag, keep_source_objects } = request;
+        convert::answer(self.supervisor.delete(&name, keep_source_objects, &etag, &who).await)
     }
 
     async fn start_job(&self, request: Request<StartJobRequest>) -> Answer<Job> {
@@ -52,7 +64,8 @@ impl JobService for Jobs {
 
     async fn pause_job(&self, request: Request<PauseJobRequest>) -> Answer<Job> {
         let (who, request) = (who(&request), request.into_inner());
-        convert::answer(self.supervisor.pause(&request.name, &request.etag, &who).await)
+        let max_pause = request.max_pause.map(|max| convert::duration_from("max_pause", max)).transpose()?;
+        convert::answer(self.supervisor.pause(&request.name, max_pause, &request.etag, &who).await)
     }
 
     async fn set_limits(&self, request: Request<SetLimitsRequest>) -> Answer<Job> {
@@ -74,5 +87,21 @@ impl JobService for Jobs {
             }
         });
         Ok(Response::new(Box::pin(messages)))
+    }
+
+    async fn plan_job(&self, request: Request<PlanJobRequest>) -> Answer<PlanJobResponse> {
+        let spec = convert::spec_from(request.into_inner().spec)?;
+        let plan = self.supervisor.plan(&spec).await.map_err(convert::status)?;
+        Ok(Response::new(convert::plan(&plan)))
+    }
+
+    async fn list_history(&self, request: Request<ListHistoryRequest>) -> Answer<ListHistoryResponse> {
+        let request = request.into_inner();
+        let page = Page::of("history", &request.job, &request.page_token, request.page_size)?;
+        let name = Some(request.job.as_str()).filter(|name| !name.is_empty());
+        let (entries, next) =
+            self.supervisor.history(name, page.trail_after()?, page.limit).await.map_err(convert::status)?;
+        let entries = entries.iter().map(convert::history_entry).collect();
+        Ok(Response::new(ListHistoryResponse { entries, next_page_token: page.next_in_trail(next) }))
     }
 }

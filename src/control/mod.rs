@@ -2,7 +2,9 @@
 
 mod access;
 pub mod convert;
+mod filter;
 mod jobs;
+mod shape;
 mod stores;
 
 pub use self::access::Access;
@@ -21,6 +23,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
+use tower::ServiceBuilder;
 use v1::{job_service_server::JobServiceServer, store_service_server::StoreServiceServer};
 
 const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/whimbrel.bin"));
@@ -60,7 +63,7 @@ pub async fn serve(
     health.set_serving::<JobServiceServer<jobs::Jobs>>().await;
     health.set_serving::<StoreServiceServer<stores::Stores>>().await;
     let jobs = JobServiceServer::new(jobs::Jobs { supervisor: Arc::clone(&supervisor), stop: stop.clone() });
-    let stores = StoreServiceServer::new(stores::Stores { supervisor });
+    let stores = StoreServiceServer::new(stores::Stores { supervisor, stop: stop.clone() });
     let broken = |error| Error::config("the compiled descriptors are broken").because(error);
     let reflection = || {
         tonic_reflection::server::Builder::configure()
@@ -77,6 +80,7 @@ pub async fn serve(
         .http2_keepalive_interval(Some(KEEPALIVE))
         .http2_max_header_list_size(HEADER_BYTES)
         .layer(access::Guard::new(Arc::clone(&access)))
+        .layer(ServiceBuilder::new().map_response(shape::uniform).into_inner())
         .add_service(jobs.max_decoding_message_size(REQUEST_BYTES).max_encoding_message_size(ANSWER_BYTES))
         .add_service(stores.max_decoding_message_size(REQUEST_BYTES).max_encoding_message_size(ANSWER_BYTES))
         .add_service(health_service)

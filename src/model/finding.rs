@@ -1,4 +1,4 @@
-//! What a check before the start has to say.
+//! What an examination has to say: findings before a start, leftovers after an end.
 
 use serde::{Deserialize, Serialize};
 
@@ -34,4 +34,16 @@ impl Finding {
         self.mend = Some(statement.into());
         self
     }
+}
+
+/// Something of ours in a store that no job of this daemon owns.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Leftover {
+    /// What it is: a table, a reservation.
+    pub object: String,
+    /// The job that made it, as the store names it.
+    pub job: Option<String>,
+    pub text: String,
+    /// What removes exactly this, for the store's own shell.
+    pub remove: String,
 }

@@ -29,6 +29,26 @@ pub struct JobSpec {
     pub apply: ApplySettings,
 }
 
+impl JobSpec {
+    /// Every table of one store into others, all else at its default.
+    pub fn new(name: &str, source: &str, targets: &[&str]) -> JobSpec {
+        let target = |store: &&str| TargetSpec { store: (*store).to_owned(), existing: Existing::default() };
+        JobSpec {
+            name: name.to_owned(),
+            labels: BTreeMap::new(),
+            source: SourceSpec {
+                store: source.to_owned(),
+                tables: Vec::new(),
+                rename: BTreeMap::new(),
+                keyless: Keyless::default(),
+            },
+            targets: targets.iter().map(target).collect(),
+            copy: CopySettings::default(),
+            apply: ApplySettings::default(),
+        }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SourceSpec {

@@ -13,7 +13,7 @@ mod table;
 mod value;
 
 pub use batch::{Batch, Body, Kind, Rows};
-pub use finding::{Finding, Severity};
+pub use finding::{Finding, Leftover, Severity};
 pub use job::{
     ApplySettings, CopySettings, Existing, JobId, JobSpec, Keyless, Limits, Refusal, SourceSpec, TargetSpec,
 };

@@ -74,6 +74,15 @@ pub struct JobRecord {
     pub stopped: Option<Stopped>,
     /// Of the call that created it: makes the creation repeatable.
     pub request_id: Option<String>,
+    /// The spec as it was created, where that was changed since: the creation stays repeatable.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created_spec: Option<Box<JobSpec>>,
+    /// When a pause ends by itself, ms since 1970. `None`: it does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resume_ms: Option<u64>,
+    /// Its deletion leaves what `begin` made at the source.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub keep_source_objects: bool,
 }
 
 impl JobRecord {
@@ -89,6 +98,9 @@ impl JobRecord {
             etag: String::new(),
             stopped: None,
             request_id: None,
+            created_spec: None,
+            resume_ms: None,
+            keep_source_objects: false,
         }
     }
 }
@@ -120,7 +132,7 @@ pub struct AuditEntry {
     pub job: Option<JobId>,
     /// The caller as the control API knows it, or `daemon`.
     pub who: String,
-    /// `create`, `start`, `pause`, `delete`, `set-limits`, `state`, …
+    /// `create`, `start`, `pause`, `delete`, `set-limits`, `state`, … Of a job, `details` has its `name`.
     pub what: String,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub details: BTreeMap<String, String>,

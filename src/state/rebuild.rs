@@ -93,15 +93,11 @@ fn job(
     // them, and a target that remembers nothing is copied after it.
     let begun = progress.values().map(|progress| progress.checkpoint.clone()).find(|begun| !begun.0.is_empty());
     let job = JobRecord {
-        id,
-        spec,
-        desired: Desired::Pause,
         begun,
         tables,
         created_ms: now_ms,
         etag: format!("rebuilt-{now_ms}"),
-        stopped: None,
-        request_id: None,
+        ..JobRecord::new(id, spec, Desired::Pause)
     };
     Ok(JobDocument { job, progress })
 }

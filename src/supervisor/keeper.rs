@@ -6,7 +6,7 @@
 use super::{
     Shared,
     job::{Job, new_etag},
-    removal,
+    paused, removal,
 };
 use crate::{
     error::{Error, ErrorKind, Result},
@@ -35,7 +35,7 @@ pub async fn keep(job: Arc<Job>, shared: Arc<Shared>, stop: CancellationToken) {
         let record = Arc::clone(&records.borrow_and_update());
         has_run |= record.desired == Desired::Run;
         match record.desired {
-            Desired::Delete => return removal::remove(&job, &shared, &record, has_run, &stop).await,
+            Desired::Delete => return removal::remove(&job, &shared, has_run, &stop).await,
             Desired::Run if record.stopped.is_none() => match run(&job, &shared, &record, &stop).await {
                 Ok(Ended::Again) => continue,
                 Ok(Ended::Asked) => {}
@@ -52,7 +52,11 @@ pub async fn keep(job: Arc<Job>, shared: Arc<Shared>, stop: CancellationToken) {
                 let lost = record.stopped.as_ref().is_some_and(|stopped| stopped.kind == ErrorKind::Lost);
                 rest(&job, if lost { Observed::Lost } else { Observed::Failed }, record.stopped.clone());
             }
-            Desired::Pause => rest(&job, Observed::Paused, record.stopped.clone()),
+            Desired::Pause => {
+                rest(&job, Observed::Paused, record.stopped.clone());
+                paused::stay(&job, &shared, &record, &mut records, &stop).await;
+                continue;
+            }
             Desired::Created => rest(&job, Observed::Created, None),
         }
         tokio::select! {

@@ -1,44 +1,55 @@
 //! Jobs and their tasks: create, start, pause, delete, limit, show, watch. Each job has one task and touches no other.
 
 mod denied;
+mod examine;
+mod history;
 mod job;
 mod keeper;
+mod paused;
 mod removal;
 mod stores;
+mod update;
 mod validate;
 
 pub use self::{
     denied::{Answer, Denied, Reason},
+    examine::Certification,
+    history::{Entry, TrailPlace},
     job::{JobView, Watch},
-    stores::Stores,
+    stores::{Reloaded, Stores},
+    update::Update,
 };
 
 use crate::{
     error::{Error, Result},
-    model::{Finding, JobId, JobSpec, Limits, Table},
+    model::{JobId, JobSpec, Limits},
     pipeline::{
-        Budget, Route, now_ms,
+        Budget, now_ms,
         status::{JobStatus, Observed},
     },
-    state::{AuditEntry, Desired, JobRecord, State},
+    state::{Desired, JobRecord, State},
 };
+use history::audit;
 use job::{Job, gone, new_etag};
 use parking_lot::Mutex;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
-use stores::answered;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
 
 /// All jobs are stopped within this; whoever did not end is cut off.
 const STOPS_WITHIN: Duration = Duration::from_secs(15);
-/// Jobs in one daemon. Each holds a task, some records and up to four connections per store.
-const JOBS: usize = 1000;
+/// Jobs in one daemon. Each holds a task and some records; one that runs, up to four connections per store as well.
+const JOBS: usize = 10_000;
+/// Longer than any sane pause; beyond it nobody remembers the job.
+const LONGEST_PAUSE: Duration = Duration::from_secs(365 * 86_400);
 const REQUEST_ID_BYTES: usize = 64;
 
 pub struct Supervisor {
     shared: Arc<Shared>,
     /// Names stay unique while a job is being saved.
     creating: tokio::sync::Mutex<()>,
+    /// One battery at a time: it is heavy.
+    certifying: Arc<tokio::sync::Mutex<()>>,
     tasks: TaskTracker,
     stop: CancellationToken,
 }
@@ -65,8 +76,13 @@ impl Supervisor {
         let records = state.jobs().await?;
         let jobs = Mutex::default();
         let shared = Arc::new(Shared { state, stores, jobs, token: Uuid::new_v4(), retain_after_apply, budget });
-        let (creating, tasks, stop) = (tokio::sync::Mutex::default(), TaskTracker::new(), CancellationToken::new());
-        let supervisor = Supervisor { shared, creating, tasks, stop };
+        let supervisor = Supervisor {
+            shared,
+            creating: tokio::sync::Mutex::default(),
+            certifying: Arc::default(),
+            tasks: TaskTracker::new(),
+            stop: CancellationToken::new(),
+        };
         for record in records {
             supervisor.keep(record);
         }
@@ -98,8 +114,8 @@ impl Supervisor {
             |record: &JobRecord| !request_id.is_empty() && record.request_id.as_deref() == Some(request_id);
         if let Some(known) = self.jobs().find(|job| same_request(&job.record.borrow())) {
             let view = known.view();
-            // What was changed since (limits) does not make it another request.
-            let mut made = view.record.spec.clone();
+            // What was changed since does not make it another request.
+            let mut made = view.record.created_spec.as_deref().unwrap_or(&view.record.spec).clone();
             made.copy.limits = spec.copy.limits;
             if made == spec {
                 return Ok(view);
@@ -114,7 +130,7 @@ impl Supervisor {
                 .deny(error.hint(format!("choose another name, or `whimbrel job delete {name}` first")));
         }
         if self.shared.jobs.lock().len() >= JOBS {
-            return Reason::InvalidArgument.deny(
+            return Reason::TooManyJobs.deny(
                 Error::config(format!("there are {JOBS} jobs already")).hint("delete one, or run another daemon"),
             );
         }
@@ -128,19 +144,21 @@ impl Supervisor {
             return Ok(Job::new(record, JobStatus::default()).view());
         }
         self.shared.state.save_job(&record).await.map_err(Reason::StateFailed.because())?;
-        audit(&self.shared, Some(record.id), who, "create", [("name".into(), name)].into()).await;
-        Ok(self.keep(record).view())
+        let view = self.keep(record).view();
+        audit(&self.shared, Some(&view), who, "create", BTreeMap::new()).await;
+        Ok(view)
     }
 
     pub fn get(&self, name: &str) -> Answer<JobView> {
         self.job(name).map(|job| job.view())
     }
 
-    /// At most `limit` jobs behind the name `after`, and whether there are more.
-    pub fn list(&self, after: &str, limit: usize) -> (Vec<JobView>, bool) {
+    /// At most `limit` of the jobs that are wanted and behind the name `after`, and whether there are more.
+    pub fn list(&self, after: &str, limit: usize, wanted: impl Fn(&JobView) -> bool) -> (Vec<JobView>, bool) {
         let jobs = self.shared.jobs.lock();
-        let mut rest = jobs.range::<str, _>((std::ops::Bound::Excluded(after), std::ops::Bound::Unbounded));
-        let page = rest.by_ref().take(limit).map(|(_, job)| job.view()).collect();
+        let rest = jobs.range::<str, _>((std::ops::Bound::Excluded(after), std::ops::Bound::Unbounded));
+        let mut rest = rest.map(|(_, job)| job.view()).filter(wanted);
+        let page = rest.by_ref().take(limit).collect();
         (page, rest.next().is_some())
     }
 
@@ -163,38 +181,59 @@ impl Supervisor {
         let view = self
             .change(&job, etag, |record| {
                 record.desired = Desired::Run;
-                record.stopped = None;
+                (record.stopped, record.resume_ms) = (None, None);
             })
             .await?;
+        if !was_running {
+            // Nobody who watches from here on shall take the former failure for a new one.
+            job.status.send_if_modified(|status| {
+                let is_old = matches!(status.observed, Observed::Failed | Observed::Lost);
+                if is_old {
+                    (status.observed, status.error) = (Observed::Preparing, None);
+                }
+                is_old
+            });
+        }
         let is_stopped = |observed| matches!(observed, Observed::Failed | Observed::Lost);
         let gave_up = view.status.targets.values().any(|target| is_stopped(target.observed));
         if was_running && gave_up {
             job.again.notify_one();
         }
-        audit(&self.shared, Some(job.id), who, "start", BTreeMap::new()).await;
+        audit(&self.shared, Some(&view), who, "start", BTreeMap::new()).await;
         Ok(view)
     }
 
-    /// Stops it at a saved position, until it is started.
-    pub async fn pause(&self, name: &str, etag: &str, who: &str) -> Answer<JobView> {
+    /// Stops it at a saved position, until it is started or `max_pause` is over.
+    pub async fn pause(&self, name: &str, max_pause: Option<Duration>, etag: &str, who: &str) -> Answer<JobView> {
+        if max_pause.is_some_and(|max| max.is_zero() || max > LONGEST_PAUSE) {
+            let error = Error::config("`max_pause`: not more than zero and at most 365 days");
+            return Reason::InvalidArgument.deny(error.hint("leave it out to pause until somebody starts the job"));
+        }
         let job = self.job(name)?;
-        let change = |record: &mut JobRecord| {
+        let resume_ms = max_pause.map(|max| now_ms() + max.as_millis() as u64);
+        let change = move |record: &mut JobRecord| {
             // One that was never started holds nothing, and deleting it must not need its stores.
             if record.desired != Desired::Created {
-                record.desired = Desired::Pause;
+                (record.desired, record.resume_ms) = (Desired::Pause, resume_ms);
             }
         };
         let view = self.change(&job, etag, change).await?;
-        audit(&self.shared, Some(job.id), who, "pause", BTreeMap::new()).await;
+        let details = max_pause.map(|max| ("max_pause_s".to_owned(), max.as_secs_f64().to_string()));
+        audit(&self.shared, Some(&view), who, "pause", details.into_iter().collect()).await;
         Ok(view)
     }
 
-    /// Removes what it made in its stores, then the job itself; returns when that is asked for, durably.
-    pub async fn delete(&self, name: &str, etag: &str, who: &str) -> Answer<JobView> {
+    /// Removes what it made in its stores, then the job itself; returns when that is asked for, durably. With
+    /// `keep_source_objects` the source is left alone; the newest call counts.
+    pub async fn delete(&self, name: &str, keep_source_objects: bool, etag: &str, who: &str) -> Answer<JobView> {
         let job = self.job(name)?;
         let is_known = |record: &JobRecord| check_etag(record, etag);
-        let view = job.change(&*self.shared.state, is_known, |record| record.desired = Desired::Delete).await?;
-        audit(&self.shared, Some(job.id), who, "delete", BTreeMap::new()).await;
+        let change = move |record: &mut JobRecord| {
+            (record.desired, record.keep_source_objects) = (Desired::Delete, keep_source_objects);
+        };
+        let view = job.change(&*self.shared.state, is_known, change).await?;
+        let details = keep_source_objects.then(|| ("keep_source_objects".to_owned(), "true".to_owned()));
+        audit(&self.shared, Some(&view), who, "delete", details.into_iter().collect()).await;
         Ok(view)
     }
 
@@ -204,35 +243,8 @@ impl Supervisor {
         let view = self.change(&job, etag, move |record| record.spec.copy.limits = limits).await?;
         let details = [("rows_per_s", limits.rows_per_s), ("bytes_per_s", limits.bytes_per_s)];
         let details = details.map(|(key, value)| (key.to_owned(), value.to_string())).into();
-        audit(&self.shared, Some(job.id), who, "set-limits", details).await;
+        audit(&self.shared, Some(&view), who, "set-limits", details).await;
         Ok(view)
-    }
-
-    /// What stands in the way of a job with this store, and what a job would create there. The gravest first.
-    pub async fn check_source(&self, store: &str, globs: &[String]) -> Answer<Vec<Finding>> {
-        let source = self.shared.stores.open(store)?.source().map_err(denied::of_store)?;
-        let (tables, mut findings) = answered(store, source.tables()).await.map_err(denied::of_store)?;
-        let tables = selected(tables, store, globs)?;
-        // A check belongs to no job; the id only names what would be created.
-        let id = JobId(Uuid::now_v7());
-        findings.extend(answered(store, source.check(id, &tables)).await.map_err(denied::of_store)?);
-        findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
-        Ok(findings)
-    }
-
-    pub async fn check_target(&self, store: &str) -> Answer<Vec<Finding>> {
-        let target = self.shared.stores.open(store)?.target().map_err(denied::of_store)?;
-        let mut findings = answered(store, target.check(&[], Default::default())).await.map_err(denied::of_store)?;
-        findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
-        Ok(findings)
-    }
-
-    /// In order of their names, with what cannot be carried.
-    pub async fn tables(&self, store: &str) -> Answer<(Vec<Arc<Table>>, Vec<Finding>)> {
-        let source = self.shared.stores.open(store)?.source().map_err(denied::of_store)?;
-        let (mut tables, findings) = answered(store, source.tables()).await.map_err(denied::of_store)?;
-        tables.sort_by(|a, b| a.name.cmp(&b.name));
-        Ok((tables, findings))
     }
 
     async fn change(
@@ -241,13 +253,7 @@ impl Supervisor {
         etag: &str,
         change: impl FnOnce(&mut JobRecord) + Send + 'static,
     ) -> Answer<JobView> {
-        let is_open = |record: &JobRecord| match record.desired {
-            Desired::Delete => Reason::JobDeleting.deny(
-                Error::config(format!("job `{}` is being deleted", record.spec.name))
-                    .hint(format!("`whimbrel status {}` shows what it waits for", record.spec.name)),
-            ),
-            _ => check_etag(record, etag),
-        };
+        let is_open = |record: &JobRecord| deleting(record).and_then(|()| check_etag(record, etag));
         job.change(&*self.shared.state, is_open, change).await
     }
 
@@ -268,6 +274,16 @@ impl Supervisor {
     }
 }
 
+/// What is being deleted takes no other verb.
+fn deleting(record: &JobRecord) -> Answer<()> {
+    if record.desired != Desired::Delete {
+        return Ok(());
+    }
+    let name = &record.spec.name;
+    let error = Error::config(format!("job `{name}` is being deleted"));
+    Reason::JobDeleting.deny(error.hint(format!("`whimbrel status {name}` shows what it waits for")))
+}
+
 fn check_etag(record: &JobRecord, etag: &str) -> Answer<()> {
     if etag.is_empty() || etag == record.etag {
         return Ok(());
@@ -276,23 +292,4 @@ fn check_etag(record: &JobRecord, etag: &str) -> Answer<()> {
         Error::config(format!("job `{}` was changed by somebody else", record.spec.name))
             .hint("read the job again, look at what changed, and send its new etag"),
     )
-}
-
-fn selected(tables: Vec<Arc<Table>>, store: &str, globs: &[String]) -> Answer<Vec<Arc<Table>>> {
-    let spec = crate::model::SourceSpec {
-        store: store.to_owned(),
-        tables: globs.to_vec(),
-        rename: BTreeMap::new(),
-        keyless: Default::default(),
-    };
-    let route = Route::new(&spec).map_err(Reason::InvalidArgument.because())?;
-    Ok(tables.into_iter().filter(|table| route.selects(&table.name)).collect())
-}
-
-/// The verb is done; a trail that cannot be written is said in the log.
-async fn audit(shared: &Shared, job: Option<JobId>, who: &str, what: &str, details: BTreeMap<String, String>) {
-    let entry = AuditEntry { at_ms: now_ms(), job, who: who.to_owned(), what: what.to_owned(), details };
-    if let Err(error) = shared.state.record(entry).await {
-        tracing::error!("the audit trail could not be written: {error}");
-    }
 }

@@ -6,26 +6,34 @@ use crate::{
     pipeline::{retry::Backoff, status::Observed, stopped},
     state::JobRecord,
 };
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 use tokio_util::sync::CancellationToken;
 
 /// Returns when the job is gone or the daemon stops. One that has never run needs none of its stores.
-pub async fn remove(job: &Job, shared: &Shared, record: &JobRecord, has_run: bool, stop: &CancellationToken) {
+pub async fn remove(job: &Job, shared: &Shared, has_run: bool, stop: &CancellationToken) {
+    let mut records = job.record.subscribe();
     let mut backoff = Backoff::default();
     job.status.send_modify(|status| {
         status.observed = Observed::Deleting;
         status.targets.values_mut().for_each(|target| target.observed = Observed::Deleting);
     });
-    while let Err(error) = attempt(shared, record, has_run).await {
-        tracing::warn!(job = record.spec.name, hint = error.hint_text(), "not deleted yet: {error}");
+    let name = job.record.borrow().spec.name.clone();
+    loop {
+        // Looked at each time: a later call may say that the source is to be left alone.
+        let record = Arc::clone(&records.borrow_and_update());
+        let Err(error) = attempt(shared, &record, has_run).await else { break };
+        tracing::warn!(job = name, hint = error.hint_text(), "not deleted yet: {error}");
         job.status.send_modify(|status| status.error = Some(stopped(&error)));
-        if !backoff.wait(stop).await {
-            return;
+        tokio::select! {
+            goes_on = backoff.wait(stop) => if !goes_on {
+                return;
+            },
+            _ = records.changed() => {}
         }
     }
     shared.jobs.lock().retain(|_, other| other.id != job.id);
-    tracing::info!(job = record.spec.name, "job deleted");
-    audit(shared, Some(job.id), "daemon", "deleted", BTreeMap::new()).await;
+    tracing::info!(job = name, "job deleted");
+    audit(shared, Some(&job.view()), "daemon", "deleted", BTreeMap::new()).await;
 }
 
 /// The record goes last: as long as anything is left, somebody knows of it.
@@ -39,7 +47,15 @@ async fn attempt(shared: &Shared, record: &JobRecord, has_run: bool) -> Result<(
 async fn forget(shared: &Shared, record: &JobRecord) -> Result<()> {
     let open = |name: &str| shared.stores.open(name).map_err(|denied| denied.error);
     let source = &record.spec.source.store;
-    answered(source, open(source)?.source()?.release(record.id)).await?;
+    if record.keep_source_objects {
+        tracing::warn!(
+            job = record.spec.name,
+            store = source,
+            "what the job made at its source stays: `whimbrel store leftovers`"
+        );
+    } else {
+        answered(source, open(source)?.source()?.release(record.id)).await?;
+    }
     for target in &record.spec.targets {
         let name = &target.store;
         answered(name, open(name)?.target()?.forget(record.id)).await?;

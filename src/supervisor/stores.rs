@@ -5,7 +5,9 @@ use crate::{
     config::{Secret, StoreConfig},
     connectors::{self, Store, StoreSettings},
     error::{Error, Result},
+    fixture::Fixture,
 };
+use parking_lot::RwLock;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 /// A store that hangs must not hold a call or a deletion for ever.
@@ -14,34 +16,77 @@ const ANSWERS_WITHIN: Duration = Duration::from_secs(30);
 const NO_NAME: &str = "a store is named as in the config, never by its URL";
 
 pub struct Stores {
-    configs: BTreeMap<String, StoreConfig>,
+    configs: RwLock<Configs>,
+    /// Reads them again. `None`: they come from no file.
+    read: Option<Read>,
+}
+
+type Configs = BTreeMap<String, Arc<StoreConfig>>;
+type Read = Box<dyn Fn() -> Result<BTreeMap<String, StoreConfig>> + Send + Sync>;
+
+/// What a reload did, by name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reloaded {
+    pub added: Vec<String>,
+    pub changed: Vec<String>,
+    pub removed: Vec<String>,
+    pub unchanged: Vec<String>,
 }
 
 impl Stores {
     /// Refuses what no connector understands. A secret that cannot be read now concerns only the jobs that need it.
     pub fn new(configs: BTreeMap<String, StoreConfig>) -> Result<Stores> {
-        let stores = Stores { configs };
-        for (name, config) in &stores.configs {
-            config.secrets.values().for_each(Secret::warn_if_open);
-            match settings(name, config) {
-                Ok(settings) => drop(connectors::open(&settings)?),
-                Err(error) => tracing::error!(store = name, hint = error.hint_text(), "{error}"),
+        check(&configs)?;
+        Ok(Stores { configs: RwLock::new(shared(configs)), read: None })
+    }
+
+    /// Where `reload` finds them.
+    #[must_use]
+    pub fn read_by(
+        mut self,
+        read: impl Fn() -> Result<BTreeMap<String, StoreConfig>> + Send + Sync + 'static,
+    ) -> Stores {
+        self.read = Some(Box::new(read));
+        self
+    }
+
+    /// Reads the config's stores again: all are taken, or nothing changes. What was opened before stays as it is.
+    pub fn reload(&self) -> Answer<Reloaded> {
+        let Some(read) = &self.read else {
+            return Reason::ConfigUnusable.deny(
+                Error::config("this daemon has no config file").hint("start it with `whimbrel serve --config FILE`"),
+            );
+        };
+        let unusable = |error: Error| Reason::ConfigUnusable.because()(error);
+        let configs = read().map_err(unusable)?;
+        check(&configs).map_err(unusable)?;
+        let new = shared(configs);
+        let old = std::mem::replace(&mut *self.configs.write(), new.clone());
+        let mut reloaded = Reloaded::default();
+        for (name, config) in &new {
+            match old.get(name) {
+                None => reloaded.added.push(name.clone()),
+                Some(before) if before == config => reloaded.unchanged.push(name.clone()),
+                Some(_) => reloaded.changed.push(name.clone()),
             }
         }
-        Ok(stores)
+        reloaded.removed.extend(old.into_keys().filter(|name| !new.contains_key(name)));
+        Ok(reloaded)
     }
 
     /// Name and config of each, in order of their names.
-    pub fn list(&self) -> impl Iterator<Item = (&str, &StoreConfig)> {
-        self.configs.iter().map(|(name, config)| (name.as_str(), config))
+    pub fn list(&self) -> Vec<(String, Arc<StoreConfig>)> {
+        self.configs.read().iter().map(|(name, config)| (name.clone(), Arc::clone(config))).collect()
     }
 
-    pub fn config(&self, name: &str) -> Answer<&StoreConfig> {
-        self.configs.get(name).ok_or_else(|| {
-            let known: Vec<&str> = self.configs.keys().map(String::as_str).collect();
+    pub fn config(&self, name: &str) -> Answer<Arc<StoreConfig>> {
+        let configs = self.configs.read();
+        configs.get(name).cloned().ok_or_else(|| {
+            let known: Vec<&str> = configs.keys().map(String::as_str).collect();
+            let add = "add it as [stores.NAME] to the daemon's config and type `whimbrel store reload`";
             let hint = match known.is_empty() {
-                true => "add it as [stores.NAME] to the daemon's config and restart it".to_owned(),
-                false => format!("name one of: {}; or add it to the daemon's config and restart it", known.join(", ")),
+                true => add.to_owned(),
+                false => format!("name one of: {}; or {add}", known.join(", ")),
             };
             // What is no name may be a URL with a password in it: not shown.
             let is_name = name.len() <= 63 && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
@@ -52,9 +97,30 @@ impl Stores {
 
     /// Connects to nothing.
     pub fn open(&self, name: &str) -> Answer<Arc<dyn Store>> {
-        let settings = settings(name, self.config(name)?).map_err(of_store)?;
+        let settings = settings(name, &*self.config(name)?).map_err(of_store)?;
         connectors::open(&settings).map_err(of_store)
     }
+
+    /// Scratch stores of the same kind and setting. `None`: its connector brings none.
+    pub fn fixture(&self, name: &str) -> Answer<Option<Box<dyn Fixture>>> {
+        let settings = settings(name, &*self.config(name)?).map_err(of_store)?;
+        connectors::fixture(&settings).map_err(of_store)
+    }
+}
+
+fn check(configs: &BTreeMap<String, StoreConfig>) -> Result<()> {
+    for (name, config) in configs {
+        config.secrets.values().for_each(Secret::warn_if_open);
+        match settings(name, config) {
+            Ok(settings) => drop(connectors::open(&settings)?),
+            Err(error) => tracing::error!(store = name, hint = error.hint_text(), "{error}"),
+        }
+    }
+    Ok(())
+}
+
+fn shared(configs: BTreeMap<String, StoreConfig>) -> Configs {
+    configs.into_iter().map(|(name, config)| (name, Arc::new(config))).collect()
 }
 
 /// Waits for what a store was asked, not for ever, and says which store it was.

@@ -1,18 +1,14 @@
 //! The battery over every connector and keeper of state, with how many checks each must pass.
 
-mod memory;
 #[cfg(feature = "faults")]
 mod saboteurs;
-#[cfg(feature = "sqlite")]
-mod sqlite;
 
-use memory::Worlds;
-#[cfg(feature = "sqlite")]
-use sqlite::Files;
 use std::time::Duration;
+#[cfg(feature = "sqlite")]
+use whimbrel::connectors::sqlite::Files;
 use whimbrel::{
     certify::{self, Report, Trait},
-    connectors::memory::{Cascades, Habits, Images, Paging},
+    connectors::memory::{Cascades, Habits, Images, Paging, Worlds},
     state::{MemoryState, SledState},
 };
 
@@ -118,10 +114,15 @@ async fn memory_pairs_with_partial_images() {
 
 /// Hidden row numbers are the keys of tables that have none.
 #[cfg(feature = "sqlite")]
-const ROWID_WAL: Files = Files { name: "WAL", lacks: &[Trait::Keyless], wal: true, without_rowid: false };
+const ROWID_WAL: Files = Files { name: "WAL", lacks: &[Trait::Keyless], wal: true, without_rowid: false, beside: None };
 #[cfg(feature = "sqlite")]
-const WITHOUT_ROWID: Files =
-    Files { name: "rollback journal, WITHOUT ROWID", lacks: &[Trait::Keyless], wal: false, without_rowid: true };
+const WITHOUT_ROWID: Files = Files {
+    name: "rollback journal, WITHOUT ROWID",
+    lacks: &[Trait::Keyless],
+    wal: false,
+    without_rowid: true,
+    beside: None,
+};
 
 #[cfg(feature = "sqlite")]
 #[tokio::test]

@@ -1,9 +1,9 @@
 //! Takes the memory store's defences away one by one: the battery must notice each, by name.
 
-use super::{memory::Worlds, slow, worlds};
+use super::{slow, worlds};
 use whimbrel::{
     certify::{self, Report},
-    connectors::memory::{Habits, Images},
+    connectors::memory::{Habits, Images, Worlds},
     faults::{self, Saboteur},
 };
 

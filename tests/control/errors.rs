@@ -4,8 +4,8 @@ use crate::support::house::{House, spec};
 use whimbrel::{
     client::{Code, Failure},
     control::v1::{
-        CreateJobRequest, JobSpec, ListJobsRequest, PauseJobRequest, SourceSpec, StartJobRequest, TargetSpec,
-        job_service_client::JobServiceClient,
+        CreateJobRequest, JobSpec, ListJobsRequest, ListJobsResponse, PauseJobRequest, SourceSpec, StartJobRequest,
+        TargetSpec, job_service_client::JobServiceClient,
     },
 };
 
@@ -74,7 +74,8 @@ async fn messages_that_no_client_of_ours_sends() {
     is(&refused.into(), Code::InvalidArgument, "INVALID_ARGUMENT", "leave it out");
     let large = JobSpec { name: "x".repeat(2 << 20), ..JobSpec::default() };
     let large = CreateJobRequest { spec: Some(large), ..CreateJobRequest::default() };
-    assert_eq!(raw.create_job(large).await.expect_err("2 MiB").code(), Code::OutOfRange);
+    let refused = raw.create_job(large).await.expect_err("2 MiB");
+    is(&refused.into(), Code::ResourceExhausted, "REQUEST_TOO_LARGE", "send less");
 }
 
 #[tokio::test]
@@ -87,7 +88,7 @@ async fn an_old_etag_is_refused_and_only_validating_saves_nothing() {
     assert!(house.client.clone().all_jobs().await.expect("listed").is_empty());
     let create = CreateJobRequest { spec, ..Default::default() };
     let etag = raw.create_job(create).await.expect("created").into_inner().etag;
-    let pause = |etag: &str| PauseJobRequest { name: "people".into(), etag: etag.into() };
+    let pause = |etag: &str| PauseJobRequest { name: "people".into(), etag: etag.into(), max_pause: None };
     let newer = raw.pause_job(pause(&etag)).await.expect("the current one").into_inner().etag;
     assert_ne!(etag, newer);
     let start = StartJobRequest { name: "people".into(), etag };
@@ -115,4 +116,42 @@ async fn a_job_being_deleted_takes_no_other_verb() {
 async fn nobody_listens() {
     let failure = whimbrel::client::Client::connect("127.0.0.1:1").await.err().expect("nobody");
     is(&failure, Code::Unavailable, "DAEMON_UNREACHABLE", "whimbrel serve");
+}
+
+#[tokio::test]
+async fn bytes_that_are_no_request_and_calls_that_are_not_there() {
+    let house = House::new().await;
+    let channel = tonic::transport::Endpoint::from_shared(format!("http://{}", house.address)).expect("an address");
+    let mut raw = tonic::client::Grpc::new(channel.connect().await.expect("it listens"));
+    let mut call = async |path: &'static str, page_size: i32| {
+        // In the place of a name: a number.
+        let request = tonic::Request::new(ListJobsRequest { page_size, ..ListJobsRequest::default() });
+        let codec = tonic_prost::ProstCodec::<ListJobsRequest, ListJobsResponse>::default();
+        raw.ready().await.expect("connected");
+        let path = tonic::codegen::http::uri::PathAndQuery::from_static(path);
+        Failure::from(raw.unary(request, path, codec).await.expect_err("refused"))
+    };
+    let failure = call("/whimbrel.v1.JobService/GetJob", 7).await;
+    is(&failure, Code::InvalidArgument, "MALFORMED_REQUEST", "proto");
+    let failure = call("/whimbrel.v1.JobService/FlyJob", 0).await;
+    is(&failure, Code::Unimplemented, "CALL_UNKNOWN", "list");
+    let failure = call("/whimbrel.v2.JobService/GetJob", 0).await;
+    is(&failure, Code::Unimplemented, "CALL_UNKNOWN", "list");
+}
+
+#[tokio::test]
+async fn a_half_open_connection_hinders_nobody() {
+    use tokio::io::AsyncWriteExt;
+    let house = House::new().await;
+    let mut silent = Vec::new();
+    // Nothing; half of HTTP/2's first words; all of them and then nothing.
+    for said in ["", "PRI * HTTP/2.0\r\n", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0"] {
+        let mut stream = tokio::net::TcpStream::connect(house.address).await.expect("it listens");
+        stream.write_all(said.as_bytes()).await.expect("written");
+        silent.push(stream);
+    }
+    let mut client = house.client.clone();
+    client.create_job(&spec("people", &["b"]), "").await.expect("others are served");
+    let closed = tokio::time::timeout(crate::support::wait::DEADLINE, house.close()).await;
+    assert!(closed.is_ok(), "the daemon waits for somebody who says nothing");
 }

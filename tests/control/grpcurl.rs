@@ -116,6 +116,41 @@ async fn errors_come_with_their_code_reason_and_hint() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn mistyped_requests_are_named() {
+    let house = House::new().await;
+    for (request, part) in [(r#"{"nmae":"people"}"#, "nmae"), (r#"{"name":5}"#, "string"), (r#"{"name":"#, "EOF")] {
+        let failed = grpcurl(&house, &[request, "whimbrel.v1.JobService/GetJob"]).await;
+        let text = String::from_utf8(failed.stderr).expect("UTF-8");
+        assert!(!failed.status.success() && text.contains(part), "`{part}` is missing in {text}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn plans_updates_and_tells_who_did_it() {
+    let house = House::new().await;
+    let spec = r#"{"spec":{"name":"people","source":{"store":"a"},"targets":[{"store":"b"}]}}"#;
+    let plan = json(&house, &[spec, "whimbrel.v1.JobService/PlanJob"]).await;
+    assert_eq!((&plan["ok"], &plan["tables"][0]["name"]), (&true.into(), &"main.people".into()));
+    json(&house, &[spec, "whimbrel.v1.JobService/CreateJob"]).await;
+    let update =
+        r#"{"job":{"name":"people","spec":{"apply":{"lanes":2}}},"update_mask":{"paths":["spec.apply.lanes"]}}"#;
+    let job = json(&house, &[update, "whimbrel.v1.JobService/UpdateJob"]).await;
+    assert_eq!(job["spec"]["apply"]["lanes"], 2);
+    let pause = r#"{"name":"people","max_pause":"3600s"}"#;
+    json(&house, &[pause, "whimbrel.v1.JobService/PauseJob"]).await;
+    let filter = r#"{"filter":"state = CREATED AND name : \"peo*\""}"#;
+    let jobs = json(&house, &[filter, "whimbrel.v1.JobService/ListJobs"]).await;
+    assert_eq!(jobs["jobs"].as_array().map(Vec::len), Some(1));
+    let trail = json(&house, &[r#"{"job":"people"}"#, "whimbrel.v1.JobService/ListHistory"]).await;
+    assert_eq!((&trail["entries"][0]["what"], &trail["entries"][1]["what"]), (&"pause".into(), &"update".into()));
+    let left = json(&house, &[r#"{"name":"a"}"#, "whimbrel.v1.StoreService/ListLeftovers"]).await;
+    assert_eq!(left["leftovers"], serde_json::Value::Null);
+    let battery = r#"{"name":"b","role":"ROLE_TARGET","checks":["epochs"]}"#;
+    let result = json(&house, &[battery, "whimbrel.v1.StoreService/CertifyStore"]).await;
+    assert_eq!(result["outcome"], "CHECK_OUTCOME_PASSED");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_failed_job_shows_what_to_do() {
     let house = House::new().await;
     house.world("b").create(people());

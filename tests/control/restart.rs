@@ -97,7 +97,7 @@ async fn a_target_that_hangs_holds_neither_the_daemon_nor_other_jobs() {
     house.world("b").stall(Duration::from_secs(86_400));
     house.add_people(100..110);
     house.has_people("c", 110).await;
-    house.supervisor.pause("hangs", "", "test").await.expect("asked");
+    house.supervisor.pause("hangs", None, "", "test").await.expect("asked");
     house.job_is("hangs", ObservedState::Paused).await;
     house.supervisor.start("hangs", "", "test").await.expect("started");
     let before = tokio::time::Instant::now();

@@ -5,15 +5,23 @@ use std::time::Duration;
 use tokio::time::Instant;
 use whimbrel::{
     client::Code,
-    control::v1::{DesiredState, ObservedState, WatchJobResponse},
+    control::v1::{
+        DesiredState, ObservedState, WatchJobRequest, WatchJobResponse, job_service_client::JobServiceClient,
+    },
 };
+
+/// The messages as they travel: the SDK puts them together.
+async fn raw_watch(house: &House) -> tonic::Streaming<WatchJobResponse> {
+    let mut raw = JobServiceClient::connect(format!("http://{}", house.address)).await.expect("it listens");
+    raw.watch_job(WatchJobRequest { name: "people".into() }).await.expect("watched").into_inner()
+}
 
 #[tokio::test]
 async fn the_whole_job_then_its_changes_until_it_is_gone() {
     let house = House::new().await;
     let mut client = house.client.clone();
     client.create_job(&spec("people", &["b"]), "").await.expect("created");
-    let mut watch = client.watch_job("people").await.expect("watched");
+    let mut watch = raw_watch(&house).await;
     let first = watch.message().await.expect("answered").expect("a message");
     assert!(first.whole);
     assert_eq!(observed(first.job.as_ref().expect("there")), ObservedState::Created);
@@ -44,7 +52,7 @@ async fn a_stopping_daemon_says_so() {
     let house = House::new().await;
     let mut client = house.client.clone();
     client.create_job(&spec("people", &["b"]), "").await.expect("created");
-    let mut watch = client.watch_job("people").await.expect("watched");
+    let mut watch = raw_watch(&house).await;
     watch.message().await.expect("answered");
     house.close().await;
     let end = loop {

@@ -36,7 +36,7 @@ async fn large_names_are_refused_with_small_answers() {
         CreateJobRequest { spec: Some(convert::spec(&spec("people", &["b"]))), request_id, ..Default::default() };
     assert_eq!(client.create_job(long).await.expect_err("a long id").code(), Code::InvalidArgument);
     let beyond = GetJobRequest { name: "x".repeat(2 << 20) };
-    assert_eq!(client.get_job(beyond).await.expect_err("2 MiB").code(), Code::OutOfRange);
+    assert_eq!(client.get_job(beyond).await.expect_err("2 MiB").code(), Code::ResourceExhausted);
 }
 
 /// One library for TLS; its rival comes in by a careless feature of any crate.

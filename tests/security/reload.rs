@@ -10,9 +10,12 @@ use tonic::{
     Code, Streaming,
     transport::{Certificate, ClientTlsConfig},
 };
-use whimbrel::control::{
-    convert,
-    v1::{CreateJobRequest, WatchJobRequest, WatchJobResponse},
+use whimbrel::{
+    client::Client,
+    control::{
+        convert,
+        v1::{CreateJobRequest, WatchJobRequest, WatchJobResponse},
+    },
 };
 
 const NEW: &str = "another-0123456789abcdef";
@@ -99,6 +102,23 @@ async fn tokens_come_and_go_in_the_config() {
     hangup(&daemon);
     let log = log_of(daemon);
     assert!(log.contains("token new added") && log.contains("\"keys\":\"memory\""), "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stores_come_with_the_signal() {
+    let guarded = Guarded::new();
+    let daemon = guarded.home.serve();
+    let mut client = Client::connect(&daemon.address).await.expect("reached");
+    assert_eq!(client.all_stores().await.expect("listed").len(), 2);
+    guarded.add_to_config("[stores.late]\nurl = \"memory:late\"\n");
+    hangup(&daemon);
+    eventually("it is there", async || (client.clone().all_stores().await.ok()?.len() == 3).then_some(())).await;
+    let history = client.history(None, 10).await.expect("listed");
+    assert!(history.iter().any(|entry| entry.who == "SIGHUP" && entry.what == "reload-stores"), "{history:?}");
+    guarded.add_to_config("[stores.bad]\nurl = \"nosuch:thing\"\n");
+    hangup(&daemon);
+    let log = log_of(daemon);
+    assert!(!log.contains("restart"), "{log}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -15,27 +15,24 @@ use whimbrel::{
 pub const JOB: JobId = JobId(Uuid::from_u128(0x0190_5c2e_7b1a_7000_8000_0000_0000_0001));
 
 pub fn record(id: JobId, name: &str) -> JobRecord {
-    JobRecord {
-        id,
-        spec: JobSpec {
-            name: name.into(),
-            labels: [("team".into(), "shop".into())].into(),
-            source: SourceSpec {
-                store: "prod-a".into(),
-                tables: vec!["main.*".into(), "!main.tmp_*".into()],
-                rename: [("main.*".into(), "copy.*".into())].into(),
-                keyless: Keyless::Exact,
-            },
-            targets: vec![
-                TargetSpec { store: "dr-b".into(), existing: Existing::Merge },
-                TargetSpec { store: "dr-c".into(), existing: Existing::Refuse },
-            ],
-            copy: CopySettings { parallelism: 4, limits: Limits { rows_per_s: 1000, bytes_per_s: 80_000_000 } },
-            apply: ApplySettings { lanes: 2, ..ApplySettings::default() },
+    let spec = JobSpec {
+        name: name.into(),
+        labels: [("team".into(), "shop".into())].into(),
+        source: SourceSpec {
+            store: "prod-a".into(),
+            tables: vec!["main.*".into(), "!main.tmp_*".into()],
+            rename: [("main.*".into(), "copy.*".into())].into(),
+            keyless: Keyless::Exact,
         },
-        desired: Desired::Run,
+        targets: vec![
+            TargetSpec { store: "dr-b".into(), existing: Existing::Merge },
+            TargetSpec { store: "dr-c".into(), existing: Existing::Refuse },
+        ],
+        copy: CopySettings { parallelism: 4, limits: Limits { rows_per_s: 1000, bytes_per_s: 80_000_000 } },
+        apply: ApplySettings { lanes: 2, ..ApplySettings::default() },
+    };
+    JobRecord {
         begun: Some(Checkpoint::only(Position::new(b"file-7f 42", 0))),
-        tables: Vec::new(),
         created_ms: 1_764_000_000_000,
         etag: "e1".into(),
         stopped: Some(Stopped {
@@ -45,6 +42,7 @@ pub fn record(id: JobId, name: &str) -> JobRecord {
             at_ms: 1_764_000_000_123,
         }),
         request_id: Some("r1".into()),
+        ..JobRecord::new(id, spec, Desired::Run)
     }
 }
 

@@ -50,10 +50,10 @@ fn floor(name: &str) -> u8 {
         "main" | "cli" | "demo" => 60,
         "control" | "client" | "http" => 50,
         "supervisor" => 40,
-        "certify" => 30,
+        "certify" | "plan" => 30,
         "pipeline" | "connectors" => 20,
         "state" if path != "state/mod.rs" => 20,
-        "source" | "target" | "state" => 10,
+        "source" | "target" | "state" | "fixture" => 10,
         _ => 0,
     }
 }

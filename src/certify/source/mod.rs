@@ -12,9 +12,7 @@ mod tail;
 pub use stage::shown;
 
 use super::{check::Check, fixture::Scratch};
-use crate::certify::fixture::Trait::{
-    AddColumns, Backups, Evictions, ForeignKeys, Keyless, Leftovers, Truncate, Uniques,
-};
+use crate::fixture::Trait::{AddColumns, Backups, Evictions, ForeignKeys, Keyless, Leftovers, Truncate, Uniques};
 
 /// Each on a scratch store of its own.
 pub const CHECKS: &[Check<dyn Scratch>] = &[

@@ -2,7 +2,7 @@
 
 use super::drive::{Changes, Drive, claim, log, place};
 use crate::{
-    certify::fixture::Write,
+    certify::Write,
     certify::{
         check::{Verdict, same},
         fixture::Scratch,

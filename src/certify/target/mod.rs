@@ -12,7 +12,7 @@ mod whole;
 pub use dropped::steps;
 
 use super::{check::Check, fixture::Scratch};
-use crate::certify::fixture::Trait::{
+use crate::fixture::Trait::{
     ForeignKeys, Keyless, LateUniques, Matching, NotNull, OpenTransactions, Transactions, Uniques,
 };
 

@@ -40,7 +40,7 @@ pub async fn prepare_creates(scratch: &dyn Scratch) -> Verdict {
         same("rows of a table that has none", &target.prepare(table, 1).await?.has_rows, &false)?;
     }
     must(scratch.rows(&plain.name).await? == Some(Vec::new()), || "prepare made no empty table".into())?;
-    let row = crate::certify::fixture::Write::insert(&double.name, double_row("k", 1, "theirs"));
+    let row = crate::certify::Write::insert(&double.name, double_row("k", 1, "theirs"));
     scratch.write(&[row]).await?;
     same("rows of others", &target.prepare(&double, 1).await?.has_rows, &true)?;
     let mut drive = Drive::start_as(scratch, claim(JOB, 2, &[&plain, &double]), &[&plain, &double]).await?;

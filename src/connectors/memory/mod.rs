@@ -11,6 +11,7 @@ mod copy;
 mod decode;
 mod encode;
 mod feed;
+mod fixture;
 mod heap;
 mod ledger;
 mod log;
@@ -27,6 +28,7 @@ pub use self::{
     cell::{Cell, RowKey},
     chance::Chance,
     config::{Cascades, Habits, Images, Mishaps, Paging},
+    fixture::Worlds,
     heap::{Heap, Step, Stored, Tables},
     ledger::{JobEntry, Ledger},
     position::Point,
@@ -39,9 +41,11 @@ pub use self::{
 use super::{Connector, Store, StoreSettings};
 use crate::{
     error::{Error, Result},
+    model::{JobId, Leftover},
     source::Source,
     target::Target,
 };
+use async_trait::async_trait;
 use std::sync::Arc;
 
 pub static CONNECTOR: Connector = Connector {
@@ -50,6 +54,7 @@ pub static CONNECTOR: Connector = Connector {
     // Asked of nobody: for trying how a secret is given to the daemon.
     secrets: &["password"],
     open,
+    fixture: Some(Worlds::of),
 };
 
 fn open(settings: &StoreSettings) -> Result<Arc<dyn Store>> {
@@ -66,6 +71,7 @@ pub struct MemoryStore {
     pub world: Arc<World>,
 }
 
+#[async_trait]
 impl Store for MemoryStore {
     fn source(&self) -> Result<Arc<dyn Source>> {
         Ok(Arc::new(MemorySource::new(Arc::clone(&self.world))))
@@ -73,5 +79,20 @@ impl Store for MemoryStore {
 
     fn target(&self) -> Result<Arc<dyn Target>> {
         Ok(Arc::new(MemoryTarget::new(Arc::clone(&self.world))))
+    }
+
+    async fn leftovers(&self, known: &[JobId]) -> Result<Vec<Leftover>> {
+        let reserved = self.world.reservations();
+        let jobs = self.world.ledger().jobs.into_keys();
+        let of = |object: &str, job: JobId| Leftover {
+            object: object.to_owned(),
+            job: Some(job.to_string()),
+            text: "of a job that this daemon does not have".into(),
+            remove: "restart the daemon: the store lives in its memory".into(),
+        };
+        let reserved = reserved.into_iter().map(|job| of("reservation of the log", job));
+        let all = reserved.chain(jobs.map(|job| of("rows of whimbrel_job and whimbrel_watermark", job)));
+        let is_known = |left: &Leftover| known.iter().any(|job| Some(job.to_string()) == left.job);
+        Ok(all.filter(|left| !is_known(left)).collect())
     }
 }

@@ -216,6 +216,10 @@ impl World {
     }
 
     /// The newest transaction.
+    pub(super) fn reservations(&self) -> Vec<JobId> {
+        self.lock().reserved.keys().copied().collect()
+    }
+
     pub fn end(&self) -> Point {
         let inner = self.lock();
         Point::commit(inner.log.identity, inner.log.end)

@@ -19,7 +19,9 @@ mod feed;
 mod fetch;
 mod file;
 mod finish;
+mod fixture;
 mod large;
+mod leftovers;
 mod log;
 mod paging;
 mod plan;
@@ -39,9 +41,17 @@ mod thread;
 mod triggers;
 mod watermark;
 
+pub use self::fixture::Files;
+
 use self::{config::Config, source::SqliteSource, target::SqliteTarget};
 use super::{Connector, Store, StoreSettings};
-use crate::{error::Result, source::Source, target::Target};
+use crate::{
+    error::{Error, Result},
+    model::{JobId, Leftover},
+    source::Source,
+    target::Target,
+};
+use async_trait::async_trait;
 use std::sync::Arc;
 
 pub static CONNECTOR: Connector = Connector {
@@ -49,6 +59,7 @@ pub static CONNECTOR: Connector = Connector {
     about: "SQLite database files: `sqlite:/path/to/file.db`, or relative, `sqlite:shop.db`",
     secrets: &[],
     open,
+    fixture: Some(Files::of),
 };
 
 fn open(settings: &StoreSettings) -> Result<Arc<dyn Store>> {
@@ -59,6 +70,7 @@ struct SqliteStore {
     config: Arc<Config>,
 }
 
+#[async_trait]
 impl Store for SqliteStore {
     fn source(&self) -> Result<Arc<dyn Source>> {
         Ok(Arc::new(SqliteSource::new(Arc::clone(&self.config))))
@@ -66,5 +78,11 @@ impl Store for SqliteStore {
 
     fn target(&self) -> Result<Arc<dyn Target>> {
         Ok(Arc::new(SqliteTarget::new(Arc::clone(&self.config))))
+    }
+
+    async fn leftovers(&self, known: &[JobId]) -> Result<Vec<Leftover>> {
+        let (config, known) = (Arc::clone(&self.config), known.to_vec());
+        let looked = tokio::task::spawn_blocking(move || leftovers::look(&config, &known)).await;
+        looked.map_err(|died| Error::transient("the look at the file ended early").because(died))?
     }
 }

@@ -1,7 +1,16 @@
 //! SQLite files as scratch stores, written and read by connections that know nothing of the connector.
 
+use super::config::Config;
+use crate::{
+    connectors::{self, Store, StoreSettings},
+    error::{Error, Result},
+    fixture::{Fixture, Scratch, Trait, Write},
+    model::{Action, Column, Equality, Table, TableName, Type, Value},
+    source::Source,
+    target::Target,
+};
 use async_trait::async_trait;
-use rusqlite::{Connection, types};
+use rusqlite::{Connection, OpenFlags, types};
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -10,22 +19,39 @@ use std::{
 };
 use tempfile::TempDir;
 use tokio::task::spawn_blocking;
-use whimbrel::{
-    certify::{Fixture, Scratch, Trait, Write},
-    connectors::{self, Store, StoreSettings},
-    error::{Error, Result},
-    model::{Action, Column, Equality, Table, TableName, Type, Value},
-    source::Source,
-    target::Target,
-};
 
 /// How the application has set its database up.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub struct Files {
     pub name: &'static str,
     pub lacks: &'static [Trait],
     pub wal: bool,
     pub without_rowid: bool,
+    /// Where each scratch file gets a folder of its own. `None`: where the system keeps temporary files.
+    pub beside: Option<PathBuf>,
+}
+
+impl Files {
+    /// Scratch files next to the store's file, on the same disk and with the same journal. The file itself is only
+    /// asked for its journal mode.
+    pub(super) fn of(settings: &StoreSettings) -> Result<Box<dyn Fixture>> {
+        let path = Config::read(settings)?.path;
+        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        if !parent.is_dir() {
+            return Err(Error::config(format!("the directory {} is not there", parent.display()))
+                .hint(format!("mkdir -p '{}'", parent.display())));
+        }
+        let mode = || {
+            let open = Connection::open_with_flags(&path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+            open.query_row("PRAGMA journal_mode", [], |row| row.get::<_, String>(0))
+        };
+        // A file that is not there yet is made with a write-ahead log.
+        let wal = !path.exists() || mode().map_err(said)? == "wal";
+        let name = if wal { "WAL, beside the store" } else { "rollback journal, beside the store" };
+        // Hidden row numbers are the keys of tables that have none.
+        let lacks = &[Trait::Keyless];
+        Ok(Box::new(Files { name, lacks, wal, without_rowid: false, beside: Some(parent.to_owned()) }))
+    }
 }
 
 #[async_trait]
@@ -39,7 +65,7 @@ impl Fixture for Files {
     }
 
     async fn scratch(&self) -> Result<Box<dyn Scratch>> {
-        Ok(Box::new(File::new(*self)?))
+        Ok(Box::new(File::new(self.clone())?))
     }
 }
 
@@ -51,7 +77,16 @@ struct File {
 
 impl File {
     fn new(files: Files) -> Result<File> {
-        let folder = tempfile::tempdir().map_err(|error| Error::config("a temporary folder").because(error))?;
+        let named = |named: &mut tempfile::Builder<'_, '_>| match &files.beside {
+            Some(folder) => named.tempdir_in(folder),
+            None => named.tempdir(),
+        };
+        let folder = named(tempfile::Builder::new().prefix(".whimbrel-certify-")).map_err(|error| {
+            let place = files.beside.as_deref().unwrap_or(Path::new("the folder for temporary files"));
+            Error::config(format!("no scratch folder can be made in {}", place.display()))
+                .because(error)
+                .hint("let the daemon's user write there")
+        })?;
         let path = folder.path().join("a b.db");
         let mode = if files.wal { "wal" } else { "delete" };
         connect(&path)?.pragma_update(None, "journal_mode", mode).map_err(said)?;
@@ -153,7 +188,7 @@ impl Scratch for File {
     }
 
     async fn another(&self) -> Result<Box<dyn Scratch>> {
-        Ok(Box::new(File::new(self.files)?))
+        Ok(Box::new(File::new(self.files.clone())?))
     }
 
     async fn leftovers(&self) -> Result<Vec<String>> {

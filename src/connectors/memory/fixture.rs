@@ -1,22 +1,31 @@
 //! Memory worlds as scratch stores: their tables are made, changed and read without the connector's source and target.
 
-use async_trait::async_trait;
-use parking_lot::Mutex;
-use std::sync::Arc;
-use whimbrel::{
-    certify::{self, Fixture, Scratch, Trait, Write},
-    connectors::memory::{Habits, MemorySource, MemoryTarget, Transaction, World},
+use super::{Habits, MemorySource, MemoryTarget, Transaction, World};
+use crate::{
+    connectors::StoreSettings,
     error::Result,
+    fixture::{Fixture, Scratch, Trait, Write},
     model::{Column, Date, Interval, Table, TableName, Type, Value},
     source::Source,
     target::Target,
 };
+use async_trait::async_trait;
+use parking_lot::Mutex;
+use std::sync::Arc;
 
 /// One set of habits.
 pub struct Worlds {
     pub name: &'static str,
     pub habits: Habits,
     pub lacks: Vec<Trait>,
+}
+
+impl Worlds {
+    /// Worlds with the habits of a store in the config.
+    pub(super) fn of(settings: &StoreSettings) -> Result<Box<dyn Fixture>> {
+        let lacks = vec![Trait::NotNull, Trait::Evictions];
+        Ok(Box::new(Worlds { name: "as configured", habits: Habits::from_options(settings)?, lacks }))
+    }
 }
 
 #[async_trait]
@@ -84,8 +93,8 @@ impl Scratch for OneWorld {
     }
 
     async fn leftovers(&self) -> Result<Vec<String>> {
-        let jobs = [certify::JOB, certify::OTHER_JOB].into_iter();
-        Ok(jobs.filter_map(|job| self.world.reserved(job)).map(|at| format!("the log is kept from {at:?}")).collect())
+        let reserved = self.world.reservations().into_iter();
+        Ok(reserved.map(|job| format!("the log is kept for {job}")).collect())
     }
 
     async fn another(&self) -> Result<Box<dyn Scratch>> {

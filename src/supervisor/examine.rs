@@ -1,0 +1,144 @@
+//! Looks into stores for people: checks, tables, plans, leftovers, the battery. Changes no job.
+
+use super::{
+    Supervisor, audit,
+    denied::{self, Answer, Reason},
+    stores::{Reloaded, answered},
+};
+use crate::{
+    certify,
+    error::Error,
+    fixture::Fixture,
+    model::{Finding, JobId, JobSpec, Leftover, Table},
+    pipeline::Route,
+    plan::{self, Pair, Plan},
+    state::Desired,
+};
+use std::{collections::BTreeMap, sync::Arc};
+use tokio::sync::OwnedMutexGuard;
+use uuid::Uuid;
+
+/// A battery about to run: one at a time.
+pub struct Certification {
+    pub fixture: Box<dyn Fixture>,
+    /// The checks to run, in order.
+    pub checks: Vec<&'static str>,
+    pub is_target: bool,
+    _one: OwnedMutexGuard<()>,
+}
+
+impl Certification {
+    /// Runs one of its checks.
+    pub async fn run(&self, check: &str) -> certify::Report {
+        match self.is_target {
+            true => certify::target(&*self.fixture, &[check]).await,
+            false => certify::source(&*self.fixture, &[check]).await,
+        }
+    }
+}
+
+impl Supervisor {
+    /// What stands in the way of a job with this store, and what a job would create there. The gravest first.
+    pub async fn check_source(&self, store: &str, globs: &[String]) -> Answer<Vec<Finding>> {
+        let source = self.shared.stores.open(store)?.source().map_err(denied::of_store)?;
+        let (tables, mut findings) = answered(store, source.tables()).await.map_err(denied::of_store)?;
+        let tables = selected(tables, store, globs)?;
+        // A check belongs to no job; the id only names what would be created.
+        let id = JobId(Uuid::now_v7());
+        findings.extend(answered(store, source.check(id, &tables)).await.map_err(denied::of_store)?);
+        findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
+        Ok(findings)
+    }
+
+    pub async fn check_target(&self, store: &str) -> Answer<Vec<Finding>> {
+        let target = self.shared.stores.open(store)?.target().map_err(denied::of_store)?;
+        let mut findings = answered(store, target.check(&[], Default::default())).await.map_err(denied::of_store)?;
+        findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
+        Ok(findings)
+    }
+
+    /// In order of their names, with what cannot be carried.
+    pub async fn tables(&self, store: &str) -> Answer<(Vec<Arc<Table>>, Vec<Finding>)> {
+        let source = self.shared.stores.open(store)?.source().map_err(denied::of_store)?;
+        let (mut tables, findings) = answered(store, source.tables()).await.map_err(denied::of_store)?;
+        tables.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok((tables, findings))
+    }
+
+    /// What a job of this spec would meet and do. Its name may be taken: a plan makes no job.
+    pub async fn plan(&self, spec: &JobSpec) -> Answer<Plan> {
+        super::validate::validate(spec, &self.shared.stores)?;
+        let name = &spec.source.store;
+        let source = self.shared.stores.open(name)?.source().map_err(denied::of_store)?;
+        let mut pair = Pair { spec, source, targets: Vec::new() };
+        for target in &spec.targets {
+            pair.targets.push(self.shared.stores.open(&target.store)?.target().map_err(denied::of_store)?);
+        }
+        let places: Vec<&str> = spec.targets.iter().map(|target| target.store.as_str()).collect();
+        let stores = format!("{name}` or `{}", places.join("` or `"));
+        answered(&stores, plan::plan(&pair)).await.map_err(denied::of_store)
+    }
+
+    /// What of ours is in the store and belongs to no job of this daemon.
+    pub async fn leftovers(&self, store: &str) -> Answer<Vec<Leftover>> {
+        let opened = self.shared.stores.open(store)?;
+        let known: Vec<JobId> = self.jobs().map(|job| job.id).collect();
+        answered(store, opened.leftovers(&known)).await.map_err(denied::of_store)
+    }
+
+    /// Makes a battery ready; `only`: the checks of these names, none means all.
+    pub async fn certify(&self, store: &str, is_target: bool, only: &[String], who: &str) -> Answer<Certification> {
+        let Some(fixture) = self.shared.stores.fixture(store)? else {
+            return Reason::StoreNotCertifiable.deny(
+                Error::config(format!("store `{store}`: this kind of store brings no scratch tables for the battery"))
+                    .hint("`whimbrel store check` still says what stands in the way of a job"),
+            );
+        };
+        let all = if is_target { certify::target_checks() } else { certify::source_checks() };
+        if let Some(unknown) = only.iter().find(|name| !all.contains(&name.as_str())) {
+            return Reason::InvalidArgument.deny(
+                Error::config(format!("`checks`: there is no check `{unknown}`"))
+                    .hint(format!("name some of: {}", all.join(", "))),
+            );
+        }
+        let Ok(one) = Arc::clone(&self.certifying).try_lock_owned() else {
+            return Reason::CertifyRunning
+                .deny(Error::transient("another battery is running").hint("wait until it is through, then again"));
+        };
+        let checks = all.into_iter().filter(|name| only.is_empty() || only.iter().any(|wanted| wanted == name));
+        let certification = Certification { fixture, checks: checks.collect(), is_target, _one: one };
+        audit(&self.shared, None, who, "certify", [("store".into(), store.to_owned())].into()).await;
+        Ok(certification)
+    }
+
+    /// Reads the config's stores again; also names the running jobs that still use what was changed.
+    pub async fn reload_stores(&self, who: &str) -> Answer<(Reloaded, Vec<String>)> {
+        let reloaded = self.shared.stores.reload()?;
+        let is_old = |store: &String| reloaded.changed.contains(store) || reloaded.removed.contains(store);
+        let runs_with_old = |job: &Arc<super::job::Job>| {
+            let record = job.record.borrow();
+            let mut stores = record.spec.targets.iter().map(|target| &target.store).chain([&record.spec.source.store]);
+            (record.desired == Desired::Run && stores.any(is_old)).then(|| record.spec.name.clone())
+        };
+        let jobs: Vec<String> = self.jobs().filter_map(|job| runs_with_old(&job)).collect();
+        tracing::info!(
+            added = ?reloaded.added, changed = ?reloaded.changed, removed = ?reloaded.removed, "stores reloaded"
+        );
+        let lists = [("added", &reloaded.added), ("changed", &reloaded.changed), ("removed", &reloaded.removed)];
+        let details: BTreeMap<String, String> =
+            lists.iter().map(|(what, names)| ((*what).to_owned(), names.join(", "))).collect();
+        audit(&self.shared, None, who, "reload-stores", details).await;
+        Ok((reloaded, jobs))
+    }
+}
+
+fn selected(tables: Vec<Arc<Table>>, store: &str, globs: &[String]) -> Answer<Vec<Arc<Table>>> {
+    let spec = crate::model::SourceSpec {
+        store: store.to_owned(),
+        tables: globs.to_vec(),
+        rename: BTreeMap::new(),
+        keyless: Default::default(),
+    };
+    let route = Route::new(&spec).map_err(Reason::InvalidArgument.because())?;
+    Ok(tables.into_iter().filter(|table| route.selects(&table.name)).collect())
+}
