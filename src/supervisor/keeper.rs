@@ -6,7 +6,7 @@
 use super::{
     Shared,
     job::{Job, new_etag},
-    removal,
+    removal, resting,
 };
 use crate::{
     error::{Error, ErrorKind, Result},
@@ -62,6 +62,7 @@ pub async fn keep(job: Arc<Job>, shared: Arc<Shared>, stop: CancellationToken) {
         tokio::select! {
             () = stop.cancelled() => {}
             _ = records.changed() => {}
+            never = resting::measure(&job, &shared, &record) => match never {},
         }
     }
 }

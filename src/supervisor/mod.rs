@@ -4,6 +4,7 @@ mod denied;
 mod job;
 mod keeper;
 mod removal;
+mod resting;
 mod stores;
 mod validate;
 mod vitals;
