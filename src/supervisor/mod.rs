@@ -304,7 +304,9 @@ fn selected(tables: Vec<Arc<Table>>, store: &str, globs: &[String]) -> Answer<Ve
 async fn audit(shared: &Shared, job: Option<JobId>, who: &str, what: &str, details: BTreeMap<String, String>) {
     // What the daemon does by itself says its own line.
     if let Some(id) = job.filter(|_| who != "daemon") {
-        let name = shared.jobs.lock().values().find(|job| job.id == id).map(|job| job.name());
+        let known = shared.jobs.lock().values().find(|job| job.id == id).map(|job| job.name());
+        // One that is just being created is not there yet.
+        let name = known.or_else(|| details.get("name").cloned());
         tracing::info!(job = name, uid = %id, who, ?details, "asked to {what}");
     }
     let entry = AuditEntry { at_ms: now_ms(), job, who: who.to_owned(), what: what.to_owned(), details };
