@@ -154,12 +154,24 @@ impl Supervisor {
     }
 
     /// At most `limit` of the jobs that are wanted and behind the name `after`, and whether there are more.
-    pub fn list(&self, after: &str, limit: usize, wanted: impl Fn(&JobView) -> bool) -> (Vec<JobView>, bool) {
+    pub fn list(
+        &self,
+        after: &str,
+        limit: usize,
+        wanted: impl Fn(&JobRecord, Observed) -> bool,
+    ) -> (Vec<JobView>, bool) {
         let jobs = self.shared.jobs.lock();
         let rest = jobs.range::<str, _>((std::ops::Bound::Excluded(after), std::ops::Bound::Unbounded));
-        let mut rest = rest.map(|(_, job)| job.view()).filter(wanted);
-        let page = rest.by_ref().take(limit).collect();
+        // Looked at in place: a status with thousands of tables is copied for the page only.
+        let is_wanted = |job: &&Arc<Job>| wanted(&job.record.borrow(), job.status.borrow().observed);
+        let mut rest = rest.map(|(_, job)| job).filter(is_wanted);
+        let page = rest.by_ref().take(limit).map(|job| job.view()).collect();
         (page, rest.next().is_some())
+    }
+
+    /// What is saved of every job, in order of their names.
+    pub fn records(&self) -> Vec<Arc<JobRecord>> {
+        self.jobs().map(|job| Arc::clone(&job.record.borrow())).collect()
     }
 
     pub fn watch(&self, name: &str) -> Answer<Watch> {
