@@ -1,10 +1,12 @@
 //! What the daemon is told: a file, then the environment (`WHIMBREL_…`), then flags; the later wins.
 
+mod http;
 mod job_file;
 mod keys;
 mod secret;
 
 pub use self::{
+    http::{HttpConfig, HttpListen},
     job_file::{job_from_file, job_from_text},
     secret::Secret,
 };
@@ -27,6 +29,7 @@ pub struct Config {
     pub memory: MemoryConfig,
     pub source: SourceConfig,
     pub log: LogConfig,
+    pub http: HttpConfig,
     pub stores: BTreeMap<String, StoreConfig>,
 }
 
@@ -81,6 +84,7 @@ impl Default for Config {
             memory: MemoryConfig::default(),
             source: SourceConfig::default(),
             log: LogConfig::default(),
+            http: HttpConfig::default(),
             stores: BTreeMap::new(),
         }
     }
@@ -170,6 +174,7 @@ impl Config {
             ))
             .hint("64 serves most; more helps only with rows of many megabytes"));
         }
+        self.http.check()?;
         self.state.dir = expand_home(&self.state.dir)?;
         for (name, store) in &self.stores {
             check_store(name, store).map_err(|error| error.at(format!("`stores.{name}`")))?;

@@ -1,6 +1,6 @@
 //! A paused job: what it holds of the source's log, and the end of its pause.
 
-use super::{Shared, audit, denied::Answer, job::Job, stores::answered};
+use super::{Shared, audit, denied::Answer, history::DAEMON, job::Job, stores::answered};
 use crate::{
     error::Result,
     pipeline::{now_ms, retry::Backoff},
@@ -29,7 +29,7 @@ pub async fn stay(
             if record.resume_ms.is_some_and(|resume_ms| resume_ms <= now_ms()) {
                 match resume(job, shared, record).await {
                     Ok(()) => return,
-                    Err(denied) => tracing::error!(job = record.spec.name, "not resumed yet: {}", denied.error),
+                    Err(denied) => tracing::error!("not resumed yet: {}", denied.error),
                 }
                 if !backoff.wait(stop).await {
                     return;
@@ -60,8 +60,8 @@ async fn resume(job: &Job, shared: &Shared, paused: &JobRecord) -> Answer<()> {
     };
     let view = job.change(&*shared.state, |_| Ok(()), change).await?;
     if view.record.desired == Desired::Run {
-        tracing::info!(job = view.record.spec.name, "the longest pause is over: the job runs again");
-        audit(shared, Some(&view), "daemon", "resume", BTreeMap::new()).await;
+        tracing::info!("the longest pause is over: the job runs again");
+        audit(shared, Some(&view), DAEMON, "resume", BTreeMap::new()).await;
     }
     Ok(())
 }

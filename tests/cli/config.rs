@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 use whimbrel::{
-    config::{Config, LogFormat, Secret, job_from_file, job_from_text},
+    config::{Config, HttpListen, LogFormat, Secret, job_from_file, job_from_text},
     error::Result,
     model::{ApplySettings, CopySettings, Existing, Keyless},
 };
@@ -114,6 +114,20 @@ fn listening_to_the_world_is_refused_with_the_reason() {
         says(&refusal, &[address, "loopback", "neither TLS nor logins", "ssh -L"]);
     }
     load("listen = \"[::1]:7411\"", &[], &[]).expect("loopback too");
+}
+
+#[test]
+fn the_http_port_is_on_loopback_or_off_or_open_by_word() {
+    let listen = |text: &str| load(&format!("[http]\nlisten = \"{text}\""), &[], &[]);
+    assert_eq!(load("", &[], &[]).expect("good").http.listen, HttpListen(Some(([127, 0, 0, 1], 7412).into())));
+    for off in ["off", ""] {
+        assert_eq!(listen(off).expect("good").http.listen, HttpListen(None));
+    }
+    listen("[::1]:0").expect("loopback too");
+    says(&refusal(listen("0.0.0.0:7412")), &["`http.listen`", "loopback", "`open = true`", "127.0.0.1:7412"]);
+    load("[http]\nlisten = \"0.0.0.0:7412\"\nopen = true", &[], &[]).expect("said so");
+    says(&refusal(listen("everywhere")), &["http.listen", "everywhere", "127.0.0.1:7412", "off"]);
+    says(&refusal(load("[http]\nopne = true", &[], &[])), &["`http.opne`", "did you mean `http.open`"]);
 }
 
 #[test]
