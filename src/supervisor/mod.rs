@@ -69,7 +69,12 @@ struct Shared {
     token: Uuid,
     retain_after_apply: Duration,
     budget: Budget,
+    /// Looks at the sources of paused jobs.
+    looking: tokio::sync::Semaphore,
 }
+
+/// Each opens a connection for a moment.
+const LOOKS: usize = 4;
 
 impl Supervisor {
     /// Takes over what is saved: what ran runs again.
@@ -81,7 +86,8 @@ impl Supervisor {
     ) -> Result<Supervisor> {
         let records = state.jobs().await?;
         let jobs = Mutex::default();
-        let shared = Arc::new(Shared { state, stores, jobs, token: Uuid::new_v4(), retain_after_apply, budget });
+        let (token, looking) = (Uuid::new_v4(), tokio::sync::Semaphore::new(LOOKS));
+        let shared = Arc::new(Shared { state, stores, jobs, token, retain_after_apply, budget, looking });
         let supervisor = Supervisor {
             shared,
             creating: tokio::sync::Mutex::default(),

@@ -7,7 +7,7 @@ use crate::{
     source::Backlog,
     state::{Desired, JobRecord},
 };
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, convert::Infallible, sync::Arc, time::Duration};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -36,11 +36,12 @@ pub async fn stay(
                 }
                 continue;
             }
-            // What it was when the job ran last is not what it is now.
-            let held = held(shared, record).await.ok().flatten();
-            job.status.send_if_modified(|status| std::mem::replace(&mut status.held, held) != held);
             let left = record.resume_ms.map(|resume_ms| Duration::from_millis(resume_ms.saturating_sub(now_ms())));
-            tokio::time::sleep(left.unwrap_or(LOOKS_EVERY).min(LOOKS_EVERY)).await;
+            // A source that hangs must not hold the end of the pause.
+            tokio::select! {
+                never = look(job, shared, record) => match never {},
+                () = tokio::time::sleep(left.unwrap_or(LOOKS_EVERY).min(LOOKS_EVERY)) => {}
+            }
         }
     };
     tokio::select! {
@@ -64,6 +65,16 @@ async fn resume(job: &Job, shared: &Shared, paused: &JobRecord) -> Answer<()> {
         audit(shared, Some(&view), DAEMON, "resume", BTreeMap::new()).await;
     }
     Ok(())
+}
+
+/// Asks the source once what the job holds: what it was when the job ran last is not what it is now.
+async fn look(job: &Job, shared: &Shared, record: &JobRecord) -> Infallible {
+    // Closed never; a few at a time, so that a daemon with many paused jobs starts as fast as any.
+    let one = shared.looking.acquire().await;
+    let held = held(shared, record).await.ok().flatten();
+    job.status.send_if_modified(|status| std::mem::replace(&mut status.held, held) != held);
+    drop(one);
+    std::future::pending().await
 }
 
 /// What lies behind its least advanced target. `None`: it has reserved nothing yet.
