@@ -22,6 +22,8 @@ pub struct Entry {
     pub entry: AuditEntry,
 }
 
+/// Who did what nobody asked for.
+pub(super) const DAEMON: &str = "daemon";
 /// The key of `AuditEntry::details` that names the job.
 const NAME: &str = "name";
 
@@ -34,8 +36,9 @@ pub(super) async fn audit(
     mut details: BTreeMap<String, String>,
 ) {
     // What the daemon does by itself says its own line.
-    if let Some(view) = job.filter(|_| who != "daemon") {
-        tracing::info!(job = view.record.spec.name, uid = %view.record.id, who, ?details, "asked to {what}");
+    if let Some(job) = job.filter(|_| who != DAEMON) {
+        let record = &job.record;
+        tracing::info!(job = record.spec.name, uid = %record.id, who, ?details, "asked to {what}");
     }
     details.extend(job.map(|job| (NAME.to_owned(), job.record.spec.name.clone())));
     let job = job.map(|job| job.record.id);

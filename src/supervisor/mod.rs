@@ -70,7 +70,12 @@ struct Shared {
     token: Uuid,
     retain_after_apply: Duration,
     budget: Budget,
+    /// Looks at the sources of paused jobs.
+    looking: tokio::sync::Semaphore,
 }
+
+/// Each opens a connection for a moment.
+const LOOKS: usize = 4;
 
 impl Supervisor {
     /// Takes over what is saved: what ran runs again.
@@ -82,7 +87,8 @@ impl Supervisor {
     ) -> Result<Supervisor> {
         let records = state.jobs().await?;
         let jobs = Mutex::default();
-        let shared = Arc::new(Shared { state, stores, jobs, token: Uuid::new_v4(), retain_after_apply, budget });
+        let (token, looking) = (Uuid::new_v4(), tokio::sync::Semaphore::new(LOOKS));
+        let shared = Arc::new(Shared { state, stores, jobs, token, retain_after_apply, budget, looking });
         let supervisor = Supervisor {
             shared,
             creating: tokio::sync::Mutex::default(),
@@ -162,12 +168,24 @@ impl Supervisor {
     }
 
     /// At most `limit` of the jobs that are wanted and behind the name `after`, and whether there are more.
-    pub fn list(&self, after: &str, limit: usize, wanted: impl Fn(&JobView) -> bool) -> (Vec<JobView>, bool) {
+    pub fn list(
+        &self,
+        after: &str,
+        limit: usize,
+        wanted: impl Fn(&JobRecord, Observed) -> bool,
+    ) -> (Vec<JobView>, bool) {
         let jobs = self.shared.jobs.lock();
         let rest = jobs.range::<str, _>((std::ops::Bound::Excluded(after), std::ops::Bound::Unbounded));
-        let mut rest = rest.map(|(_, job)| job.view()).filter(wanted);
-        let page = rest.by_ref().take(limit).collect();
+        // Looked at in place: a status with thousands of tables is copied for the page only.
+        let is_wanted = |job: &&Arc<Job>| wanted(&job.record.borrow(), job.status.borrow().observed);
+        let mut rest = rest.map(|(_, job)| job).filter(is_wanted);
+        let page = rest.by_ref().take(limit).map(|job| job.view()).collect();
         (page, rest.next().is_some())
+    }
+
+    /// What is saved of every job, in order of their names.
+    pub fn records(&self) -> Vec<Arc<JobRecord>> {
+        self.jobs().map(|job| Arc::clone(&job.record.borrow())).collect()
     }
 
     pub fn watch(&self, name: &str) -> Answer<Watch> {

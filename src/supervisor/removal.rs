@@ -1,6 +1,6 @@
 //! Removes what a job made in its stores, tried until it is done.
 
-use super::{Shared, audit, job::Job, stores::answered};
+use super::{Shared, audit, history::DAEMON, job::Job, stores::answered};
 use crate::{
     error::Result,
     pipeline::{retry::Backoff, status::Observed, stopped},
@@ -32,7 +32,7 @@ pub async fn remove(job: &Job, shared: &Shared, has_run: bool, stop: &Cancellati
     }
     shared.jobs.lock().retain(|_, other| other.id != job.id);
     tracing::info!("job deleted");
-    audit(shared, Some(&job.view()), "daemon", "deleted", BTreeMap::new()).await;
+    audit(shared, Some(&job.view()), DAEMON, "deleted", BTreeMap::new()).await;
 }
 
 /// The record goes last: as long as anything is left, somebody knows of it.

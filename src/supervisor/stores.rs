@@ -125,11 +125,16 @@ fn shared(configs: BTreeMap<String, StoreConfig>) -> Configs {
 
 /// Waits for what a store was asked, not for ever, and says which store it was.
 pub async fn answered<T>(store: &str, asked: impl Future<Output = Result<T>>) -> Result<T> {
-    match tokio::time::timeout(ANSWERS_WITHIN, asked).await {
-        Ok(answer) => answer.map_err(|error| error.at(format!("store `{store}`"))),
-        Err(_) => Err(Error::transient(format!("store `{store}` did not answer in {} s", ANSWERS_WITHIN.as_secs()))
-            .hint("see what it waits for: a lock, a full disk, a network")),
-    }
+    let named = async { asked.await.map_err(|error| error.at(format!("store `{store}`"))) };
+    timely(&format!("store `{store}`"), named).await
+}
+
+/// Waits, not for ever, for `whom` (in the error).
+pub async fn timely<T>(whom: &str, asked: impl Future<Output = Result<T>>) -> Result<T> {
+    tokio::time::timeout(ANSWERS_WITHIN, asked).await.unwrap_or_else(|_| {
+        Err(Error::transient(format!("{whom} did not answer in {} s", ANSWERS_WITHIN.as_secs()))
+            .hint("see what it waits for: a lock, a full disk, a network"))
+    })
 }
 
 fn settings(name: &str, config: &StoreConfig) -> Result<StoreSettings> {

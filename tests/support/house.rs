@@ -13,9 +13,7 @@ use whimbrel::{
         self, Access,
         v1::{Job, ObservedState},
     },
-    model::{
-        ApplySettings, Column, CopySettings, Existing, JobSpec, SourceSpec, Table, TableName, TargetSpec, Type, Value,
-    },
+    model::{Column, JobSpec, Table, TableName, Type, Value},
     state::{MemoryState, State},
     supervisor::{Stores, Supervisor},
 };
@@ -124,18 +122,5 @@ pub fn people() -> Arc<Table> {
 
 /// From `a` into the targets.
 pub fn spec(name: &str, targets: &[&str]) -> JobSpec {
-    let target = |store: &&str| TargetSpec { store: (*store).into(), existing: Existing::Refuse };
-    JobSpec {
-        name: name.into(),
-        labels: Default::default(),
-        source: SourceSpec {
-            store: "a".into(),
-            tables: Vec::new(),
-            rename: Default::default(),
-            keyless: Default::default(),
-        },
-        targets: targets.iter().map(target).collect(),
-        copy: CopySettings::default(),
-        apply: ApplySettings::default(),
-    }
+    JobSpec::new(name, "a", targets)
 }
