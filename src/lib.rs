@@ -32,7 +32,7 @@
 //!
 //! ```text
 //! 4  main, cli
-//! 3  control, client                                            the only places that know tonic and prost
+//! 3  control, client, http                    the first two are the only places that know tonic and prost
 //! 2  supervisor
 //! 1c certify · plan
 //! 1b pipeline · connectors/* · state/sled                       neighbours do not import each other
@@ -139,6 +139,7 @@ pub mod config;
 pub mod error;
 pub mod faults;
 pub mod model;
+pub mod service;
 pub mod shutdown;
 pub mod telemetry;
 
@@ -157,6 +158,7 @@ pub mod supervisor;
 
 pub mod client;
 pub mod control;
+pub mod http;
 
 pub mod cli;
 pub mod demo;

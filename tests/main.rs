@@ -8,8 +8,12 @@ mod cli;
 mod control;
 /// The real binary, killed at placed moments and at random.
 mod crash;
+/// Service, alerts, dashboard, images and manifests, held against the binary.
+mod deploy;
 /// Bytes on users' disks: rows, keys, positions.
 mod golden;
+/// Metrics, health and the status page of a real daemon.
+mod http;
 /// Each defence taken away must turn a seed red.
 #[cfg(feature = "faults")]
 mod saboteurs;

@@ -1,6 +1,7 @@
 //! What the daemon is told: a file, then the environment (`WHIMBREL_…`), then flags; the later wins.
 
 mod access;
+mod http;
 mod job_file;
 mod keys;
 pub mod private_file;
@@ -9,6 +10,7 @@ mod store;
 
 pub use self::{
     access::{Role, TlsConfig, TokenConfig},
+    http::{HttpConfig, HttpListen},
     job_file::{job_from_file, job_from_text},
     secret::Secret,
     store::StoreConfig,
@@ -34,6 +36,7 @@ pub struct Config {
     pub memory: MemoryConfig,
     pub source: SourceConfig,
     pub log: LogConfig,
+    pub http: HttpConfig,
     pub stores: BTreeMap<String, StoreConfig>,
 }
 
@@ -79,6 +82,7 @@ impl Default for Config {
             memory: MemoryConfig::default(),
             source: SourceConfig::default(),
             log: LogConfig::default(),
+            http: HttpConfig::default(),
             stores: BTreeMap::new(),
         }
     }
@@ -161,6 +165,7 @@ impl Config {
             ))
             .hint("64 serves most; more helps only with rows of many megabytes"));
         }
+        self.http.check()?;
         expand_home("state.dir", &mut self.state.dir)?;
         expand_home("tls.certificate", &mut self.tls.certificate)?;
         expand_home("tls.key", &mut self.tls.key)?;

@@ -57,7 +57,6 @@ impl Line {
                 Ok(()) => return Ok(()),
                 Err(error) if error.is_transient() => {
                     self.board.target_error(&self.name, &error);
-                    tracing::warn!(job = %self.job, target = self.name, %error, "trying again");
                     if !backoff.wait(stop).await {
                         return Ok(());
                     }

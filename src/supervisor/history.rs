@@ -33,6 +33,10 @@ pub(super) async fn audit(
     what: &str,
     mut details: BTreeMap<String, String>,
 ) {
+    // What the daemon does by itself says its own line.
+    if let Some(view) = job.filter(|_| who != "daemon") {
+        tracing::info!(job = view.record.spec.name, uid = %view.record.id, who, ?details, "asked to {what}");
+    }
     details.extend(job.map(|job| (NAME.to_owned(), job.record.spec.name.clone())));
     let job = job.map(|job| job.record.id);
     let entry = AuditEntry { at_ms: now_ms(), job, who: who.to_owned(), what: what.to_owned(), details };

@@ -10,6 +10,7 @@ mod removal;
 mod stores;
 mod update;
 mod validate;
+mod vitals;
 
 pub use self::{
     denied::{Answer, Denied, Reason},
@@ -18,6 +19,7 @@ pub use self::{
     job::{JobView, Watch},
     stores::{Reloaded, Stores},
     update::Update,
+    vitals::Vitals,
 };
 
 use crate::{
@@ -28,12 +30,14 @@ use crate::{
         status::{JobStatus, Observed},
     },
     state::{Desired, JobRecord, State},
+    telemetry::turns::Turns,
 };
 use history::audit;
 use job::{Job, gone, new_etag};
 use parking_lot::Mutex;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::Instrument;
 use uuid::Uuid;
 
 /// All jobs are stopped within this; whoever did not end is cut off.
@@ -52,6 +56,8 @@ pub struct Supervisor {
     certifying: Arc<tokio::sync::Mutex<()>>,
     tasks: TaskTracker,
     stop: CancellationToken,
+    /// Whether the jobs' tasks turn.
+    turns: Turns,
 }
 
 /// What the tasks of the jobs use as well.
@@ -82,6 +88,7 @@ impl Supervisor {
             certifying: Arc::default(),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
+            turns: Turns::default(),
         };
         for record in records {
             supervisor.keep(record);
@@ -261,7 +268,11 @@ impl Supervisor {
         let name = record.spec.name.clone();
         let job = Arc::new(Job::new(record, JobStatus::default()));
         self.shared.jobs.lock().insert(name, Arc::clone(&job));
-        self.tasks.spawn(keeper::keep_visibly(Arc::clone(&job), Arc::clone(&self.shared), self.stop.clone()));
+        let span = tracing::error_span!("job", job = job.name(), uid = %job.id);
+        let kept = keeper::keep_visibly(Arc::clone(&job), Arc::clone(&self.shared), self.stop.clone());
+        let turns = self.turns.clone();
+        let task = format!("job {}", job.name());
+        self.tasks.spawn(async move { turns.over(task, kept).await }.instrument(span));
         job
     }
 
