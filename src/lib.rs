@@ -32,7 +32,7 @@
 //!
 //! ```text
 //! 4  main, cli
-//! 3  control, client                                            the only places that know tonic and prost
+//! 3  control, client, http                    the first two are the only places that know tonic and prost
 //! 2  supervisor
 //! 1c certify · plan
 //! 1b pipeline · connectors/* · state/sled                       neighbours do not import each other
@@ -130,12 +130,16 @@
 //! - Tables are copied before the tail starts, not beside it: the log waits at the source, where it is durable already.
 //! - Rows are bytes in a slab ([`model`]): five times cheaper than owned values, and one encoding for
 //!   memory, disk and hash.
+//! - One guard stands before every call of the control API (`control/access`): who calls is proven by a token or a
+//!   certificate, never told by the caller, and a call that nobody gave a role does not pass the tests. Secrets are read
+//!   when a store is opened and live nowhere else; errors never show a value that could be one in the wrong place.
 //! - State saves at most once a second: the watermark in the target is the truth, saving late only costs a look at it.
 
 pub mod config;
 pub mod error;
 pub mod faults;
 pub mod model;
+pub mod service;
 pub mod shutdown;
 pub mod telemetry;
 
@@ -154,6 +158,7 @@ pub mod supervisor;
 
 pub mod client;
 pub mod control;
+pub mod http;
 
 pub mod cli;
 pub mod demo;

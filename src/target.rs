@@ -30,7 +30,8 @@ pub trait Target: Send + Sync {
     /// row: from then on all of its rows are ours. So a table that was never noted, has rows and is not admitted with
     /// them (`Existing::admits`) is left as it is and not noted; the answer says so. Without unique indexes and foreign
     /// keys where the store can add them later (`finish`). `generation`: which copy of the table this is; noted as well,
-    /// so that a state that knows of another one is seen.
+    /// so that a state that knows of another one is seen. Comes while a transaction is held open where the source changed
+    /// the table inside of it, and is then a part of it where the store can do that; so does `finish`.
     async fn prepare(&self, table: &Arc<Table>, generation: u64) -> Result<Prepared>;
 
     /// One transaction: **first** the watermark rows of `part.lanes` are moved to `part.number` where the epoch is ours

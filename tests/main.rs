@@ -8,11 +8,17 @@ mod cli;
 mod control;
 /// The real binary, killed at placed moments and at random.
 mod crash;
+/// Service, alerts, dashboard, images and manifests, held against the binary.
+mod deploy;
 /// Bytes on users' disks: rows, keys, positions.
 mod golden;
+/// Metrics, health and the status page of a real daemon.
+mod http;
 /// Each defence taken away must turn a seed red.
 #[cfg(feature = "faults")]
 mod saboteurs;
+/// Who may reach the control API, and that no secret is shown.
+mod security;
 /// Seeds of a world in which everything goes wrong, and named stories.
 #[cfg(feature = "faults")]
 mod simulation;

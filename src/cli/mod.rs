@@ -10,6 +10,7 @@ mod job;
 mod live;
 mod pages;
 mod plan;
+mod reload;
 mod serve;
 mod show;
 mod state;

@@ -1,7 +1,7 @@
 //! Which jobs a list shows: `state = STREAMING AND labels.env = "prod" AND name : "orders-*"`, a part of AIP-160.
 
 use super::convert::{self, invalid};
-use crate::supervisor::JobView;
+use crate::{pipeline::status::Observed, state::JobRecord};
 use tonic::Status;
 
 const LONGEST: usize = 1000;
@@ -63,25 +63,23 @@ impl Filter {
         Ok(Filter(terms))
     }
 
-    pub fn admits(&self, job: &JobView) -> bool {
-        self.0.iter().all(|term| term.holds(job))
+    pub fn admits(&self, job: &JobRecord, observed: Observed) -> bool {
+        self.0.iter().all(|term| term.holds(job, observed))
     }
 }
 
 impl Term {
-    fn holds(&self, job: &JobView) -> bool {
-        let spec = &job.record.spec;
+    fn holds(&self, job: &JobRecord, observed: Observed) -> bool {
+        let spec = &job.spec;
         let is = |found: &str| matches(self.value.as_bytes(), found.as_bytes());
         let found = match &self.field {
             Field::Name => is(&spec.name),
-            Field::Uid => is(&job.record.id.to_string()),
+            Field::Uid => is(&job.id.to_string()),
             Field::State => {
-                let name = convert::observed(job.status.observed).as_str_name();
+                let name = convert::observed(observed).as_str_name();
                 is_state(&self.value, name, "OBSERVED_STATE_")
             }
-            Field::DesiredState => {
-                is_state(&self.value, convert::desired(job.record.desired).as_str_name(), "DESIRED_STATE_")
-            }
+            Field::DesiredState => is_state(&self.value, convert::desired(job.desired).as_str_name(), "DESIRED_STATE_"),
             Field::Source => is(&spec.source.store),
             Field::Target => spec.targets.iter().any(|target| is(&target.store)),
             Field::Label(key) => spec.labels.get(key).is_some_and(|value| is(value)),
@@ -173,29 +171,14 @@ fn matches(glob: &[u8], text: &[u8]) -> bool {
 mod tests {
     use super::*;
     use crate::{
-        model::{ApplySettings, CopySettings, Existing, JobId, JobSpec, SourceSpec, TargetSpec},
-        pipeline::status::{JobStatus, Observed},
-        state::{Desired, JobRecord},
+        model::{JobId, JobSpec},
+        state::Desired,
     };
-    use std::sync::Arc;
 
-    fn job() -> JobView {
-        let target = |store: &str| TargetSpec { store: store.into(), existing: Existing::Refuse };
-        let spec = JobSpec {
-            name: "orders-eu".into(),
-            labels: [("env".into(), "prod west".into())].into(),
-            source: SourceSpec {
-                store: "a".into(),
-                tables: Vec::new(),
-                rename: Default::default(),
-                keyless: Default::default(),
-            },
-            targets: vec![target("b"), target("c")],
-            copy: CopySettings::default(),
-            apply: ApplySettings::default(),
-        };
-        let record = Arc::new(JobRecord::new(JobId(uuid::Uuid::nil()), spec, Desired::Run));
-        JobView { record, status: JobStatus { observed: Observed::Streaming, ..JobStatus::default() } }
+    fn job() -> JobRecord {
+        let mut spec = JobSpec::new("orders-eu", "a", &["b", "c"]);
+        spec.labels = [("env".into(), "prod west".into())].into();
+        JobRecord::new(JobId(uuid::Uuid::nil()), spec, Desired::Run)
     }
 
     #[test]
@@ -213,7 +196,7 @@ mod tests {
         let no = ["state = FAILED", "name = orders", "labels.none:*", "target = a", "state != STREAMING", "name=\"\""];
         for (filters, admitted) in [(&yes[..], true), (&no[..], false)] {
             for text in filters {
-                assert_eq!(Filter::parse(text).expect(text).admits(&job()), admitted, "{text}");
+                assert_eq!(Filter::parse(text).expect(text).admits(&job(), Observed::Streaming), admitted, "{text}");
             }
         }
     }

@@ -39,7 +39,7 @@ impl JobService for Jobs {
         let request = request.into_inner();
         let filter = Filter::parse(&request.filter)?;
         let page = Page::of("jobs", &request.filter, &request.page_token, request.page_size)?;
-        let (jobs, more) = self.supervisor.list(page.after(), page.limit, |job| filter.admits(job));
+        let (jobs, more) = self.supervisor.list(page.after(), page.limit, |job, observed| filter.admits(job, observed));
         let last = jobs.last().filter(|_| more);
         let next_page_token = last.map(|last| page.next(&last.record.spec.name)).unwrap_or_default();
         Ok(Response::new(ListJobsResponse { jobs: jobs.iter().map(convert::job).collect(), next_page_token }))

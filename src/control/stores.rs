@@ -24,7 +24,7 @@ type Answer<T> = Result<Response<T>, Status>;
 #[tonic::async_trait]
 impl StoreService for Stores {
     async fn list_stores(&self, _: Request<ListStoresRequest>) -> Answer<ListStoresResponse> {
-        let (jobs, _) = self.supervisor.list("", usize::MAX, |_| true);
+        let jobs = self.supervisor.records();
         let stores = self.supervisor.stores().list();
         let stores = stores.iter().map(|(name, config)| convert::store(name, config, &jobs)).collect();
         Ok(Response::new(ListStoresResponse { stores }))
@@ -33,7 +33,7 @@ impl StoreService for Stores {
     async fn get_store(&self, request: Request<GetStoreRequest>) -> Answer<Store> {
         let name = request.into_inner().name;
         let config = self.supervisor.stores().config(&name).map_err(convert::status)?;
-        let (jobs, _) = self.supervisor.list("", usize::MAX, |_| true);
+        let jobs = self.supervisor.records();
         Ok(Response::new(convert::store(&name, &config, &jobs)))
     }
 

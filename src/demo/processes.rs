@@ -64,7 +64,10 @@ impl Daemon {
         let free = TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).map_err(io)?;
         let address = free.to_string();
         let state = folder.join("state");
-        let mut text = format!("listen = {address:?}\n[state]\ndir = {:?}\n", state.display().to_string());
+        let mut text = format!(
+            "listen = {address:?}\n[http]\nlisten = \"off\"\n[state]\ndir = {:?}\n",
+            state.display().to_string()
+        );
         let absolute = |path: &Path| std::path::absolute(path).map_err(io);
         let mut store = |name: &str, path: &Path| -> Result<()> {
             let url = format!("sqlite:{}", absolute(path)?.display());

@@ -3,7 +3,7 @@
 use super::status::{JobStatus, Observed, TableStatus};
 use crate::{
     error::Error,
-    model::{Progress, TableName, TableState},
+    model::{Batch, Kind, Progress, TableName, TableState},
     source::Backlog,
     state::Stopped,
 };
@@ -17,6 +17,10 @@ use tokio::{sync::watch, time::Instant};
 
 /// A feed that has not answered, or a batch that was not written, for so long is evidence of nothing.
 const STALE: Duration = Duration::from_secs(30);
+/// A batch that is in hand for longer waits for its target: what a batch takes by itself is below.
+const WAITS: Duration = Duration::from_secs(2);
+/// A store that fails on is named in the log once in this time.
+const SAY_AGAIN: Duration = Duration::from_secs(60);
 
 /// Milliseconds since 1970.
 pub fn now_ms() -> u64 {
@@ -34,6 +38,7 @@ struct Seen {
     targets: BTreeMap<String, SeenTarget>,
     source_answer: Option<Instant>,
     source_error: Option<Stopped>,
+    source_told: Told,
 }
 
 #[derive(Default)]
@@ -43,8 +48,28 @@ struct SeenTarget {
     /// Since when a batch is in hand that the target has not taken.
     in_hand: Option<Instant>,
     failing: bool,
+    told: Told,
     rates: BTreeMap<TableName, (Instant, u64)>,
     changes: Option<(Instant, u64)>,
+}
+
+/// What of a failing store was said in the log: what is the same is not said again with every try.
+#[derive(Default)]
+struct Told(Option<(String, Instant)>);
+
+impl Told {
+    fn is_news(&mut self, error: &Error) -> bool {
+        let text = error.to_string();
+        let is_old = self.0.as_ref().is_some_and(|(told, at)| *told == text && at.elapsed() < SAY_AGAIN);
+        if !is_old {
+            self.0 = Some((text, Instant::now()));
+        }
+        !is_old
+    }
+
+    fn healed(&mut self) -> bool {
+        self.0.take().is_some()
+    }
 }
 
 impl Board {
@@ -70,13 +95,23 @@ impl Board {
         let mut seen = self.seen.lock();
         seen.source_answer = Some(Instant::now());
         if seen.source_error.take().is_some() {
+            if seen.source_told.healed() {
+                tracing::info!("the source answers again");
+            }
             drop(seen);
             self.show();
         }
     }
 
     pub fn source_error(&self, error: &Error) {
-        self.seen.lock().source_error = Some(stopped(error));
+        {
+            let mut seen = self.seen.lock();
+            seen.source_error = Some(stopped(error));
+            if error.is_transient() && seen.source_told.is_news(error) {
+                tracing::warn!(hint = error.hint_text(), %error, "the source failed; trying again");
+            }
+        }
+        self.status.send_modify(|status| status.errors.count(error.kind()));
         self.show();
     }
 
@@ -87,28 +122,35 @@ impl Board {
     }
 
     /// A batch is durable in the target.
-    pub fn applied(&self, target: &str, changes: u64, committed_ms: u64) {
-        {
-            let mut seen = self.seen.lock();
-            let seen = seen.targets.entry(target.to_owned()).or_default();
+    pub fn applied(&self, target: &str, batch: &Batch) {
+        self.target_answered(target);
+        if let Some(seen) = self.seen.lock().targets.get_mut(target) {
             seen.in_hand = None;
-            seen.failing = false;
         }
         let now = now_ms();
         self.status.send_if_modified(|status| {
             let target = status.targets.entry(target.to_owned()).or_default();
-            target.changes += changes;
+            target.changes += batch.changes();
+            target.bytes += batch.bytes() as u64;
             target.last_write_ms = Some(now);
-            if committed_ms > 0 {
-                target.lag_ms = Some(now.saturating_sub(committed_ms));
+            // The feed gave it.
+            target.last_answer_ms = Some(now);
+            // Rows of a copy are of no age.
+            if batch.kind == Kind::Log && batch.committed_ms > 0 {
+                target.lag_ms = Some(now.saturating_sub(batch.committed_ms));
             }
             false // Shown by the next turn of the clock: thousands of batches a second are not news.
         });
     }
 
-    /// The target was opened.
+    /// The target was opened, or took a batch.
     pub fn target_answered(&self, target: &str) {
-        self.seen.lock().targets.entry(target.to_owned()).or_default().failing = false;
+        let mut seen = self.seen.lock();
+        let seen = seen.targets.entry(target.to_owned()).or_default();
+        seen.failing = false;
+        if seen.told.healed() {
+            tracing::info!(target, "the target answers again");
+        }
     }
 
     /// The feed has nothing that the target lacks. Of the target itself this says nothing.
@@ -123,22 +165,45 @@ impl Board {
     }
 
     pub fn target_error(&self, target: &str, error: &Error) {
-        self.seen.lock().targets.entry(target.to_owned()).or_default().failing = true;
+        {
+            let mut seen = self.seen.lock();
+            let seen = seen.targets.entry(target.to_owned()).or_default();
+            seen.failing = true;
+            if error.is_transient() && seen.told.is_news(error) {
+                tracing::warn!(target, hint = error.hint_text(), %error, "the target failed; trying again");
+            }
+        }
         let error = stopped(error);
-        self.status.send_modify(|status| status.targets.entry(target.to_owned()).or_default().error = Some(error));
+        self.status.send_modify(|status| {
+            let target = status.targets.entry(target.to_owned()).or_default();
+            target.errors.count(error.kind);
+            target.error = Some(error);
+        });
         self.show();
     }
 
     pub fn backlog(&self, target: &str, behind: Backlog) {
+        let waits = self
+            .seen
+            .lock()
+            .targets
+            .get(target)
+            .is_some_and(|seen| seen.failing || seen.in_hand.is_some_and(|since| since.elapsed() > WAITS));
         self.status.send_if_modified(|status| {
-            status.targets.entry(target.to_owned()).or_default().behind = behind.changes;
+            let target = status.targets.entry(target.to_owned()).or_default();
+            target.behind = behind.changes;
+            // What is not applied grows older, though no batch comes through that could tell.
+            if let (true, Some(oldest)) = (waits, behind.oldest_ms) {
+                target.lag_ms = target.lag_ms.max(Some(now_ms().saturating_sub(oldest)));
+            }
             false
         });
     }
 
-    pub fn held(&self, held: Backlog) {
+    /// `None`: not known now.
+    pub fn held(&self, held: Option<Backlog>) {
         self.status.send_if_modified(|status| {
-            status.held = Some(held);
+            status.held = held;
             false
         });
     }

@@ -34,6 +34,14 @@ impl Budget {
     }
 }
 
+impl Budget {
+    /// Taken now, and the bound.
+    pub fn bytes(&self) -> (u64, u64) {
+        let kib = u64::from(self.kib);
+        ((kib - (self.free.available_permits() as u64).min(kib)) << 10, kib << 10)
+    }
+}
+
 impl Default for Budget {
     fn default() -> Self {
         Budget::new(64)
@@ -49,6 +57,7 @@ mod tests {
         let budget = Budget::new(1);
         let first = budget.take(1 << 20).await.expect("all of it is free");
         assert!(budget.take(1).await.is_none(), "over the budget after a minute");
+        assert_eq!(budget.bytes(), (1 << 20, 1 << 20));
         drop(first);
         assert!(budget.take(100 << 20).await.is_some(), "a row larger than the budget");
     }

@@ -40,7 +40,7 @@ pub async fn run(line: &Line, lanes: &Lanes, standing: &mut Standing) -> Result<
     for name in tables {
         match line.table(&name) {
             Some(table) => queue.push_back(Work::Table(table)),
-            None => tracing::warn!(job = %line.job, table = %name, "the table is not at the source any more"),
+            None => tracing::warn!(table = %name, "the table is not at the source any more"),
         }
     }
     let queue = Mutex::new(queue);
@@ -255,7 +255,7 @@ impl Copier<'_> {
         self.line.board.in_hand(&self.line.name);
         self.lanes.apply_copy(&batch, self.after, self.number, self.of, self.lane).await?;
         faults::point("after-copy-apply");
-        self.line.board.applied(&self.line.name, batch.changes(), 0);
+        self.line.board.applied(&self.line.name, &batch);
         Ok(())
     }
 }

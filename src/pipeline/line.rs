@@ -57,7 +57,6 @@ impl Line {
                 Ok(()) => return Ok(()),
                 Err(error) if error.is_transient() => {
                     self.board.target_error(&self.name, &error);
-                    tracing::warn!(job = %self.job, target = self.name, %error, "trying again");
                     if !backoff.wait(stop).await {
                         return Ok(());
                     }
@@ -79,9 +78,10 @@ impl Line {
         let mut standing = self.open().await?;
         self.board.target_answered(&self.name);
         standing.reconcile(self)?;
-        self.witness().prove().await?;
         self.ledger.save().await?;
         self.applied.set(&self.name, self.ledger.read(|progress| progress.checkpoint.clone()));
+        // Not before: a target that lost commits holds the source's log from here on.
+        self.witness().prove().await?;
         let lanes = self.lanes();
         tokio::select! {
             biased;

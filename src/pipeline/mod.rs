@@ -59,6 +59,7 @@ use tokio::{
     task::{JoinError, JoinHandle},
 };
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 use uuid::Uuid;
 
 /// Everything a job needs to run. The supervisor makes it; nothing of it is global.
@@ -191,10 +192,15 @@ fn died(error: JoinError) -> Error {
     Error::config("the task that reads the log died").because(error).hint("this is a defect; please report it")
 }
 
+/// Every line of the log that comes from a pipeline says which it is.
+fn span_of(line: &Line) -> tracing::Span {
+    tracing::error_span!("target", target = line.name)
+}
+
 /// Runs the pipelines; keeps the status fresh; returns when all are through.
 async fn watch_over(lines: &[Line], board: &Board, stop: &CancellationToken) -> Result<()> {
     let mut running: FuturesUnordered<_> =
-        lines.iter().map(|line| async move { (line, line.run(stop).await) }).collect();
+        lines.iter().map(|line| async move { (line, line.run(stop).instrument(span_of(line)).await) }).collect();
     let mut clock = tokio::time::interval(Duration::from_secs(1));
     let mut failed: Option<Error> = None;
     loop {
@@ -204,7 +210,10 @@ async fn watch_over(lines: &[Line], board: &Board, stop: &CancellationToken) -> 
                 None => return failed.map_or(Ok(()), Err),
                 Some((_, Ok(()))) => {}
                 Some((line, Err(error))) => {
-                    tracing::error!(job = %line.job, target = line.name, %error, "target stopped");
+                    // The last one to stop is told of as the job's end.
+                    if !running.is_empty() || failed.is_some() {
+                        tracing::error!(target = line.name, hint = error.hint_text(), %error, "target stopped");
+                    }
                     board.target_error(&line.name, &error);
                     board.phase(&line.name, match error.kind() {
                         crate::error::ErrorKind::Lost => Observed::Lost,
@@ -228,19 +237,19 @@ async fn measure(lines: &[Line], source: &dyn Source, board: &Board) -> std::con
     loop {
         tokio::time::sleep(Duration::from_secs(2)).await;
         let mut held: Option<Backlog> = None;
+        let mut unknown = false;
         for line in lines {
             let at = line.ledger.read(|progress| progress.checkpoint.clone());
             // An error here says nothing about rows; the feed's own errors are shown.
             let Ok(behind) = source.backlog(line.job, &at).await else {
                 board.backlog(&line.name, Backlog::default());
+                unknown = true;
                 continue;
             };
             board.backlog(&line.name, behind);
             held = held.into_iter().chain([behind]).max_by_key(|one| one.changes);
         }
-        if let Some(held) = held {
-            board.held(held);
-        }
+        board.held(held.filter(|_| !unknown));
     }
 }
 
@@ -285,7 +294,7 @@ async fn begin(job: &mut JobRun, route: &Route) -> Result<BTreeMap<TableName, Ar
     let (carried, late): (Vec<_>, Vec<_>) = now.into_iter().partition(|table| job.record.tables.contains(&table.name));
     for table in late {
         tracing::warn!(
-            job = %job.record.id, table = %table.name,
+            table = %table.name,
             "made after the job was started, so not carried: create a job of its own for it"
         );
     }

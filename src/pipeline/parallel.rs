@@ -53,6 +53,8 @@ pub struct Stand {
     /// The shape, and the copy of the table, that it was last prepared for.
     pub version: u64,
     pub generation: u64,
+    /// It may be prepared for a newer shape now: no transaction of the target is open.
+    pub may_change: bool,
 }
 
 impl Lanes {
@@ -265,9 +267,11 @@ impl Lanes {
     }
 
     /// Before a row of a newer shape, fetched ahead of the log, is written: or the new columns would be left out of it.
+    /// Where they are left out, inside a transaction that the target holds open, the log brings them (A11).
     async fn widen(&self, table: &Arc<Table>) -> Result<()> {
         let stand = self.stand.lock().get(&table.name).copied();
-        if let Some(stand) = stand.filter(|stand| stand.consistent && stand.version < table.version) {
+        let older = |stand: &Stand| stand.consistent && stand.may_change && stand.version < table.version;
+        if let Some(stand) = stand.filter(older) {
             self.target.prepare(table, stand.generation).await?;
             // What clashes in its indexes is settled when the log comes to this shape.
             self.target.finish(table).await?;

@@ -5,10 +5,12 @@ use crate::{
     error::{Error, Result},
     model::{Checkpoint, Mark},
     source::{Feed, Next},
+    telemetry::turns,
 };
 use async_trait::async_trait;
 use std::time::Duration;
 use tokio::{sync::mpsc, task::JoinHandle};
+use tracing::Instrument;
 
 /// A copy feed, read ahead. (The tail is read ahead by `tee`, which also follows marks and acknowledgements.)
 pub struct Prefetch {
@@ -27,7 +29,7 @@ impl Prefetch {
     pub fn new(mut feed: Box<dyn Feed>, budget: Budget) -> Self {
         let (send, batches) = mpsc::channel(AHEAD); // Invariant 6.
         let stands_at = feed.stands_at();
-        let reading = tokio::spawn(async move {
+        let reading = async move {
             loop {
                 let next = feed.next(Duration::from_secs(1)).await;
                 let last = !matches!(next, Ok(Next::Batch(_) | Next::Idle(_)));
@@ -42,7 +44,8 @@ impl Prefetch {
                     return;
                 }
             }
-        });
+        };
+        let reading = tokio::spawn(turns::inherit("the read of a range", reading).in_current_span());
         Prefetch { batches, held: None, reading, stands_at, ended: false }
     }
 }

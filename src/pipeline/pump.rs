@@ -44,6 +44,8 @@ pub struct Pump<'a> {
     at: Checkpoint,
     /// The target holds a transaction open.
     open: bool,
+    /// A table is to be copied as at the start, once no transaction is open.
+    anew: bool,
     idle_since: Instant,
     /// Nothing for us up to here: not applied yet.
     idle: Checkpoint,
@@ -63,6 +65,7 @@ impl<'a> Pump<'a> {
             torn,
             at,
             open: false,
+            anew: false,
             idle_since: now,
             idle: Checkpoint::default(),
             saved: now,
@@ -135,7 +138,7 @@ impl<'a> Pump<'a> {
     async fn mend(&mut self, torn: Torn, stop: &CancellationToken) -> Result<()> {
         let line = self.line;
         let (number, lacking) = (torn.number, &torn.spread.lacking);
-        tracing::info!(job = %line.job, target = line.name, number, ?lacking, "mending a torn batch");
+        tracing::info!(number, ?lacking, "mending a torn batch");
         let mut whole = tokio::select! {
             biased;
             () = stop.cancelled() => return Err(Error::transient("stopped")),
@@ -156,8 +159,10 @@ impl<'a> Pump<'a> {
         self.only_appended(&batch)?;
         if let Some(alone) = batch.alone().copied() {
             shapes::before_alone(self.line, &batch, alone.change).await?;
+            let copying = |progress: &Progress| progress.tables.values().any(|t| t.state == TableState::Copying);
+            self.anew |= self.line.ledger.read(copying);
         } else {
-            shapes::new_shapes(self.line, &batch).await?;
+            shapes::new_shapes(self.line, &batch, self.open).await?;
         }
         self.phase();
         self.note_stand();
@@ -202,7 +207,6 @@ impl<'a> Pump<'a> {
             };
             // Lane protocol 7: the batch stays in hand; the source's log is not read again because a target is slow.
             self.line.board.target_error(&self.line.name, &error);
-            tracing::warn!(job = %self.line.job, target = self.line.name, %error, "batch kept, reopening the target");
             loop {
                 if !backoff.wait(stop).await {
                     return Ok(false);
@@ -229,8 +233,7 @@ impl<'a> Pump<'a> {
         }
         faults::point("after-apply");
         self.moved(&batch, number, spread.of);
-        let copying = |progress: &Progress| progress.tables.values().any(|table| table.state == TableState::Copying);
-        if batch.alone().is_some() && self.line.ledger.read(copying) {
+        if self.anew {
             // No key, no ranges: it is copied as at the start, in one read at a known position.
             self.save().await?;
             return Err(Error::transient("a table without a key is copied again"));
@@ -246,6 +249,7 @@ impl<'a> Pump<'a> {
                 consistent: table.is_streaming(),
                 version: table.version,
                 generation: table.generation,
+                may_change: !self.open,
             };
             progress.tables.iter().map(|(name, table)| (line.route.target_name(name), stand(table))).collect()
         });
@@ -264,7 +268,7 @@ impl<'a> Pump<'a> {
         });
         self.dirty = true;
         self.idle_since = Instant::now();
-        self.line.board.applied(&self.line.name, batch.changes(), batch.committed_ms);
+        self.line.board.applied(&self.line.name, batch);
     }
 
     /// A6: changes of a keyless table that its one read has seen already are dropped.
@@ -383,7 +387,7 @@ impl<'a> Pump<'a> {
             self.line.ledger.change(|progress| {
                 progress.tables.get_mut(&name).expect("just seen").state = TableState::Streaming { since };
             });
-            tracing::info!(job = %self.line.job, target = self.line.name, table = %name, "table is consistent");
+            tracing::info!(table = %name, "table is consistent");
             self.save().await?;
         }
         Ok(())

@@ -181,4 +181,19 @@ mod tests {
         assert_eq!(target.name, TableName::new("other", "b"));
         assert!(Arc::ptr_eq(&route.source_table(&target), &source));
     }
+
+    #[test]
+    fn a_shape_on_its_way_is_not_forgotten_and_others_are() {
+        let route = route(&[], &[("shop.*", "store.*")]).expect("good renames");
+        let shape =
+            |version| Arc::new(Table { version, ..Table::new(TableName::new("shop", "a"), Vec::new(), Vec::new()) });
+        // The source has had many shapes since; a batch still has the target's.
+        let under_way = route.target_table(&shape(1));
+        for version in 2..10_000 {
+            route.target_table(&shape(version));
+        }
+        let source = route.source_table(&under_way);
+        assert_eq!((&source.name, source.version), (&TableName::new("shop", "a"), 1));
+        assert!(route.mapped.lock().len() < 5, "what nobody has any more is kept");
+    }
 }

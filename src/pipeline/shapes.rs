@@ -8,8 +8,8 @@ use crate::{
 };
 use std::sync::Arc;
 
-/// Shapes that the target has not seen are prepared before their first row.
-pub async fn new_shapes(line: &Line, batch: &Batch) -> Result<()> {
+/// Shapes that the target has not seen are prepared before their first row. `open`: it holds a transaction open.
+pub async fn new_shapes(line: &Line, batch: &Batch, open: bool) -> Result<()> {
     for shape in &batch.rows().shapes {
         let source = line.route.source_table(shape);
         let versions = line.ledger.read(|progress| {
@@ -18,6 +18,9 @@ pub async fn new_shapes(line: &Line, batch: &Batch) -> Result<()> {
         });
         let Some((_, state)) = versions.filter(|(version, _)| *version < shape.version) else { continue };
         match state {
+            // Rows that were fetched ahead of the log. A target may not be able to alter a table in the middle of a
+            // transaction; columns it lacks are left out, the log brings them.
+            TableState::Streaming { .. } if open => {}
             TableState::Streaming { .. } => {
                 line.prepare(&source).await?;
                 finish(line, &source).await?;
@@ -74,7 +77,7 @@ pub async fn before_alone(line: &Line, batch: &Batch, change: Change) -> Result<
     let source = line.route.source_table(&table);
     if change == Change::Recopy && line.existing == Existing::Merge {
         tracing::warn!(
-            job = %line.job, target = line.name, table = %source.name,
+            table = %source.name,
             "copied again; under `existing: merge` rows that went without a word in the log stay in the target"
         );
     }

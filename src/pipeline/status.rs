@@ -1,6 +1,6 @@
 //! What a job shows of itself, computed from evidence: last feed answer, last durable write, age of both.
 
-use crate::{model::TableName, source::Backlog, state::Stopped};
+use crate::{error::ErrorKind, model::TableName, source::Backlog, state::Stopped};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -33,6 +33,8 @@ pub struct JobStatus {
     pub held: Option<Backlog>,
     /// What stopped or stalls the job as a whole (its source).
     pub error: Option<Stopped>,
+    /// Of the job as a whole, since the daemon started.
+    pub errors: Errors,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -42,6 +44,8 @@ pub struct TargetStatus {
     /// Changes applied since the daemon started, and per second over the last seconds.
     pub changes: u64,
     pub changes_per_s: f64,
+    /// Bytes of rows of these changes.
+    pub bytes: u64,
     /// From the source's commit (or from when it was seen) to ours, of the newest batch; 0 when idle and up to date.
     pub lag_ms: Option<u64>,
     /// Changes in the source's log that this target lacks.
@@ -52,6 +56,59 @@ pub struct TargetStatus {
     pub last_answer_ms: Option<u64>,
     /// The last error, with kind and hint; stays after it healed, with its time.
     pub error: Option<Stopped>,
+    /// Since the daemon started.
+    pub errors: Errors,
+}
+
+/// How often, by what should happen next.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Errors {
+    pub transient: u64,
+    pub lost: u64,
+    pub config: u64,
+    pub refused: u64,
+}
+
+impl Observed {
+    pub const ALL: [Observed; 10] = [
+        Observed::Failed,
+        Observed::Lost,
+        Observed::Stalled,
+        Observed::Created,
+        Observed::Deleting,
+        Observed::Paused,
+        Observed::Preparing,
+        Observed::Copying,
+        Observed::CatchingUp,
+        Observed::Streaming,
+    ];
+
+    /// As files, metrics and pages spell it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Observed::Failed => "failed",
+            Observed::Lost => "lost",
+            Observed::Stalled => "stalled",
+            Observed::Created => "created",
+            Observed::Deleting => "deleting",
+            Observed::Paused => "paused",
+            Observed::Preparing => "preparing",
+            Observed::Copying => "copying",
+            Observed::CatchingUp => "catching_up",
+            Observed::Streaming => "streaming",
+        }
+    }
+}
+
+impl Errors {
+    pub fn count(&mut self, kind: ErrorKind) {
+        *match kind {
+            ErrorKind::Transient => &mut self.transient,
+            ErrorKind::Lost => &mut self.lost,
+            ErrorKind::Config => &mut self.config,
+            ErrorKind::Refused => &mut self.refused,
+        } += 1;
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]

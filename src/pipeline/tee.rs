@@ -21,6 +21,7 @@ use crate::{
     model::{Batch, Checkpoint, JobId, Mark, TableName},
     pipeline::route::Routed,
     source::{Feed, Next, Source},
+    telemetry::turns,
 };
 use async_trait::async_trait;
 use parking_lot::Mutex;
@@ -30,6 +31,7 @@ use tokio::{
     time::{Instant, timeout},
 };
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 /// How long the others wait for a target that takes nothing.
 const LEAVE_BEHIND: Duration = Duration::from_secs(60);
@@ -166,7 +168,7 @@ impl Tee {
             acknowledged: Instant::now(),
             answered: Instant::now(),
         };
-        (join, tokio::spawn(reading.run(stop)))
+        (join, tokio::spawn(turns::inherit("the read of a log", reading.run(stop)).in_current_span()))
     }
 }
 

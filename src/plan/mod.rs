@@ -1,7 +1,7 @@
 //! What a job would meet and do, found out before it is made. Writes nothing, reserves nothing.
 
 use crate::{
-    error::Result,
+    error::{Error, Result},
     model::{Finding, JobId, JobSpec, Keyless, Severity, Table},
     pipeline::Route,
     source::Source,
@@ -101,11 +101,15 @@ impl Plan {
 pub async fn plan(pair: &Pair<'_>) -> Result<Plan> {
     let Pair { spec, source, targets } = pair;
     let route = Route::new(&spec.source)?;
-    let (all, not_carried) = source.tables().await?;
+    let at = |store: &str| {
+        let place = format!("store `{store}`");
+        move |error: Error| error.at(place)
+    };
+    let name = &spec.source.store;
+    let (all, not_carried) = source.tables().await.map_err(at(name))?;
     let mut tables: Vec<Arc<Table>> = all.into_iter().filter(|table| route.selects(&table.name)).collect();
     tables.sort_by(|a, b| a.name.cmp(&b.name));
     let mut plan = Plan::default();
-    let name = &spec.source.store;
     let mut found = |side, store: &str, findings: Vec<Finding>| {
         let found = |finding| Found { side, store: store.to_owned(), finding };
         plan.findings.extend(findings.into_iter().map(found));
@@ -113,10 +117,10 @@ pub async fn plan(pair: &Pair<'_>) -> Result<Plan> {
     found(Side::Source, name, not_carried);
     found(Side::Source, name, of_selection(spec, &tables, source.is_key_only()));
     // The id only names what would be made.
-    found(Side::Source, name, source.check(JobId(Uuid::now_v7()), &tables).await?);
+    found(Side::Source, name, source.check(JobId(Uuid::now_v7()), &tables).await.map_err(at(name))?);
     let renamed: Vec<Arc<Table>> = tables.iter().map(|table| route.target_table(table)).collect();
     for (target, wanted) in targets.iter().zip(&spec.targets) {
-        found(Side::Target, &wanted.store, target.check(&renamed, wanted.existing).await?);
+        found(Side::Target, &wanted.store, target.check(&renamed, wanted.existing).await.map_err(at(&wanted.store))?);
         if !target.is_transactional() {
             found(Side::Pair, &wanted.store, tables.iter().filter_map(|table| keyless_into_loose(table)).collect());
         }

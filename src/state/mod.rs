@@ -15,6 +15,7 @@ pub use self::{
 use crate::{
     error::{ErrorKind, Result},
     model::{Checkpoint, JobId, JobSpec, Progress, TableName},
+    telemetry::flushes::Flushes,
 };
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -45,6 +46,11 @@ pub trait State: Send + Sync {
 
     /// The newest entries first, of one job or of all.
     async fn history(&self, job: Option<JobId>, limit: usize) -> Result<Vec<AuditEntry>>;
+
+    /// How long its writes take to become durable; `None` where nothing is.
+    fn flushes(&self) -> Option<Flushes> {
+        None
+    }
 }
 
 /// What `State::change_job` does to the record it finds.

@@ -3,7 +3,7 @@
 use super::{
     Supervisor, audit,
     denied::{self, Answer, Reason},
-    stores::{Reloaded, answered},
+    stores::{Reloaded, answered, timely},
 };
 use crate::{
     certify,
@@ -74,9 +74,7 @@ impl Supervisor {
         for target in &spec.targets {
             pair.targets.push(self.shared.stores.open(&target.store)?.target().map_err(denied::of_store)?);
         }
-        let places: Vec<&str> = spec.targets.iter().map(|target| target.store.as_str()).collect();
-        let stores = format!("{name}` or `{}", places.join("` or `"));
-        answered(&stores, plan::plan(&pair)).await.map_err(denied::of_store)
+        timely("one of the stores", plan::plan(&pair)).await.map_err(denied::of_store)
     }
 
     /// What of ours is in the store and belongs to no job of this daemon.

@@ -22,6 +22,8 @@ pub struct Entry {
     pub entry: AuditEntry,
 }
 
+/// Who did what nobody asked for.
+pub(super) const DAEMON: &str = "daemon";
 /// The key of `AuditEntry::details` that names the job.
 const NAME: &str = "name";
 
@@ -33,6 +35,11 @@ pub(super) async fn audit(
     what: &str,
     mut details: BTreeMap<String, String>,
 ) {
+    // What the daemon does by itself says its own line.
+    if let Some(job) = job.filter(|_| who != DAEMON) {
+        let record = &job.record;
+        tracing::info!(job = record.spec.name, uid = %record.id, who, ?details, "asked to {what}");
+    }
     details.extend(job.map(|job| (NAME.to_owned(), job.record.spec.name.clone())));
     let job = job.map(|job| job.record.id);
     let entry = AuditEntry { at_ms: now_ms(), job, who: who.to_owned(), what: what.to_owned(), details };

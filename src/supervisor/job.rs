@@ -50,6 +50,10 @@ impl Job {
         }
     }
 
+    pub fn name(&self) -> String {
+        self.record.borrow().spec.name.clone()
+    }
+
     pub fn view(&self) -> JobView {
         JobView { record: Arc::clone(&self.record.borrow()), status: self.status.borrow().clone() }
     }

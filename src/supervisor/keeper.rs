@@ -6,7 +6,7 @@
 use super::{
     Shared,
     job::{Job, new_etag},
-    paused, removal,
+    paused, removal, resting,
 };
 use crate::{
     error::{Error, ErrorKind, Result},
@@ -17,10 +17,12 @@ use crate::{
         stopped,
     },
     state::{Desired, JobRecord, Stopped},
+    telemetry::turns,
 };
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 /// A run that does not end by itself is dropped after this; the lane protocol makes that as good as a crash.
 const STOPS_WITHIN: Duration = Duration::from_secs(10);
@@ -40,6 +42,8 @@ pub async fn keep(job: Arc<Job>, shared: Arc<Shared>, stop: CancellationToken) {
                 Ok(Ended::Again) => continue,
                 Ok(Ended::Asked) => {}
                 Err(error) if error.is_transient() => {
+                    tracing::warn!(hint = error.hint_text(), %error, "the job's run failed; trying again");
+                    job.status.send_modify(|status| status.errors.count(error.kind()));
                     rest(&job, Observed::Stalled, Some(stopped(&error)));
                     tokio::select! {
                         _ = backoff.wait(&stop) => continue,
@@ -62,6 +66,7 @@ pub async fn keep(job: Arc<Job>, shared: Arc<Shared>, stop: CancellationToken) {
         tokio::select! {
             () = stop.cancelled() => {}
             _ = records.changed() => {}
+            never = resting::measure(&job, &shared, &record) => match never {},
         }
     }
 }
@@ -81,7 +86,8 @@ async fn run(job: &Job, shared: &Shared, record: &JobRecord, stop: &Cancellation
     let run = prepare(job, shared, record)?;
     let stop_run = stop.child_token();
     // A task of its own: a panic in it ends there.
-    let mut task = tokio::spawn(pipeline::run(run, stop_run.clone()));
+    let running = pipeline::run(run, stop_run.clone());
+    let mut task = tokio::spawn(turns::inherit("the run of a job", running).in_current_span());
     let mut records = job.record.subscribe();
     let ended = tokio::select! {
         ended = &mut task => {
@@ -101,11 +107,11 @@ async fn run(job: &Job, shared: &Shared, record: &JobRecord, stop: &Cancellation
     match tokio::time::timeout(STOPS_WITHIN, &mut task).await {
         Ok(result) => {
             if let Err(error) = flatten(result, &record.spec.name) {
-                tracing::warn!(job = record.spec.name, %error, "the job failed while it was stopping");
+                tracing::warn!(%error, "the job failed while it was stopping");
             }
         }
         Err(_) => {
-            tracing::warn!(job = record.spec.name, "the job did not stop in time and was cut off");
+            tracing::warn!("the job did not stop in time and was cut off");
             task.abort();
         }
     }
@@ -158,12 +164,12 @@ fn panic_text(panic: &Box<dyn std::any::Any + Send>) -> String {
 /// Saves why it stopped, so that it is shown after a restart too.
 async fn fail(job: &Job, shared: &Shared, error: &Error) {
     let stopped = stopped(error);
-    let name = job.record.borrow().spec.name.clone();
-    tracing::error!(job = name, hint = error.hint_text(), "job stopped: {error}");
+    tracing::error!(hint = error.hint_text(), %error, "the job stopped");
+    job.status.send_modify(|status| status.errors.count(error.kind()));
     let saved = stopped.clone();
     let change = job.change(&*shared.state, |_| Ok(()), move |record| record.stopped = Some(saved));
     if let Err(denied) = change.await {
-        tracing::error!(job = name, "why it stopped could not be saved: {}", denied.error);
+        tracing::error!(error = %denied.error, "why the job stopped could not be saved");
         // In memory at least; else it would run against a broken state folder without pause.
         job.record.send_modify(|record| {
             let record = Arc::make_mut(record);
@@ -199,7 +205,7 @@ pub async fn keep_visibly(job: Arc<Job>, shared: Arc<Shared>, stop: Cancellation
     if let Err(panic) = kept {
         let error = Error::config(format!("the job's keeper panicked: {}", panic_text(&panic)))
             .hint("this is a bug: report it with the log. A restart of the daemon runs the job again");
-        tracing::error!(job = %job.id, "{error}");
+        tracing::error!(hint = error.hint_text(), "{error}");
         rest(&job, Observed::Failed, Some(stopped(&error)));
     }
 }

@@ -7,9 +7,11 @@ mod job;
 mod keeper;
 mod paused;
 mod removal;
+mod resting;
 mod stores;
 mod update;
 mod validate;
+mod vitals;
 
 pub use self::{
     denied::{Answer, Denied, Reason},
@@ -18,6 +20,7 @@ pub use self::{
     job::{JobView, Watch},
     stores::{Reloaded, Stores},
     update::Update,
+    vitals::Vitals,
 };
 
 use crate::{
@@ -28,12 +31,14 @@ use crate::{
         status::{JobStatus, Observed},
     },
     state::{Desired, JobRecord, State},
+    telemetry::turns::Turns,
 };
 use history::audit;
 use job::{Job, gone, new_etag};
 use parking_lot::Mutex;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::Instrument;
 use uuid::Uuid;
 
 /// All jobs are stopped within this; whoever did not end is cut off.
@@ -52,6 +57,8 @@ pub struct Supervisor {
     certifying: Arc<tokio::sync::Mutex<()>>,
     tasks: TaskTracker,
     stop: CancellationToken,
+    /// Whether the jobs' tasks turn.
+    turns: Turns,
 }
 
 /// What the tasks of the jobs use as well.
@@ -63,7 +70,12 @@ struct Shared {
     token: Uuid,
     retain_after_apply: Duration,
     budget: Budget,
+    /// Looks at the sources of paused jobs.
+    looking: tokio::sync::Semaphore,
 }
+
+/// Each opens a connection for a moment.
+const LOOKS: usize = 4;
 
 impl Supervisor {
     /// Takes over what is saved: what ran runs again.
@@ -75,13 +87,15 @@ impl Supervisor {
     ) -> Result<Supervisor> {
         let records = state.jobs().await?;
         let jobs = Mutex::default();
-        let shared = Arc::new(Shared { state, stores, jobs, token: Uuid::new_v4(), retain_after_apply, budget });
+        let (token, looking) = (Uuid::new_v4(), tokio::sync::Semaphore::new(LOOKS));
+        let shared = Arc::new(Shared { state, stores, jobs, token, retain_after_apply, budget, looking });
         let supervisor = Supervisor {
             shared,
             creating: tokio::sync::Mutex::default(),
             certifying: Arc::default(),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
+            turns: Turns::default(),
         };
         for record in records {
             supervisor.keep(record);
@@ -154,12 +168,24 @@ impl Supervisor {
     }
 
     /// At most `limit` of the jobs that are wanted and behind the name `after`, and whether there are more.
-    pub fn list(&self, after: &str, limit: usize, wanted: impl Fn(&JobView) -> bool) -> (Vec<JobView>, bool) {
+    pub fn list(
+        &self,
+        after: &str,
+        limit: usize,
+        wanted: impl Fn(&JobRecord, Observed) -> bool,
+    ) -> (Vec<JobView>, bool) {
         let jobs = self.shared.jobs.lock();
         let rest = jobs.range::<str, _>((std::ops::Bound::Excluded(after), std::ops::Bound::Unbounded));
-        let mut rest = rest.map(|(_, job)| job.view()).filter(wanted);
-        let page = rest.by_ref().take(limit).collect();
+        // Looked at in place: a status with thousands of tables is copied for the page only.
+        let is_wanted = |job: &&Arc<Job>| wanted(&job.record.borrow(), job.status.borrow().observed);
+        let mut rest = rest.map(|(_, job)| job).filter(is_wanted);
+        let page = rest.by_ref().take(limit).map(|job| job.view()).collect();
         (page, rest.next().is_some())
+    }
+
+    /// What is saved of every job, in order of their names.
+    pub fn records(&self) -> Vec<Arc<JobRecord>> {
+        self.jobs().map(|job| Arc::clone(&job.record.borrow())).collect()
     }
 
     pub fn watch(&self, name: &str) -> Answer<Watch> {
@@ -261,7 +287,11 @@ impl Supervisor {
         let name = record.spec.name.clone();
         let job = Arc::new(Job::new(record, JobStatus::default()));
         self.shared.jobs.lock().insert(name, Arc::clone(&job));
-        self.tasks.spawn(keeper::keep_visibly(Arc::clone(&job), Arc::clone(&self.shared), self.stop.clone()));
+        let span = tracing::error_span!("job", job = job.name(), uid = %job.id);
+        let kept = keeper::keep_visibly(Arc::clone(&job), Arc::clone(&self.shared), self.stop.clone());
+        let turns = self.turns.clone();
+        let task = format!("job {}", job.name());
+        self.tasks.spawn(async move { turns.over(task, kept).await }.instrument(span));
         job
     }
 

@@ -1,13 +1,13 @@
 //! A paused job: what it holds of the source's log, and the end of its pause.
 
-use super::{Shared, audit, denied::Answer, job::Job, stores::answered};
+use super::{Shared, audit, denied::Answer, history::DAEMON, job::Job, stores::answered};
 use crate::{
     error::Result,
     pipeline::{now_ms, retry::Backoff},
     source::Backlog,
     state::{Desired, JobRecord},
 };
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, convert::Infallible, sync::Arc, time::Duration};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -29,18 +29,19 @@ pub async fn stay(
             if record.resume_ms.is_some_and(|resume_ms| resume_ms <= now_ms()) {
                 match resume(job, shared, record).await {
                     Ok(()) => return,
-                    Err(denied) => tracing::error!(job = record.spec.name, "not resumed yet: {}", denied.error),
+                    Err(denied) => tracing::error!("not resumed yet: {}", denied.error),
                 }
                 if !backoff.wait(stop).await {
                     return;
                 }
                 continue;
             }
-            // What it was when the job ran last is not what it is now.
-            let held = held(shared, record).await.ok().flatten();
-            job.status.send_if_modified(|status| std::mem::replace(&mut status.held, held) != held);
             let left = record.resume_ms.map(|resume_ms| Duration::from_millis(resume_ms.saturating_sub(now_ms())));
-            tokio::time::sleep(left.unwrap_or(LOOKS_EVERY).min(LOOKS_EVERY)).await;
+            // A source that hangs must not hold the end of the pause.
+            tokio::select! {
+                never = look(job, shared, record) => match never {},
+                () = tokio::time::sleep(left.unwrap_or(LOOKS_EVERY).min(LOOKS_EVERY)) => {}
+            }
         }
     };
     tokio::select! {
@@ -60,10 +61,20 @@ async fn resume(job: &Job, shared: &Shared, paused: &JobRecord) -> Answer<()> {
     };
     let view = job.change(&*shared.state, |_| Ok(()), change).await?;
     if view.record.desired == Desired::Run {
-        tracing::info!(job = view.record.spec.name, "the longest pause is over: the job runs again");
-        audit(shared, Some(&view), "daemon", "resume", BTreeMap::new()).await;
+        tracing::info!("the longest pause is over: the job runs again");
+        audit(shared, Some(&view), DAEMON, "resume", BTreeMap::new()).await;
     }
     Ok(())
+}
+
+/// Asks the source once what the job holds: what it was when the job ran last is not what it is now.
+async fn look(job: &Job, shared: &Shared, record: &JobRecord) -> Infallible {
+    // Closed never; a few at a time, so that a daemon with many paused jobs starts as fast as any.
+    let one = shared.looking.acquire().await;
+    let held = held(shared, record).await.ok().flatten();
+    job.status.send_if_modified(|status| std::mem::replace(&mut status.held, held) != held);
+    drop(one);
+    std::future::pending().await
 }
 
 /// What lies behind its least advanced target. `None`: it has reserved nothing yet.

@@ -1,6 +1,6 @@
 //! Removes what a job made in its stores, tried until it is done.
 
-use super::{Shared, audit, job::Job, stores::answered};
+use super::{Shared, audit, history::DAEMON, job::Job, stores::answered};
 use crate::{
     error::Result,
     pipeline::{retry::Backoff, status::Observed, stopped},
@@ -17,12 +17,11 @@ pub async fn remove(job: &Job, shared: &Shared, has_run: bool, stop: &Cancellati
         status.observed = Observed::Deleting;
         status.targets.values_mut().for_each(|target| target.observed = Observed::Deleting);
     });
-    let name = job.record.borrow().spec.name.clone();
     loop {
         // Looked at each time: a later call may say that the source is to be left alone.
         let record = Arc::clone(&records.borrow_and_update());
         let Err(error) = attempt(shared, &record, has_run).await else { break };
-        tracing::warn!(job = name, hint = error.hint_text(), "not deleted yet: {error}");
+        tracing::warn!(hint = error.hint_text(), "not deleted yet: {error}");
         job.status.send_modify(|status| status.error = Some(stopped(&error)));
         tokio::select! {
             goes_on = backoff.wait(stop) => if !goes_on {
@@ -32,8 +31,8 @@ pub async fn remove(job: &Job, shared: &Shared, has_run: bool, stop: &Cancellati
         }
     }
     shared.jobs.lock().retain(|_, other| other.id != job.id);
-    tracing::info!(job = name, "job deleted");
-    audit(shared, Some(&job.view()), "daemon", "deleted", BTreeMap::new()).await;
+    tracing::info!("job deleted");
+    audit(shared, Some(&job.view()), DAEMON, "deleted", BTreeMap::new()).await;
 }
 
 /// The record goes last: as long as anything is left, somebody knows of it.

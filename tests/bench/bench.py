@@ -57,7 +57,7 @@ class Daemon:
             self.address = f"127.0.0.1:{free.getsockname()[1]}"
         config = self.folder / "bench.toml"
         config.write_text(
-            f'listen = "{self.address}"\n[state]\ndir = "{self.folder}/state"\n[source]\nretain_after_apply_s = 5\n'
+            f'listen = "{self.address}"\n[http]\nlisten = "off"\n[state]\ndir = "{self.folder}/state"\n[source]\nretain_after_apply_s = 5\n'
             f'[log]\nfilter = "warn"\n[stores.source]\nurl = "sqlite:{source}"\n[stores.target]\nurl = "sqlite:{target}"\n')
         job = self.folder / "bench.yaml"
         job.write_text("name: bench\nsource:\n  store: source\ntargets:\n  - store: target\n")

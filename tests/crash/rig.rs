@@ -66,7 +66,7 @@ impl Rig {
         let store =
             |name: &str| format!("[stores.{name}]\nurl = \"sqlite:{}\"\n", self.path(&format!("{name}.db")).display());
         let text = format!(
-            "listen = {:?}\n[state]\ndir = {:?}\n[source]\nretain_after_apply_s = 1\n{}{}{}",
+            "listen = {:?}\n[http]\nlisten = \"off\"\n[state]\ndir = {:?}\n[source]\nretain_after_apply_s = 1\n{}{}{}",
             self.address,
             self.path(state).display().to_string(),
             store("shop"),

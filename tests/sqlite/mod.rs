@@ -2,6 +2,7 @@
 
 mod chains;
 mod copying;
+mod dropped;
 mod evictions;
 mod jobs;
 mod large;

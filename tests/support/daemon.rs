@@ -13,6 +13,8 @@ use tempfile::TempDir;
 pub struct Daemon {
     child: Child,
     pub address: String,
+    /// Of metrics, health and the status page.
+    pub http: String,
     log: Option<JoinHandle<String>>,
 }
 
@@ -25,17 +27,25 @@ pub struct Home {
 /// The binary of this build. Never finds a daemon or a config of the user by accident.
 pub fn whimbrel() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_whimbrel"));
-    command.env_remove("WHIMBREL_CONFIG").env_remove("WHIMBREL_SERVER");
+    for name in ["CONFIG", "SERVER", "TOKEN_FILE", "CA_FILE", "CERT_FILE", "KEY_FILE"] {
+        command.env_remove(format!("WHIMBREL_{name}"));
+    }
     command
 }
 
 impl Home {
     /// `stores`: name and URL.
     pub fn new(stores: &[(&str, &str)]) -> Home {
-        let folder = tempfile::tempdir().expect("a temp folder");
+        Home::in_folder(stores, tempfile::tempdir().expect("a temp folder"))
+    }
+
+    /// In a folder that holds the stores too.
+    pub fn in_folder(stores: &[(&str, &str)], folder: TempDir) -> Home {
         let config = folder.path().join("whimbrel.toml");
         let state = folder.path().join("state");
-        let mut text = format!("listen = \"127.0.0.1:0\"\n[state]\ndir = {state:?}\n[log]\nformat = \"json\"\n");
+        let mut text = format!(
+            "listen = \"127.0.0.1:0\"\n[http]\nlisten = \"127.0.0.1:0\"\n[state]\ndir = {state:?}\n[log]\nformat = \"json\"\n"
+        );
         for (name, url) in stores {
             text += &format!("[stores.{name}]\nurl = {url:?}\n");
         }
@@ -52,20 +62,26 @@ impl Home {
     /// # Panics
     /// With its log if it ends before.
     pub fn serve(&self) -> Daemon {
+        self.serve_with(&[])
+    }
+
+    /// As `serve`, with variables of the environment.
+    pub fn serve_with(&self, environment: &[(&str, &str)]) -> Daemon {
         let mut command = whimbrel();
-        command.arg("serve").arg("--config").arg(&self.config);
+        command.arg("serve").arg("--config").arg(&self.config).envs(environment.iter().copied());
         let mut child = command.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().expect("the binary runs");
         let mut lines = BufReader::new(child.stderr.take().expect("piped")).lines();
-        let mut seen = String::new();
+        let (mut seen, mut http) = (String::new(), String::new());
         let address = lines.by_ref().map_while(Result::ok).find_map(|line| {
             seen += &format!("{line}\n");
             let line: serde_json::Value = serde_json::from_str(&line).ok()?;
+            line["http"].as_str().inspect(|address| http = (*address).to_owned());
             (line["message"] == "listening").then(|| line["address"].as_str().expect("logged").to_owned())
         });
         let Some(address) = address else { panic!("the daemon ended: {}\n{seen}", child.wait().expect("ours")) };
         // Read on, so that a full pipe never stops it.
         let log = std::thread::spawn(move || seen + &lines.map_while(Result::ok).collect::<Vec<_>>().join("\n"));
-        Daemon { child, address, log: Some(log) }
+        Daemon { child, address, http, log: Some(log) }
     }
 
     /// Runs a command that does not stay.

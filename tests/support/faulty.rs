@@ -74,6 +74,7 @@ struct Inner {
     queues: BTreeMap<String, VecDeque<Fault>>,
     slow: BTreeMap<String, Duration>,
     counts: BTreeMap<String, u64>,
+    mute: bool,
     watching: Vec<Watch>,
 }
 
@@ -94,6 +95,11 @@ impl Faults {
     pub fn die_after(&self, calls: u64) {
         let mut inner = self.inner.lock();
         inner.die_at = Some(inner.calls + calls);
+    }
+
+    /// Tails learn nothing any more, and say so; or they do again.
+    pub fn mute(&self, mute: bool) {
+        self.inner.lock().mute = mute;
     }
 
     pub fn kill(&self) {
@@ -208,6 +214,12 @@ struct FaultyFeed {
 #[async_trait]
 impl Feed for FaultyFeed {
     async fn next(&mut self, patience: Duration) -> Result<Next> {
+        let mute = self.name == "tail" && self.faults.inner.lock().mute;
+        if mute {
+            self.faults.step().await;
+            super::wait::pass(patience).await;
+            return Ok(Next::Idle(Checkpoint::default()));
+        }
         self.faults.call(format!("{}.next", self.name), self.feed.next(patience)).await
     }
 

@@ -10,12 +10,10 @@ use whimbrel::{
     config::StoreConfig,
     connectors::memory::{Habits, World},
     control::{
-        self,
+        self, Access,
         v1::{Job, ObservedState},
     },
-    model::{
-        ApplySettings, Column, CopySettings, Existing, JobSpec, SourceSpec, Table, TableName, TargetSpec, Type, Value,
-    },
+    model::{Column, JobSpec, Table, TableName, Type, Value},
     state::{MemoryState, State},
     supervisor::{Stores, Supervisor},
 };
@@ -55,7 +53,7 @@ impl House {
         let supervisor = Arc::new(supervisor);
         let (listener, address) = control::bind(([127, 0, 0, 1], 0).into()).await.expect("a free port");
         let stop = CancellationToken::new();
-        let served = tokio::spawn(control::serve(listener, Arc::clone(&supervisor), stop.clone()));
+        let served = tokio::spawn(control::serve(listener, Arc::clone(&supervisor), Access::open(), stop.clone()));
         let client = Client::connect(&address.to_string()).await.expect("it listens");
         House { client, address, state, supervisor, names, served, stop }
     }
@@ -124,18 +122,5 @@ pub fn people() -> Arc<Table> {
 
 /// From `a` into the targets.
 pub fn spec(name: &str, targets: &[&str]) -> JobSpec {
-    let target = |store: &&str| TargetSpec { store: (*store).into(), existing: Existing::Refuse };
-    JobSpec {
-        name: name.into(),
-        labels: Default::default(),
-        source: SourceSpec {
-            store: "a".into(),
-            tables: Vec::new(),
-            rename: Default::default(),
-            keyless: Default::default(),
-        },
-        targets: targets.iter().map(target).collect(),
-        copy: CopySettings::default(),
-        apply: ApplySettings::default(),
-    }
+    JobSpec::new(name, "a", targets)
 }

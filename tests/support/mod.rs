@@ -4,6 +4,7 @@ pub mod daemon;
 #[cfg(feature = "faults")]
 pub mod faulty;
 pub mod house;
+pub mod http;
 pub mod tools;
 pub mod wait;
 #[cfg(feature = "faults")]

@@ -26,6 +26,13 @@ pub const CHECKS: &[Check<dyn Scratch>] = &[
         run: |scratch| Box::pin(shapes::prepare_creates(scratch)),
     },
     Check {
+        name: "not-admitted",
+        proves: "a table with rows of others that the job does not take is left as it is, and never noted as the job's",
+        rule: "Target::prepare, B2",
+        needs: &[],
+        run: |scratch| Box::pin(shapes::not_admitted(scratch)),
+    },
+    Check {
         name: "prepare-widens",
         proves: "prepare adds the columns that a table lacks and keeps its rows",
         rule: "Target::prepare, A11",
@@ -255,5 +262,12 @@ pub const CHECKS: &[Check<dyn Scratch>] = &[
         rule: "lane protocol 11, Applied",
         needs: &[Transactions, OpenTransactions],
         run: |scratch| Box::pin(whole::missing(scratch)),
+    },
+    Check {
+        name: "held-and-widened",
+        proves: "a table may change in the middle of an open transaction",
+        rule: "lane protocol 11, Target::prepare",
+        needs: &[Transactions, OpenTransactions],
+        run: |scratch| Box::pin(whole::widened(scratch)),
     },
 ];

@@ -4,25 +4,26 @@ use super::drive::{Changes, Drive, claim};
 use crate::{
     certify::{
         check::{Failure, Verdict, must, refused, same},
-        fixture::Scratch,
+        fixture::{Scratch, Write},
         replica::equal_rows,
         scene::{JOB, double, double_row, odd, plain, plain_row},
         source::shown,
     },
     error::ErrorKind,
     model::{Change, Column, Existing, JobId, Severity, Table, TableName, Type, Value},
+    target::Claim,
 };
 use std::sync::Arc;
 use uuid::Uuid;
 
-fn wider(table: &Table) -> Arc<Table> {
+pub fn wider(table: &Table) -> Arc<Table> {
     let mut wider = table.clone();
     wider.version += 1;
     wider.columns.push(Column::new("extra", Type::Text));
     Arc::new(wider)
 }
 
-fn with_extra(mut row: Vec<Value>, extra: Option<&str>) -> Vec<Value> {
+pub fn with_extra(mut row: Vec<Value>, extra: Option<&str>) -> Vec<Value> {
     row.push(extra.map_or(Value::Null, |extra| Value::Text(extra.into())));
     row
 }
@@ -40,7 +41,7 @@ pub async fn prepare_creates(scratch: &dyn Scratch) -> Verdict {
         same("rows of a table that has none", &target.prepare(table, 1).await?.has_rows, &false)?;
     }
     must(scratch.rows(&plain.name).await? == Some(Vec::new()), || "prepare made no empty table".into())?;
-    let row = crate::certify::Write::insert(&double.name, double_row("k", 1, "theirs"));
+    let row = Write::insert(&double.name, double_row("k", 1, "theirs"));
     scratch.write(&[row]).await?;
     same("rows of others", &target.prepare(&double, 1).await?.has_rows, &true)?;
     let mut drive = Drive::start_as(scratch, claim(JOB, 2, &[&plain, &double]), &[&plain, &double]).await?;
@@ -48,6 +49,31 @@ pub async fn prepare_creates(scratch: &dyn Scratch) -> Verdict {
     same("rows of ours", &drive.target.prepare(&plain, 1).await?.has_rows, &true)?;
     drive.holds("prepared again", &plain, &[plain_row(1, "ours")]).await?;
     drive.holds("prepared again", &double, &[double_row("k", 1, "theirs")]).await
+}
+
+pub async fn not_admitted(scratch: &dyn Scratch) -> Verdict {
+    let plain = Arc::new(plain(&scratch.schema()));
+    scratch.create(&plain).await?;
+    scratch.write(&[Write::insert(&plain.name, plain_row(1, "theirs"))]).await?;
+    let refuse = |epoch| Claim { existing: Existing::Refuse, ..claim(JOB, epoch, &[&plain]) };
+    // At every start: the one before may have died at any moment.
+    for epoch in 1..=3 {
+        let target = scratch.target()?;
+        let opened = target.open(&refuse(epoch)).await?;
+        must(opened.tables.is_empty(), || format!("noted as the job's own: {:?}", opened.tables))?;
+        same("rows of others", &target.prepare(&wider(&plain), epoch).await?.has_rows, &true)?;
+        let rows = scratch.rows(&plain.name).await?.unwrap_or_default();
+        equal_rows("a table that is not taken", &rows, &[plain_row(1, "theirs")])?;
+    }
+    scratch.write(&[Write::delete(&plain.name, vec![Value::Int(1)])]).await?;
+    let mut drive = Drive::start_as(scratch, refuse(4), &[&plain]).await?;
+    drive.done(&Changes::new().upsert(&plain, plain_row(2, "ours"))).await?;
+    drive.reopen().await?;
+    let noted = crate::target::Noted { generation: 1, finished: false };
+    same("tables that open knows", &drive.opened.tables, &vec![(plain.name.clone(), noted)])?;
+    // Its rows are ours from here on.
+    drive.target.prepare(&wider(&plain), 1).await?;
+    drive.holds("a table that is taken", &plain, &[with_extra(plain_row(2, "ours"), None)]).await
 }
 
 pub async fn prepare_widens(scratch: &dyn Scratch) -> Verdict {

@@ -1,14 +1,17 @@
 //! Transactions of the source kept whole: open over several batches, seen at the last.
 
-use super::drive::{Changes, Drive, claim};
+use super::{
+    drive::{Changes, Drive, claim},
+    shapes::{wider, with_extra},
+};
 use crate::{
     certify::{
         check::{Failure, Verdict, same},
         fixture::Scratch,
         scene::{JOB, plain, plain_row},
     },
-    model::{Table, Value},
-    target::{Applied, Claim},
+    model::{Change, Table, Value},
+    target::{Applied, Claim, Finished},
 };
 use std::sync::Arc;
 
@@ -65,4 +68,26 @@ pub async fn missing(scratch: &dyn Scratch) -> Verdict {
     same("a patch without its row", &drive.apply(&unfit).await?, &Applied::Missing(vec![0]))?;
     drive.holds("after Missing", &plain, &[plain_row(1, "first")]).await?;
     complete(&mut drive, &plain).await
+}
+
+/// As a source does that changes tables inside transactions.
+pub async fn widened(scratch: &dyn Scratch) -> Verdict {
+    let (mut drive, plain) = open(scratch).await?;
+    let wide = wider(&plain);
+    let rows = |ids: &[i64]| ids.iter().map(|&id| with_extra(plain_row(id, "wide"), Some("x"))).collect::<Vec<_>>();
+    for last in [4, 6] {
+        drive.target.prepare(&wide, 1).await?;
+        same("its indexes", &drive.target.finish(&wide).await?, &Finished::Done)?;
+        hold(&mut drive, Changes::new().alone(&wide, Change::Reshape)).await?;
+        hold(&mut drive, Changes::new().upsert(&wide, rows(&[last]).remove(0))).await?;
+        if last == 4 {
+            drive.stands_at("while the transaction is open", 1).await?;
+            // Gone with its owner; then once more.
+            drive.reopen().await?;
+            same("the newest batch after a restart", &drive.number, &1)?;
+        }
+    }
+    drive.done(&Changes::new().upsert(&wide, rows(&[7]).remove(0))).await?;
+    let first = with_extra(plain_row(1, "first"), None);
+    drive.holds("once it is complete", &wide, &[vec![first], rows(&[6, 7])].concat()).await
 }

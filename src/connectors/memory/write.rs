@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    model::{Action, Column, Criterion, ForeignKey, Operator, Table, TableName, Value},
+    model::{Action, Column, Criterion, ForeignKey, Operator, Table, TableName, Unique, Value},
 };
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -109,6 +109,13 @@ impl Transaction<'_> {
     pub fn add_column(&mut self, table: &TableName, column: Column, fill: &Value) -> Result<()> {
         self.reshape(table, |shape| shape.columns.push(column), |row| row.push(fill.clone()))?;
         self.log(table, if *fill == Value::Null { What::Reshape } else { What::Recopy });
+        Ok(())
+    }
+
+    /// Makes a unique index; fails where two rows have one value.
+    pub fn add_unique(&mut self, table: &TableName, unique: Unique) -> Result<()> {
+        self.reshape(table, |shape| shape.uniques.push(unique), |_| {})?;
+        self.log(table, What::Reshape);
         Ok(())
     }
 

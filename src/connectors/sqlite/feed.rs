@@ -54,9 +54,10 @@ impl TailFeed {
             }
             Err(error) => drop(opened.send(Err(error))),
         };
+        let span = tracing::Span::current();
         std::thread::Builder::new()
             .name("sqlite-tail".to_owned())
-            .spawn(run)
+            .spawn(move || span.in_scope(run))
             .map_err(|error| Error::transient("cannot start a thread").because(error))?;
         let returned = answer.await.map_err(|_| thread::gone())??;
         Ok(TailFeed { requests, pending: None, returned })

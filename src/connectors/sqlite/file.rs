@@ -213,13 +213,29 @@ impl Database {
 
     /// One write transaction around `write`, rolled back on any error.
     pub fn write<T>(&mut self, write: impl FnOnce(&mut Database) -> Result<T>) -> Result<T> {
-        self.run("BEGIN IMMEDIATE")?;
-        let answer = write(self).and_then(|answer| {
-            self.run("COMMIT")?;
-            Ok(answer)
-        });
-        if answer.is_err() {
-            self.rollback();
+        self.write_if(write, |_| true)
+    }
+
+    /// The same, rolled back also where the answer is not one to `keep`. Inside a transaction that is open already it is
+    /// a part of that, and undone alone.
+    pub fn write_if<T>(
+        &mut self,
+        write: impl FnOnce(&mut Database) -> Result<T>,
+        keep: impl FnOnce(&T) -> bool,
+    ) -> Result<T> {
+        let is_part = !self.conn.is_autocommit();
+        self.run(if is_part { "SAVEPOINT written" } else { "BEGIN IMMEDIATE" })?;
+        let answer = match write(self) {
+            Ok(answer) if keep(&answer) => match self.run(if is_part { "RELEASE written" } else { "COMMIT" }) {
+                Ok(()) => return Ok(answer),
+                Err(failure) => Err(failure.into()),
+            },
+            answer => answer,
+        };
+        // Some errors undo the whole transaction.
+        match is_part && !self.conn.is_autocommit() {
+            true => self.run("ROLLBACK TO written; RELEASE written")?,
+            false => self.rollback(),
         }
         answer
     }

@@ -4,6 +4,7 @@ use super::{config::Config, file::Database, log, schema, text::quote, triggers, 
 use crate::{
     error::Result,
     model::{JobId, Leftover},
+    state::remembered_name,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -94,18 +95,14 @@ fn in_target(db: &mut Database, known: &BTreeSet<String>) -> Result<Vec<Leftover
         left.push(Leftover {
             object: "rows of whimbrel_job and whimbrel_watermark".into(),
             job: Some(row.job.to_string()),
-            text: format!("job `{}`, which this daemon does not have", name(&row.spec)),
+            text: match remembered_name(&row.spec) {
+                Some(name) => format!("of job `{name}`, which this daemon does not have"),
+                None => "of a job that this daemon does not have".into(),
+            },
             remove,
         });
     }
     Ok(left)
-}
-
-/// What the job was called, by the job file that the target remembers.
-fn name(spec: &str) -> String {
-    let spec: Option<serde_json::Value> = serde_json::from_str(spec).ok();
-    let name = spec.as_ref().and_then(|spec| spec["spec"]["name"].as_str());
-    name.unwrap_or("of an unknown name").to_owned()
 }
 
 fn list(jobs: &[&String]) -> String {

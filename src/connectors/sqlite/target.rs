@@ -94,13 +94,11 @@ impl Writer {
     fn finish(&mut self, table: &Table) -> Result<Finished> {
         let open = self.opened()?;
         let job = open.job.clone();
-        open.db.run("BEGIN IMMEDIATE")?;
-        let finished = watermark::prove_there(&mut open.db).and_then(|()| finish::finish(&mut open.db, &job, table));
-        match finished {
-            Ok(Finished::Done) => open.db.commit()?,
-            _ => open.db.rollback(),
-        }
-        finished
+        let finish = |db: &mut Database| {
+            watermark::prove_there(db)?;
+            finish::finish(db, &job, table)
+        };
+        open.db.write_if(finish, |finished| *finished == Finished::Done)
     }
 
     fn apply(&mut self, part: &OwnedPart) -> Result<Applied> {

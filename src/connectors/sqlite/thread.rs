@@ -44,7 +44,9 @@ impl<T: 'static> Thread<T> {
         request: impl FnOnce(&mut T) -> Result<R> + Send + 'static,
     ) -> Result<oneshot::Receiver<Result<R>>> {
         let (answer, receiver) = oneshot::channel();
-        let request: Request<T> = Box::new(move |owned| drop(answer.send(request(owned))));
+        // What the thread logs belongs to whoever asked.
+        let span = tracing::Span::current();
+        let request: Request<T> = Box::new(move |owned| drop(answer.send(span.in_scope(|| request(owned)))));
         self.requests.send(request).await.map_err(|_| gone())?;
         Ok(receiver)
     }

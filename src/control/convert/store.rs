@@ -9,15 +9,16 @@ use crate::{
         ListTablesResponse, ReloadStoresResponse, Store, Table,
     },
     model,
-    supervisor::{JobView, Reloaded},
+    state::JobRecord,
+    supervisor::Reloaded,
 };
 use std::sync::Arc;
 use tonic::Status;
 
 /// `jobs`: all of the daemon.
-pub fn store(name: &str, config: &StoreConfig, jobs: &[JobView]) -> Store {
+pub fn store(name: &str, config: &StoreConfig, jobs: &[Arc<JobRecord>]) -> Store {
     let names = |uses: &dyn Fn(&model::JobSpec) -> bool| {
-        jobs.iter().filter(|job| uses(&job.record.spec)).map(|job| job.record.spec.name.clone()).collect()
+        jobs.iter().filter(|job| uses(&job.spec)).map(|job| job.spec.name.clone()).collect()
     };
     Store {
         name: name.to_owned(),

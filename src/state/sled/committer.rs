@@ -10,6 +10,7 @@ use crate::{
     faults,
     model::{JobId, Progress},
     state::{AuditEntry, JobChange, JobRecord, MAX_AUDIT_AGE_MS, MAX_AUDIT_ENTRIES},
+    telemetry::flushes::Flushes,
 };
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -50,10 +51,11 @@ pub struct Committer {
     audit_sequence: u64,
     /// After a failed write nobody knows what the file holds: nothing is acknowledged any more.
     failed: Option<String>,
+    flushes: Flushes,
 }
 
 impl Committer {
-    pub fn new(db: sled::Db, folder: &Path) -> Result<Committer> {
+    pub fn new(db: sled::Db, folder: &Path, flushes: Flushes) -> Result<Committer> {
         let file = File::options().read(true).write(true).open(folder.join("db")).map_err(|error| broken(&error))?;
         let (mut audit_entries, mut audit_sequence) = (0, 0);
         for key in db.scan_prefix(records::AUDIT).keys() {
@@ -71,6 +73,7 @@ impl Committer {
             audit_entries,
             audit_sequence,
             failed: None,
+            flushes,
         })
     }
 
@@ -86,6 +89,7 @@ impl Committer {
             }
             let answers: Vec<_> = round.drain(..).map(|request| (self.take(request.change), request.done)).collect();
             if let Err(error) = self.commit() {
+                self.flushes.failed(&error.to_string());
                 self.failed = Some(error.to_string());
             }
             for (answer, done) in answers {
@@ -209,6 +213,7 @@ impl Committer {
         if self.pending.is_empty() {
             return Ok(());
         }
+        self.flushes.begin();
         let mut batch = sled::Batch::default();
         for (key, value) in std::mem::take(&mut self.pending) {
             match value {
@@ -222,6 +227,7 @@ impl Committer {
         faults::point("state/after-flush");
         self.file.sync_data().and_then(|()| self.sync_blobs()).map_err(|error| broken(&error))?;
         faults::point("state/after-sync");
+        self.flushes.end();
         Ok(())
     }
 

@@ -12,6 +12,7 @@ use super::{AuditEntry, JobChange, JobRecord, State};
 use crate::{
     error::{Error, Result},
     model::{JobId, Progress},
+    telemetry::flushes::Flushes,
 };
 use async_trait::async_trait;
 use std::{
@@ -32,6 +33,7 @@ pub struct SledState {
     requests: Option<mpsc::Sender<Request>>,
     committer: Option<JoinHandle<()>>,
     db: sled::Db,
+    flushes: Flushes,
     // Dropped last: the folder stays ours until sled is closed.
     _folder: Folder,
 }
@@ -47,13 +49,14 @@ impl SledState {
         }
         db.flush().map_err(|error| broken(&error))?;
         folder.sync().map_err(|error| broken(&error))?;
-        let committer = Committer::new(db.clone(), &folder.records)?;
+        let flushes = Flushes::default();
+        let committer = Committer::new(db.clone(), &folder.records, flushes.clone())?;
         let (requests, queue) = mpsc::channel(QUEUE);
         let committer = thread::Builder::new()
             .name("state".into())
             .spawn(move || committer.run(queue))
             .map_err(|error| broken(&error))?;
-        Ok(SledState { requests: Some(requests), committer: Some(committer), db, _folder: folder })
+        Ok(SledState { requests: Some(requests), committer: Some(committer), db, flushes, _folder: folder })
     }
 
     async fn commit(&self, change: Change) -> Result<Option<JobRecord>> {
@@ -146,6 +149,10 @@ impl State for SledState {
 
     async fn record(&self, entry: AuditEntry) -> Result<()> {
         self.commit(Change::Record(entry)).await.map(drop)
+    }
+
+    fn flushes(&self) -> Option<Flushes> {
+        Some(self.flushes.clone())
     }
 
     async fn history(&self, job: Option<JobId>, limit: usize) -> Result<Vec<AuditEntry>> {

@@ -3,7 +3,10 @@
 mod ahead;
 pub mod copies;
 mod daemons;
+mod evidence;
 pub mod lanes;
+mod others;
+mod whole;
 
 use super::{Outcome, plan::Plan, process::Process, scene::Scene};
 use crate::support::faulty::Faults;

@@ -1,0 +1,166 @@
+//! `/status.json`: what the page draws. All jobs in short, or one job with its tables.
+
+use super::{
+    Window,
+    samples::{self, Sample},
+};
+use crate::{
+    model::JobId,
+    pipeline::{
+        now_ms,
+        status::{JobStatus, Observed, TableStatus, TargetStatus},
+    },
+    source::Backlog,
+    state::{Desired, JobRecord, Stopped},
+    telemetry::process,
+};
+use serde::{Deserialize, Serialize};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
+
+/// Many pages may look; the jobs are asked once a second.
+const FRESH: Duration = Duration::from_secs(1);
+/// Rows that a browser draws at once; the command line lists all.
+const TABLES: usize = 500;
+
+#[derive(Deserialize)]
+pub struct Asked {
+    job: Option<String>,
+}
+
+/// As last told, and when.
+pub struct Overview {
+    at: Instant,
+    text: String,
+}
+
+/// `None`: there is no such job.
+pub fn show(window: &Window, asked: &Asked) -> Option<String> {
+    let Some(name) = &asked.job else { return Some(overview(window)) };
+    let mut found = None;
+    window.supervisor()?.look(|record, status| {
+        if record.spec.name == *name {
+            found = Some(text(&Job::new(window, record, status, TABLES)));
+        }
+    });
+    found
+}
+
+fn overview(window: &Window) -> String {
+    let mut known = window.0.overview.lock();
+    if let Some(known) = known.as_ref().filter(|known| known.at.elapsed() < FRESH) {
+        return known.text.clone();
+    }
+    let mut jobs = Vec::new();
+    if let Some(supervisor) = window.supervisor() {
+        supervisor.look(|record, status| jobs.push(text(&Job::new(window, record, status, 0))));
+    }
+    let daemon = Daemon {
+        version: env!("CARGO_PKG_VERSION"),
+        now_ms: now_ms(),
+        started_ms: (process::started_s() * 1000.0) as u64,
+        not_ready: window.ready().err(),
+        late: window.supervisor().map_or(0, |supervisor| supervisor.vitals().late.len()),
+        sample_every_s: samples::EVERY.as_secs(),
+    };
+    let text = format!("{{\"daemon\":{},\"jobs\":[{}]}}", text(&daemon), jobs.join(","));
+    known.insert(Overview { at: Instant::now(), text }).text.clone()
+}
+
+#[derive(Serialize)]
+struct Daemon {
+    version: &'static str,
+    now_ms: u64,
+    started_ms: u64,
+    not_ready: Option<String>,
+    late: usize,
+    sample_every_s: u64,
+}
+
+#[derive(Serialize)]
+struct Job<'a> {
+    name: &'a str,
+    uid: JobId,
+    source: &'a str,
+    desired: Desired,
+    observed: Observed,
+    held: Option<Backlog>,
+    error: Option<&'a Stopped>,
+    targets: Vec<Target<'a>>,
+}
+
+#[derive(Serialize)]
+struct Target<'a> {
+    store: &'a str,
+    observed: Observed,
+    lag_ms: Option<u64>,
+    behind: Option<u64>,
+    changes: u64,
+    changes_per_s: f64,
+    last_write_ms: Option<u64>,
+    last_answer_ms: Option<u64>,
+    error: Option<&'a Stopped>,
+    /// How many tables are in which state.
+    tables_in: BTreeMap<Observed, usize>,
+    /// Copied of all tables, 0 to 1.
+    share: f64,
+    tables: Vec<Table<'a>>,
+    samples: Vec<Sample>,
+}
+
+#[derive(Serialize)]
+struct Table<'a> {
+    name: String,
+    #[serde(flatten)]
+    seen: &'a TableStatus,
+}
+
+impl<'a> Job<'a> {
+    fn new(window: &Window, record: &'a JobRecord, status: &'a JobStatus, tables: usize) -> Job<'a> {
+        let samples = window.0.samples.lock();
+        let targets = status.targets.iter().map(|(store, target)| {
+            let samples = samples.of(record.id, store);
+            Target::new(store, target, samples, tables)
+        });
+        Job {
+            name: &record.spec.name,
+            uid: record.id,
+            source: &record.spec.source.store,
+            desired: record.desired,
+            observed: status.observed,
+            held: status.held,
+            error: status.error.as_ref(),
+            targets: targets.collect(),
+        }
+    }
+}
+
+impl<'a> Target<'a> {
+    fn new(store: &'a str, target: &'a TargetStatus, samples: Vec<Sample>, tables: usize) -> Target<'a> {
+        let mut tables_in: BTreeMap<Observed, usize> = BTreeMap::new();
+        target.tables.values().for_each(|table| *tables_in.entry(table.observed).or_default() += 1);
+        let share = target.tables.values().fold(0.0, |sum, table| sum + table.share);
+        let listed = target.tables.iter().take(tables);
+        Target {
+            store,
+            observed: target.observed,
+            lag_ms: target.lag_ms,
+            behind: target.behind,
+            changes: target.changes,
+            changes_per_s: target.changes_per_s,
+            last_write_ms: target.last_write_ms,
+            last_answer_ms: target.last_answer_ms,
+            error: target.error.as_ref(),
+            tables_in,
+            share: share / target.tables.len().max(1) as f64,
+            tables: listed.map(|(name, seen)| Table { name: name.to_string(), seen }).collect(),
+            samples,
+        }
+    }
+}
+
+fn text(shown: &impl Serialize) -> String {
+    serde_json::to_string(shown).expect("plain data with text keys")
+}

@@ -1,0 +1,127 @@
+//! The daemon as a service of systemd: what it says on the socket, and what systemd makes of the unit file.
+
+use super::read;
+use crate::support::{
+    daemon::{Daemon, Home, whimbrel},
+    http::get,
+    wait::{DEADLINE, until},
+};
+use std::{collections::BTreeSet, fs, os::unix::net::UnixDatagram, process::Command};
+use tempfile::TempDir;
+
+/// In systemd's place.
+struct Listening {
+    folder: TempDir,
+    socket: UnixDatagram,
+}
+
+impl Listening {
+    fn new() -> Listening {
+        let folder = tempfile::tempdir().expect("a temp folder");
+        let socket = UnixDatagram::bind(folder.path().join("notify")).expect("ours");
+        socket.set_read_timeout(Some(DEADLINE)).expect("a socket");
+        Listening { folder, socket }
+    }
+
+    fn serve(&self, home: &Home) -> Daemon {
+        let path = self.folder.path().join("notify").display().to_string();
+        home.serve_with(&[("NOTIFY_SOCKET", &path), ("WATCHDOG_USEC", "300000")])
+    }
+
+    /// Reads until a message has this line.
+    fn hears(&self, line: &str) -> String {
+        let mut heard = BTreeSet::new();
+        loop {
+            let mut bytes = [0; 4096];
+            let length = self.socket.recv(&mut bytes).unwrap_or_else(|error| panic!("{line}: {error}, only {heard:?}"));
+            let message = String::from_utf8(bytes[..length].to_vec()).expect("UTF-8");
+            if message.lines().any(|heard| heard == line) {
+                return message;
+            }
+            heard.insert(message);
+        }
+    }
+}
+
+#[test]
+fn it_says_when_it_is_ready_that_it_turns_and_that_it_stops() {
+    let (listening, home) = (Listening::new(), Home::new(&[]));
+    let daemon = listening.serve(&home);
+    let ready = listening.hears("READY=1");
+    assert!(ready.contains(&format!("STATUS=listening on {}", daemon.address)), "{ready}");
+    assert_eq!(get(&daemon.http, "/readyz").code, 200, "ready is what it says");
+    for _ in 0..3 {
+        listening.hears("WATCHDOG=1");
+    }
+    let (status, log) = daemon.terminate(libc::SIGTERM);
+    assert!(status.success(), "{log}");
+    listening.hears("STOPPING=1");
+}
+
+#[test]
+fn a_store_that_stalls_does_not_starve_the_watchdog() {
+    let listening = Listening::new();
+    let watched = crate::http::Watched::serve(|home| listening.serve(home));
+    listening.hears("READY=1");
+    let _locked = watched.lock("b.db");
+    watched.change("INSERT INTO people VALUES (1000, 'waits')");
+    until("the change waits", || watched.shows("people")["targets"][0]["behind"].as_u64().filter(|behind| *behind > 0));
+    for _ in 0..5 {
+        listening.hears("WATCHDOG=1");
+    }
+    assert_eq!(get(&watched.daemon.http, "/healthz").code, 200);
+    assert_eq!(get(&watched.daemon.http, "/readyz").code, 200);
+}
+
+#[test]
+fn a_daemon_that_is_refused_never_says_ready() {
+    let (listening, home) = (Listening::new(), Home::new(&[("a", "nosuch:thing")]));
+    let path = listening.folder.path().join("notify");
+    let mut command = whimbrel();
+    command.arg("serve").arg("--config").arg(&home.config).env("NOTIFY_SOCKET", path);
+    let ended = command.output().expect("it runs");
+    // The unit says that this code is no reason to try again.
+    assert_eq!(ended.status.code(), Some(3));
+    assert!(read("deploy/whimbrel.service").contains("\nRestartPreventExitStatus=2 3\n"));
+    listening.socket.set_nonblocking(true).expect("a socket");
+    assert!(listening.socket.recv(&mut [0; 100]).is_err(), "nothing was said");
+}
+
+#[test]
+fn systemd_takes_the_unit_and_calls_it_closed() {
+    let unit = read("deploy/whimbrel.service");
+    let folder = tempfile::tempdir().expect("a temp folder");
+    let file = folder.path().join("whimbrel.service");
+    fs::write(&file, unit.replace("/usr/local/bin/whimbrel", env!("CARGO_BIN_EXE_whimbrel"))).expect("ours");
+    let analyze = |arguments: &[&str]| {
+        let output = Command::new("systemd-analyze").args(arguments).arg(&file).output();
+        let output = output.expect("systemd-analyze: bash tests/setup/systemd.sh");
+        let text = [output.stdout, output.stderr].concat();
+        (output.status.success(), String::from_utf8_lossy(&text).into_owned())
+    };
+    let (good, text) = analyze(&["verify", "--man=no"]);
+    assert!(good && text.is_empty(), "{text}");
+    // In tenths: from 0 (closed) to 100 (wide open).
+    let (good, text) = analyze(&["security", "--offline=yes", "--no-pager", "--threshold=15"]);
+    assert!(good, "{text}");
+}
+
+#[test]
+fn the_unit_s_command_is_one_that_the_binary_takes() {
+    let unit = read("deploy/whimbrel.service");
+    let command = unit.lines().find_map(|line| line.strip_prefix("ExecStart=")).expect("there");
+    let mut words = command.split(' ');
+    assert_eq!(words.next(), Some("/usr/local/bin/whimbrel"));
+    let help = whimbrel().args(["serve", "--help"]).output().expect("it runs").stdout;
+    let help = String::from_utf8(help).expect("UTF-8");
+    assert_eq!(words.next(), Some("serve"));
+    for flag in words.filter(|word| word.starts_with("--")) {
+        assert!(help.contains(flag), "{flag} is unknown to `serve`");
+    }
+    for line in ["Type=notify", "StateDirectory=whimbrel", "StateDirectoryMode=0700", "DynamicUser=yes"] {
+        assert!(unit.lines().any(|found| found == line), "{line}");
+    }
+    // Above the patience with a task, so that what is late is seen before the process is killed.
+    let watchdog = unit.lines().find_map(|line| line.strip_prefix("WatchdogSec=")).expect("there");
+    assert!(watchdog.parse::<u64>().expect("seconds") > whimbrel::telemetry::turns::PATIENCE.as_secs());
+}
