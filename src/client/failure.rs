@@ -50,7 +50,10 @@ impl From<Status> for Failure {
             let why = std::error::Error::source(&status).map_or(text.clone(), causes);
             return match status.code() {
                 Code::Unavailable | Code::Unknown | Code::Internal => {
-                    Failure { text: format!("the connection broke: {why}"), ..Failure::unreachable() }
+                    let hint = "see whether it still runs; one that speaks TLS wants --ca-file, and may want --cert-file and \
+                                --key-file";
+                    let text = format!("the connection broke: {why}");
+                    Failure { text, hint: Some(hint.into()), ..Failure::unreachable() }
                 }
                 // How the transport tells that its time was up.
                 Code::Cancelled if text.contains("Timeout") => late(Code::DeadlineExceeded, why),
