@@ -130,6 +130,9 @@
 //! - Tables are copied before the tail starts, not beside it: the log waits at the source, where it is durable already.
 //! - Rows are bytes in a slab ([`model`]): five times cheaper than owned values, and one encoding for
 //!   memory, disk and hash.
+//! - One guard stands before every call of the control API (`control/access`): who calls is proven by a token or a
+//!   certificate, never told by the caller, and a call that nobody gave a role does not pass the tests. Secrets are read
+//!   when a store is opened and live nowhere else; errors never show a value that could be one in the wrong place.
 //! - State saves at most once a second: the watermark in the target is the truth, saving late only costs a look at it.
 
 pub mod config;

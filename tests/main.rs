@@ -17,6 +17,8 @@ mod http;
 /// Each defence taken away must turn a seed red.
 #[cfg(feature = "faults")]
 mod saboteurs;
+/// Who may reach the control API, and that no secret is shown.
+mod security;
 /// Seeds of a world in which everything goes wrong, and named stories.
 #[cfg(feature = "faults")]
 mod simulation;

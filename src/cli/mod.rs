@@ -4,6 +4,7 @@ mod apply;
 mod demo;
 mod ended;
 mod job;
+mod reload;
 mod serve;
 mod state;
 mod status;

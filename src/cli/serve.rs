@@ -1,9 +1,9 @@
 //! `whimbrel serve`: the daemon, from its settings to its end.
 
-use super::{ServeArgs, ended::Ended};
+use super::{ServeArgs, ended::Ended, reload::Reload};
 use crate::{
     config::{Config, HttpConfig},
-    control,
+    control::{self, Access},
     error::Result,
     http::{self, Window},
     pipeline::Budget,
@@ -20,19 +20,21 @@ use tokio_util::sync::CancellationToken;
 const THREADS_END_WITHIN: Duration = Duration::from_secs(5);
 
 pub fn run(args: &ServeArgs) -> Result<(), Ended> {
-    let mut config = args.load()?;
+    let config = args.load()?;
     telemetry::start(&config.log)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Ended::failed)?;
     let again = args.clone();
-    let stores = Stores::new(std::mem::take(&mut config.stores))?.read_by(move || Ok(again.read()?.stores));
-    let served = runtime.block_on(serve(config, stores));
+    let stores = Stores::new(config.stores.clone())?.read_by(move || Ok(again.read()?.stores));
+    let served = runtime.block_on(serve(args, config, stores));
     runtime.shutdown_timeout(THREADS_END_WITHIN);
     Ok(served?)
 }
 
-async fn serve(config: Config, stores: Stores) -> Result<()> {
+async fn serve(args: &ServeArgs, config: Config, stores: Stores) -> Result<()> {
     let stop = shutdown::on_signals()?;
     // Whatever may be refused comes before the first job runs.
+    let access = Arc::new(Access::new(&config.tls, &config.tokens)?);
+    let reload = Reload::new(args, &config, &access)?;
     let (listener, address) = control::bind(config.listen).await?;
     let folder = config.state.dir.clone();
     let window = Window::new(folder.clone());
@@ -46,10 +48,12 @@ async fn serve(config: Config, stores: Stores) -> Result<()> {
     tracing::info!(%address, state = %config.state.dir.display(), "listening");
     window.open(Arc::clone(&supervisor));
     service::ready(&address.to_string());
+    let reloading = tokio::spawn(reload.run(Arc::clone(&supervisor)));
     let served = tokio::select! {
-        served = until_stopped(listener, &supervisor, &stop) => served,
+        served = until_stopped(listener, &supervisor, access, &stop) => served,
         never = service::feed_watchdog(supervisor.turns().clone()) => match never {},
     };
+    reloading.abort();
     supervisor.stop().await;
     closed.cancel();
     if let Some(watched) = watched {
@@ -78,6 +82,7 @@ async fn watched(config: &HttpConfig, window: &Window, closed: &CancellationToke
 async fn until_stopped(
     listener: tokio::net::TcpListener,
     supervisor: &Arc<Supervisor>,
+    access: Arc<Access>,
     stop: &CancellationToken,
 ) -> Result<()> {
     let stopping = async {
@@ -88,7 +93,7 @@ async fn until_stopped(
     };
     let (served, ()) = tokio::join!(
         async {
-            let served = control::serve(listener, Arc::clone(supervisor), stop.clone()).await;
+            let served = control::serve(listener, Arc::clone(supervisor), access, stop.clone()).await;
             stop.cancel();
             served
         },

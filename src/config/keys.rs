@@ -106,20 +106,49 @@ fn distance(a: &str, b: &str) -> usize {
     row[b.len()]
 }
 
+/// Parts of keys whose values no error shows.
+const HIDDEN: &[&str] = &["stores", "tokens", "secret", "password", "url"];
+
+fn is_hidden(key: &str) -> bool {
+    HIDDEN.iter().any(|part| key.contains(part))
+}
+
+/// A parser's complaint with the place but without the line itself, which may hold a secret.
+fn without_lines(cause: &str) -> String {
+    let is_quoted =
+        |line: &&str| line.trim_start().trim_start_matches(|c: char| c.is_ascii_digit()).trim_start().starts_with('|');
+    cause.lines().map(str::trim).filter(|line| !is_quoted(line) && !line.is_empty()).collect::<Vec<_>>().join(": ")
+}
+
 /// The `config` crate's errors in our words.
 pub fn explain(error: ConfigError) -> Error {
     match error {
         ConfigError::Type { key, unexpected, expected, .. } => {
+            // A secret may be what is in the wrong place.
+            let found = if key.as_ref().is_none_or(|key| is_hidden(key)) {
+                "another type".to_owned()
+            } else {
+                unexpected.to_string()
+            };
             let key = key.map_or_else(String::new, |key| format!("`{key}`: "));
-            Error::config(format!("{key}{unexpected} where {expected} is expected"))
+            Error::config(format!("{key}{found} where {expected} is expected"))
                 .hint("config/whimbrel.toml and config/jobs/every-key.yaml show every key with its type")
         }
         ConfigError::FileParse { cause, .. } => {
-            Error::config("cannot be understood").because(cause).hint("mend the line it names")
+            Error::config(format!("cannot be understood: {}", without_lines(&cause.to_string())))
+                .hint("mend the line it names")
         }
         ConfigError::At { error, key: Some(key), .. } => {
             let inner = explain(*error);
             let hint = inner.hint_text().unwrap_or_default().to_owned();
+            // Serde's words: invalid type: string "…", expected a map.
+            let text = inner.to_string();
+            let text = match (text.split_once(": "), text.rsplit_once(", expected ")) {
+                (Some((wrong, _)), Some((_, expected))) if wrong.starts_with("invalid ") && is_hidden(&key) => {
+                    format!("{wrong}, expected {expected}")
+                }
+                _ => text,
+            };
             // It writes no dot behind an index.
             let mut dotted = String::new();
             for part in key.split_inclusive(']') {
@@ -127,7 +156,7 @@ pub fn explain(error: ConfigError) -> Error {
                 dotted.push_str(if joins { "." } else { "" });
                 dotted.push_str(part);
             }
-            Error::config(format!("`{dotted}`: {inner}")).hint(hint)
+            Error::config(format!("`{dotted}`: {text}")).hint(hint)
         }
         ConfigError::Message(text) if words(&text).is_some() => {
             let (given, words) = words(&text).expect("just looked");
@@ -148,6 +177,7 @@ const WORDS: &[(&str, &[&str])] = &[
     ("Existing", &["refuse", "merge", "replace"]),
     ("Keyless", &["refuse", "exact", "append"]),
     ("LogFormat", &["pretty", "json"]),
+    ("Role", &["read", "operate", "admin"]),
 ];
 
 #[cfg(test)]

@@ -1,14 +1,19 @@
 //! What the daemon is told: a file, then the environment (`WHIMBREL_…`), then flags; the later wins.
 
+mod access;
 mod http;
 mod job_file;
 mod keys;
+pub mod private_file;
 mod secret;
+mod store;
 
 pub use self::{
+    access::{Role, TlsConfig, TokenConfig},
     http::{HttpConfig, HttpListen},
     job_file::{job_from_file, job_from_text},
     secret::Secret,
+    store::StoreConfig,
 };
 
 use crate::error::{Error, Result};
@@ -25,6 +30,8 @@ use std::{
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     pub listen: SocketAddr,
+    pub tls: TlsConfig,
+    pub tokens: BTreeMap<String, TokenConfig>,
     pub state: StateConfig,
     pub memory: MemoryConfig,
     pub source: SourceConfig,
@@ -65,21 +72,12 @@ pub enum LogFormat {
     Json,
 }
 
-/// A database (or archive) that jobs name.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct StoreConfig {
-    pub url: String,
-    #[serde(default)]
-    pub options: BTreeMap<String, String>,
-    #[serde(default)]
-    pub secrets: BTreeMap<String, Secret>,
-}
-
 impl Default for Config {
     fn default() -> Self {
         Config {
             listen: SocketAddr::from(([127, 0, 0, 1], 7411)),
+            tls: TlsConfig::default(),
+            tokens: BTreeMap::new(),
             state: StateConfig::default(),
             memory: MemoryConfig::default(),
             source: SourceConfig::default(),
@@ -158,14 +156,7 @@ impl Config {
     }
 
     fn checked(mut self) -> Result<Config> {
-        if !self.listen.ip().is_loopback() {
-            return Err(Error::config(format!(
-                "`listen`: {} is not a loopback address; the control API has neither TLS nor logins, so whoever \
-                 reaches it could start and delete jobs",
-                self.listen
-            ))
-            .hint("listen on 127.0.0.1:7411, and reach it from afar with `ssh -L 7411:127.0.0.1:7411 HOST`"));
-        }
+        access::check(self.listen, &self.tls, &self.tokens)?;
         if !MEMORY_MIB.contains(&self.memory.rows_in_flight_mib) {
             let (least, most) = MEMORY_MIB.into_inner();
             return Err(Error::config(format!(
@@ -175,40 +166,28 @@ impl Config {
             .hint("64 serves most; more helps only with rows of many megabytes"));
         }
         self.http.check()?;
-        self.state.dir = expand_home(&self.state.dir)?;
+        expand_home("state.dir", &mut self.state.dir)?;
+        expand_home("tls.certificate", &mut self.tls.certificate)?;
+        expand_home("tls.key", &mut self.tls.key)?;
+        expand_home("tls.client_ca", &mut self.tls.client_ca)?;
+        for (name, token) in &mut self.tokens {
+            expand_home(&format!("tokens.{name}.file"), &mut token.file)?;
+        }
         for (name, store) in &self.stores {
-            check_store(name, store).map_err(|error| error.at(format!("`stores.{name}`")))?;
+            store.check(name).map_err(|error| error.at(format!("`stores.{name}`")))?;
         }
         Ok(self)
     }
 }
 
-fn check_store(name: &str, store: &StoreConfig) -> Result<()> {
+/// For stores and tokens.
+fn plain_name(name: &str) -> Result<()> {
     let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    if name.is_empty() || name.len() > 63 || !name.chars().all(is_plain) {
-        return Err(Error::config("names of stores are lower-case letters, digits and dashes, at most 63")
-            .hint("rename it, for example to `prod-a`"));
+    if !name.is_empty() && name.len() <= 63 && name.chars().all(is_plain) {
+        return Ok(());
     }
-    if !store.url.contains(':') {
-        return Err(Error::config(format!("`url`: `{}` has no scheme", store.url))
-            .hint("for example url = \"sqlite:/var/lib/shop/shop.db\""));
-    }
-    if store.has_password_in_url() {
-        return Err(Error::config("`url` holds a password, which would be shown in lists and logs")
-            .hint("leave it out, and set secrets.password = \"env:NAME\" or \"file:PATH\""));
-    }
-    match store.secrets.keys().find(|key| store.options.contains_key(*key)) {
-        Some(key) => Err(Error::config(format!("`{key}` is set in `options` and in `secrets`"))
-            .hint(format!("remove `options.{key}`"))),
-        None => Ok(()),
-    }
-}
-
-impl StoreConfig {
-    fn has_password_in_url(&self) -> bool {
-        let authority = self.url.split_once("://").map_or("", |(_, rest)| rest.split(['/', '?']).next().unwrap_or(""));
-        authority.rsplit_once('@').is_some_and(|(user, _)| user.contains(':'))
-    }
+    Err(Error::config("names are lower-case letters, digits and dashes, at most 63")
+        .hint("rename it, for example to `prod-a`"))
 }
 
 fn read(path: &Path) -> Result<File<FileSourceString, FileFormat>> {
@@ -244,17 +223,22 @@ fn not_taken(file: Option<&Path>, error: ConfigError) -> Error {
 fn known_keys() -> serde_json::Value {
     let mut known = serde_json::to_value(Config::default()).expect("plain data with text keys");
     let anything = serde_json::json!({"*": null});
+    known["tokens"] = serde_json::json!({"*": {"role": null, "file": null}});
     known["stores"] = serde_json::json!({"*": {"url": null, "options": anything, "secrets": anything}});
     known
 }
 
-fn expand_home(path: &Path) -> Result<PathBuf> {
-    let Ok(rest) = path.strip_prefix("~") else { return Ok(path.to_owned()) };
+fn expand_home(key: &str, path: &mut PathBuf) -> Result<()> {
+    let Ok(rest) = path.strip_prefix("~") else { return Ok(()) };
     match std::env::var_os("HOME").filter(|home| !home.is_empty()) {
-        Some(home) => Ok(Path::new(&home).join(rest)),
+        Some(home) => *path = Path::new(&home).join(rest),
         None => {
-            Err(Error::config(format!("`state.dir`: {} needs the variable HOME, which is not set", path.display()))
-                .hint("set `state.dir` to a full path, for example /var/lib/whimbrel"))
+            return Err(Error::config(format!(
+                "`{key}`: {} needs the variable HOME, which is not set",
+                path.display()
+            ))
+            .hint(format!("set `{key}` to a full path, for example /var/lib/whimbrel")));
         }
     }
+    Ok(())
 }

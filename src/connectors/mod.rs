@@ -12,6 +12,7 @@ use crate::{
     target::Target,
 };
 use async_trait::async_trait;
+use secrecy::SecretString;
 use std::{collections::BTreeMap, sync::Arc};
 
 static CONNECTORS: &[&Connector] = &[
@@ -26,6 +27,8 @@ pub struct Connector {
     pub scheme: &'static str,
     /// One line for lists and errors.
     pub about: &'static str,
+    /// Names of the secrets that it takes; others are refused.
+    pub secrets: &'static [&'static str],
     /// Reads the settings (unknown ones are refused) and connects to nothing.
     pub open: fn(&StoreSettings) -> Result<Arc<dyn Store>>,
     /// Scratch stores of the same setting, for the battery: beside the store, never a part of it that is in use.
@@ -35,11 +38,13 @@ pub struct Connector {
 pub type MakeFixture = fn(&StoreSettings) -> Result<Box<dyn Fixture>>;
 
 /// A store as the config names it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default)]
 pub struct StoreSettings {
     pub name: String,
     pub url: String,
     pub options: BTreeMap<String, String>,
+    /// By name. Apart from the options, so that whoever shows those shows none of these.
+    pub secrets: BTreeMap<String, SecretString>,
 }
 
 /// A store of some kind, opened by name.
@@ -69,9 +74,19 @@ pub fn fixture(settings: &StoreSettings) -> Result<Option<Box<dyn Fixture>>> {
 
 fn connector(settings: &StoreSettings) -> Result<&'static Connector> {
     let scheme = settings.url.split(':').next().unwrap_or_default();
-    CONNECTORS.iter().copied().find(|connector| connector.scheme == scheme).ok_or_else(|| {
+    let connector = CONNECTORS.iter().copied().find(|connector| connector.scheme == scheme).ok_or_else(|| {
         let known: Vec<&str> = CONNECTORS.iter().map(|connector| connector.scheme).collect();
         Error::config(format!("store `{}`: no connector for the scheme `{scheme}`", settings.name))
             .hint(format!("start the URL with one of: {}", known.join(", ")))
-    })
+    })?;
+    if let Some(name) = settings.secrets.keys().find(|name| !connector.secrets.contains(&name.as_str())) {
+        let known = match connector.secrets {
+            [] => "it takes none: remove it".to_owned(),
+            known => format!("it takes: {}", known.join(", ")),
+        };
+        return Err(
+            Error::config(format!("store `{}`: `secrets.{name}` is unknown to `{scheme}`", settings.name)).hint(known)
+        );
+    }
+    Ok(connector)
 }

@@ -14,21 +14,24 @@ pub use self::{
     store::{certified, checked, leftover, reloaded, store, tables},
 };
 
+use super::access::{Caller, Refusal};
 use super::v1::{Finding, Job, Role, Severity};
 use crate::{
     error, model,
     supervisor::{Denied, JobView, Reason},
 };
 use prost_types::{Duration, Timestamp};
-use std::collections::HashMap;
+use std::{borrow::Cow, collections::HashMap};
 use tonic::{Code, Request, Response, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
 const DOMAIN: &str = "whimbrel";
+/// In one error; a check lists all.
+const VIOLATIONS: usize = 10;
 
-/// For the audit trail.
+/// For the audit trail: whom the call was proven to come from.
 pub fn who<T>(request: &Request<T>) -> String {
-    request.remote_addr().map_or_else(|| "unknown".into(), |address| address.to_string())
+    request.extensions().get::<Caller>().map_or_else(|| "unknown".into(), |caller| caller.who.to_string())
 }
 
 pub fn answer(view: Result<JobView, Denied>) -> Result<Response<Job>, Status> {
@@ -58,6 +61,7 @@ pub fn status(denied: Denied) -> Status {
 /// The one shape of every error that leaves the daemon: google.rpc's ErrorInfo, Help with the hint, and BadRequest or
 /// PreconditionFailure where the code has one. `violations`: subject and text of each thing to mend; none means `text`.
 pub fn explained(code: Code, reason: &str, text: &str, hint: &str, violations: &[(String, String)]) -> Status {
+    let (text, hint) = (&*shortened(text), &*shortened(hint));
     let mut details = ErrorDetails::new();
     details.set_error_info(reason, DOMAIN, HashMap::new());
     match (code, text.strip_prefix('`').and_then(|text| text.split_once("`: "))) {
@@ -66,8 +70,8 @@ pub fn explained(code: Code, reason: &str, text: &str, hint: &str, violations: &
             details.add_precondition_failure_violation(reason, "", text);
         }
         (Code::FailedPrecondition, _) => {
-            for (subject, text) in violations {
-                details.add_precondition_failure_violation(reason, subject, text);
+            for (subject, text) in violations.iter().take(VIOLATIONS) {
+                details.add_precondition_failure_violation(reason, &*shortened(subject), &*shortened(text));
             }
         }
         _ => {}
@@ -76,6 +80,37 @@ pub fn explained(code: Code, reason: &str, text: &str, hint: &str, violations: &
         details.add_help_link(hint, "");
     }
     Status::with_error_details(code, text, details)
+}
+
+/// An error travels in headers, thrice, and clients refuse more than some KiB of them: a name of a MiB in a request
+/// must not cost its answer.
+fn shortened(text: &str) -> Cow<'_, str> {
+    const CHARS: usize = 1000;
+    match text.char_indices().nth(CHARS) {
+        Some((end, _)) => format!("{}…", &text[..end]).into(),
+        None => text.into(),
+    }
+}
+
+/// A call that its caller may not make. `path`: `/package.Service/Call`.
+pub fn refused(refusal: &Refusal, path: &str) -> Status {
+    let call = path.rsplit('/').next().unwrap_or_default();
+    match refusal {
+        Refusal::TokenMissing => {
+            let hint = "send the header `authorization: Bearer TOKEN`; `whimbrel` takes --token-file FILE";
+            explained(Code::Unauthenticated, "TOKEN_MISSING", "this call needs a token", hint, &[])
+        }
+        Refusal::TokenUnknown => {
+            let hint = "look whether it was changed: the daemon knows the lines of the files of [tokens] in its config";
+            explained(Code::Unauthenticated, "TOKEN_UNKNOWN", "the token is not one of this daemon's", hint, &[])
+        }
+        Refusal::RoleTooSmall { name, has, needs } => {
+            let text = format!("{call} needs the role `{}`, and token `{name}` has `{}`", needs.name(), has.name());
+            let set = format!("set `tokens.{name}.role` in the daemon's config and send it SIGHUP");
+            let hint = format!("use a token of that role, or {set}");
+            explained(Code::PermissionDenied, "ROLE_TOO_SMALL", &text, &hint, &[])
+        }
+    }
 }
 
 /// What ends a stream when the daemon stops.

@@ -1,10 +1,13 @@
-//! The control API over gRPC: jobs, stores, health, reflection. Loopback only.
+//! The control API over gRPC: jobs, stores, health, reflection.
 
+mod access;
 pub mod convert;
 mod filter;
 mod jobs;
 mod shape;
 mod stores;
+
+pub use self::access::Access;
 
 /// Generated from `proto/whimbrel/v1`.
 pub mod v1 {
@@ -18,7 +21,6 @@ use crate::{
 };
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio::net::TcpListener;
-use tokio_stream::wrappers::TcpListenerStream;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
 use tower::ServiceBuilder;
@@ -28,6 +30,8 @@ const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/whimbrel.bi
 
 /// A job file of a thousand globs is far below.
 const REQUEST_BYTES: usize = 1 << 20;
+/// A token and what proxies add; a longer list of headers is refused.
+const HEADER_BYTES: u32 = 16 << 10;
 /// A page of a thousand jobs, or a job of ten thousand tables.
 pub const ANSWER_BYTES: usize = 64 << 20;
 /// Calls that one connection may have open; a watch is one.
@@ -48,8 +52,13 @@ pub async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr)> {
     Ok((listener, bound))
 }
 
-/// Answers until `stop`.
-pub async fn serve(listener: TcpListener, supervisor: Arc<Supervisor>, stop: CancellationToken) -> Result<()> {
+/// Answers until `stop`, whom `access` lets in.
+pub async fn serve(
+    listener: TcpListener,
+    supervisor: Arc<Supervisor>,
+    access: Arc<Access>,
+    stop: CancellationToken,
+) -> Result<()> {
     let (health, health_service) = tonic_health::server::health_reporter();
     health.set_serving::<JobServiceServer<jobs::Jobs>>().await;
     health.set_serving::<StoreServiceServer<stores::Stores>>().await;
@@ -69,6 +78,8 @@ pub async fn serve(listener: TcpListener, supervisor: Arc<Supervisor>, stop: Can
     let server = Server::builder()
         .max_concurrent_streams(Some(CALLS_PER_CONNECTION))
         .http2_keepalive_interval(Some(KEEPALIVE))
+        .http2_max_header_list_size(HEADER_BYTES)
+        .layer(access::Guard::new(Arc::clone(&access)))
         .layer(ServiceBuilder::new().map_response(shape::uniform).into_inner())
         .add_service(jobs.max_decoding_message_size(REQUEST_BYTES).max_encoding_message_size(ANSWER_BYTES))
         .add_service(stores.max_decoding_message_size(REQUEST_BYTES).max_encoding_message_size(ANSWER_BYTES))
@@ -76,7 +87,7 @@ pub async fn serve(listener: TcpListener, supervisor: Arc<Supervisor>, stop: Can
         // Both: many tools still ask for v1alpha.
         .add_service(reflection().build_v1().map_err(broken)?)
         .add_service(reflection().build_v1alpha().map_err(broken)?)
-        .serve_with_incoming_shutdown(TcpListenerStream::new(listener), stop.clone().cancelled_owned());
+        .serve_with_incoming_shutdown(access::incoming(listener, access, stop.clone()), stop.clone().cancelled_owned());
     let cut_off = async {
         stop.cancelled().await;
         tokio::time::sleep(STOPS_WITHIN).await;

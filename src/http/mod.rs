@@ -10,6 +10,7 @@ use self::{connections::Connections, samples::Samples};
 use crate::{
     error::{Error, Result},
     supervisor::Supervisor,
+    telemetry::turns::Late,
 };
 use axum::{
     Router,
@@ -127,16 +128,33 @@ async fn scrape(State(window): State<Window>) -> Response {
 /// Whether a new process would help: a store that stalls is none of it.
 async fn alive(State(window): State<Window>) -> Response {
     let late = window.supervisor().map(|supervisor| supervisor.vitals().late).unwrap_or_default();
+    health(&late).into_response()
+}
+
+fn health(late: &[Late]) -> (StatusCode, String) {
     if late.is_empty() {
-        return "ok\n".into_response();
+        return (StatusCode::OK, "ok\n".to_owned());
     }
     let lines = late.iter().map(|late| format!("{} has not turned for {} s\n", late.task, late.since.as_secs()));
-    (StatusCode::SERVICE_UNAVAILABLE, lines.collect::<String>()).into_response()
+    (StatusCode::SERVICE_UNAVAILABLE, lines.collect())
 }
 
 async fn ready(State(window): State<Window>) -> Response {
     match window.ready() {
         Ok(()) => "ready\n".into_response(),
         Err(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {why}\n")).into_response(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_task_that_does_not_turn_is_named() {
+        assert_eq!(health(&[]), (StatusCode::OK, "ok\n".to_owned()));
+        let late = Late { task: "job orders".to_owned(), since: Duration::from_secs(45) };
+        let (code, text) = health(&[late]);
+        assert_eq!((code, text.as_str()), (StatusCode::SERVICE_UNAVAILABLE, "job orders has not turned for 45 s\n"));
     }
 }

@@ -78,9 +78,10 @@ impl Line {
         let mut standing = self.open().await?;
         self.board.target_answered(&self.name);
         standing.reconcile(self)?;
-        self.witness().prove().await?;
         self.ledger.save().await?;
         self.applied.set(&self.name, self.ledger.read(|progress| progress.checkpoint.clone()));
+        // Not before: a target that lost commits holds the source's log from here on.
+        self.witness().prove().await?;
         let lanes = self.lanes();
         tokio::select! {
             biased;

@@ -6,7 +6,7 @@
 use super::{
     Shared,
     job::{Job, new_etag},
-    paused, removal,
+    paused, removal, resting,
 };
 use crate::{
     error::{Error, ErrorKind, Result},
@@ -66,6 +66,7 @@ pub async fn keep(job: Arc<Job>, shared: Arc<Shared>, stop: CancellationToken) {
         tokio::select! {
             () = stop.cancelled() => {}
             _ = records.changed() => {}
+            never = resting::measure(&job, &shared, &record) => match never {},
         }
     }
 }

@@ -7,6 +7,7 @@ mod job;
 mod keeper;
 mod paused;
 mod removal;
+mod resting;
 mod stores;
 mod update;
 mod validate;

@@ -2,7 +2,7 @@
 
 use super::denied::{Answer, Reason, of_store};
 use crate::{
-    config::StoreConfig,
+    config::{Secret, StoreConfig},
     connectors::{self, Store, StoreSettings},
     error::{Error, Result},
     fixture::Fixture,
@@ -12,6 +12,8 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 /// A store that hangs must not hold a call or a deletion for ever.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(30);
+
+const NO_NAME: &str = "a store is named as in the config, never by its URL";
 
 pub struct Stores {
     configs: RwLock<Configs>,
@@ -86,7 +88,10 @@ impl Stores {
                 true => add.to_owned(),
                 false => format!("name one of: {}; or {add}", known.join(", ")),
             };
-            Reason::StoreNotFound.because()(Error::config(format!("no store `{name}` in the config")).hint(hint))
+            // What is no name may be a URL with a password in it: not shown.
+            let is_name = name.len() <= 63 && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
+            let what = if is_name { format!("no store `{name}` in the config") } else { NO_NAME.to_owned() };
+            Reason::StoreNotFound.because()(Error::config(what).hint(hint))
         })
     }
 
@@ -105,6 +110,7 @@ impl Stores {
 
 fn check(configs: &BTreeMap<String, StoreConfig>) -> Result<()> {
     for (name, config) in configs {
+        config.secrets.values().for_each(Secret::warn_if_open);
         match settings(name, config) {
             Ok(settings) => drop(connectors::open(&settings)?),
             Err(error) => tracing::error!(store = name, hint = error.hint_text(), "{error}"),
@@ -132,10 +138,8 @@ pub async fn timely<T>(whom: &str, asked: impl Future<Output = Result<T>>) -> Re
 }
 
 fn settings(name: &str, config: &StoreConfig) -> Result<StoreSettings> {
-    let mut options = config.options.clone();
-    for (key, secret) in &config.secrets {
-        let value = secret.read().map_err(|error| error.at(format!("store `{name}`")))?;
-        options.insert(key.clone(), value);
-    }
-    Ok(StoreSettings { name: name.to_owned(), url: config.url.clone(), options })
+    let read = |(key, secret): (&String, &Secret)| Ok((key.clone(), secret.read()?));
+    let secrets: Result<_> = config.secrets.iter().map(read).collect();
+    let secrets = secrets.map_err(|error| error.at(format!("store `{name}`")))?;
+    Ok(StoreSettings { name: name.to_owned(), url: config.url.clone(), options: config.options.clone(), secrets })
 }

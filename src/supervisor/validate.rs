@@ -12,6 +12,8 @@ const LABELS: usize = 64;
 const LABEL_BYTES: usize = 256;
 const TARGETS: usize = 16;
 const TABLE_GLOBS: usize = 1000;
+/// No store has longer names.
+const GLOB_BYTES: usize = 1024;
 /// Connections to one target; more only wait for each other.
 const LANES: u16 = 64;
 const PARALLELISM: u16 = 64;
@@ -49,6 +51,11 @@ fn form(spec: &JobSpec) -> Result<(), Error> {
     at_most("labels", spec.labels.len(), LABELS)?;
     at_most("source.tables", spec.source.tables.len(), TABLE_GLOBS)?;
     at_most("source.rename", spec.source.rename.len(), TABLE_GLOBS)?;
+    let names = spec.source.rename.iter().flat_map(|(from, to)| [from, to]);
+    if let Some(long) = spec.source.tables.iter().chain(names).find(|name| name.len() > GLOB_BYTES) {
+        return Err(wrong("source", &format!("a table's name of {} bytes", long.len()))
+            .hint(format!("names and globs have at most {GLOB_BYTES} bytes")));
+    }
     at_most("targets", spec.targets.len(), TARGETS)?;
     if spec.targets.is_empty() {
         return Err(wrong("targets", "a job needs at least one").hint("add `targets: [{store: NAME}]`"));

@@ -107,11 +107,25 @@ fn wrong_types_are_refused_with_their_path() {
     says(&refusal(load("listen = ", &[], &[])), &["whimbrel.toml", "cannot be understood"]);
 }
 
+const TLS: &str = "[tls]\ncertificate = \"/etc/whimbrel/tls.crt\"\nkey = \"/etc/whimbrel/tls.key\"\n";
+const TOKENS: &str = "[tokens.ops]\nrole = \"admin\"\nfile = \"/etc/whimbrel/ops.token\"\n";
+
 #[test]
-fn listening_to_the_world_is_refused_with_the_reason() {
+fn listening_to_the_world_is_refused_with_the_lines_to_add() {
     for address in ["0.0.0.0:7411", "[::]:7411", "192.168.1.2:7411"] {
-        let refusal = refusal(load(&format!("listen = \"{address}\""), &[], &[]));
-        says(&refusal, &[address, "loopback", "neither TLS nor logins", "ssh -L"]);
+        let listen = format!("listen = \"{address}\"\n");
+        let neither = refusal(load(&listen, &[], &[]));
+        says(
+            &neither,
+            &[address, "loopback", "neither TLS nor tokens", TLS.trim(), TOKENS.trim(), "openssl", "ssh -L"],
+        );
+        let no_tokens = refusal(load(&format!("{listen}{TLS}"), &[], &[]));
+        says(&no_tokens, &[address, "no tokens", TOKENS.trim()]);
+        assert!(!no_tokens.contains("[tls]"), "{no_tokens}");
+        let no_tls = refusal(load(&format!("{listen}{TOKENS}"), &[], &[]));
+        says(&no_tls, &[address, "no TLS", TLS.trim()]);
+        assert!(!no_tls.contains("[tokens"), "{no_tls}");
+        load(&format!("{listen}{TLS}{TOKENS}"), &[], &[]).expect("the lines it printed are enough");
     }
     load("listen = \"[::1]:7411\"", &[], &[]).expect("loopback too");
 }
@@ -131,13 +145,45 @@ fn the_http_port_is_on_loopback_or_off_or_open_by_word() {
 }
 
 #[test]
+fn halves_of_access_are_refused() {
+    says(&refusal(load("[tls]\ncertificate = \"/a\"", &[], &[])), &["`tls.key` is missing", "PEM"]);
+    says(&refusal(load("[tls]\nkey = \"/a\"", &[], &[])), &["`tls.certificate` is missing", "PEM"]);
+    says(&refusal(load("[tls]\nclient_ca = \"/a\"", &[], &[])), &["tls.client_ca", "tls.certificate"]);
+    says(&refusal(load("[tokens.ops]\nrole = \"admin\"", &[], &[])), &["tokens.ops", "file"]);
+    says(
+        &refusal(load("[tokens.ops]\nrole = \"root\"\nfile = \"/a\"", &[], &[])),
+        &["tokens.ops.role", "no `root`", "operate"],
+    );
+    says(&refusal(load("[tokens.Ops]\nrole = \"read\"\nfile = \"/a\"", &[], &[])), &["tokens", "lower-case"]);
+    says(&refusal(load("[tokens.ops]\nfiel = \"/a\"", &[], &[])), &["did you mean `tokens.ops.file`"]);
+}
+
+#[test]
 fn secrets_are_references_and_never_shown() {
     let plain = refusal(load("[stores.a]\nurl = \"x:y\"\nsecrets = {password = \"hunter2\"}", &[], &[]));
     says(&plain, &["stores.a.secrets.password", "env:NAME"]);
     assert!(!plain.contains("hunter2"), "{plain}");
-    let url = refusal(load("[stores.a]\nurl = \"mysql://me:hunter2@db:3306/shop\"", &[], &[]));
-    says(&url, &["stores.a", "secrets.password"]);
-    assert!(!url.contains("hunter2"), "{url}");
+    let store = "[stores.a]\nurl = \"mysql://me@db/shop\"\n";
+    for (text, parts) in [
+        ("[stores.a]\nurl = \"mysql://me:hunter2@db:3306/shop\"".to_owned(), ["stores.a", "secrets.password"]),
+        ("[stores.a]\nurl = \"mysql://db/shop?password=hunter2\"".to_owned(), ["stores.a", "secrets.password"]),
+        ("[stores.a]\nurl = \"hunter2\"".to_owned(), ["stores.a", "scheme"]),
+        (format!("{store}options = {{ssl_password = \"hunter2\"}}"), ["options.ssl_password", "secrets.ssl_password"]),
+        (format!("{store}secrets = \"hunter2\""), ["stores.a.secrets", "expected"]),
+        (format!("{store}secrets = {{password = [\"hunter2\"]}}"), ["stores.a.secrets.password", "expected"]),
+        (format!("{store}secrets = {{password = \"hunter2}}"), ["cannot be understood", "line 3"]),
+        ("stores = \"hunter2\"".to_owned(), ["stores", "expected"]),
+        ("[stores.a]\nurl = [\"hunter2\"]".to_owned(), ["stores.a.url", ""]),
+        ("[tokens]\nops = \"hunter2\"".to_owned(), ["tokens.ops", "expected"]),
+        ("[tokens.ops]\nrole = \"read\"\nfile = {a = \"hunter2\"}".to_owned(), ["tokens.ops.file", ""]),
+    ] {
+        let refusal = refusal(load(&text, &[], &[]));
+        says(&refusal, &parts);
+        assert!(!refusal.contains("hunter2"), "{refusal}");
+    }
+    let variable = refusal(load(store, &[("WHIMBREL_STORES__A__SECRETS", "hunter2")], &[]));
+    says(&variable, &["stores.a.secrets"]);
+    assert!(!variable.contains("hunter2"), "{variable}");
 }
 
 #[test]
@@ -158,7 +204,7 @@ fn files_that_cannot_be_read_are_named() {
 fn every_shipped_job_file_is_good_and_tells_the_defaults() {
     let folder = Path::new(ROOT).join("config/jobs");
     let files: Vec<_> = fs::read_dir(&folder).expect("there").map(|entry| entry.expect("there").path()).collect();
-    assert!(files.len() >= 2);
+    assert!(files.len() >= 5);
     for file in &files {
         let spec = job_from_file(file).expect("good");
         assert_eq!(spec.name, file.file_stem().expect("named").to_str().expect("UTF-8"));

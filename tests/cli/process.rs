@@ -39,7 +39,7 @@ fn settings_that_cannot_work_are_refused_before_anything_runs() {
     ends(&home.run(&["serve", "--config", config]), 3, &["store `a`", "scheme `nosuch`", "hint:", "memory"]);
     ends(&home.run(&["serve", "--config", "/nowhere.toml"]), 3, &["/nowhere.toml", "hint:"]);
     let wide = home.run(&["serve", "--config", config, "--listen", "0.0.0.0:1"]);
-    ends(&wide, 3, &["loopback", "ssh -L"]);
+    ends(&wide, 3, &["loopback", "[tls]", "[tokens.ops]", "ssh -L"]);
     fs::write(&home.config, "[log]\nfilter = \"info=banana=\"\n").expect("ours");
     ends(&home.run(&["serve", "--config", config]), 3, &["log.filter", "hint:"]);
     let mut environment = whimbrel();

@@ -1,6 +1,7 @@
 //! What is around the binary: the service, alerts, dashboard, images, manifests; held against the binary itself.
 
 mod alerts;
+mod containers;
 mod service;
 
 use std::{

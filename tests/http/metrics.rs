@@ -114,6 +114,16 @@ fn values_follow_what_happens() {
     watched.sees("whimbrel_jobs{state=\"paused\"}", |value| value == 1.0);
     watched.sees("whimbrel_job_desired{job_name=\"people\",state=\"pause\"}", |value| value == 1.0);
     assert!(!watched.scrape().contains_key(&format!("whimbrel_lag_seconds{target}}}")), "nobody looks: not known");
+    // But what it holds is told: the source's log grows meanwhile.
+    watched.change("UPDATE people SET name = 'y' WHERE id <= 70");
+    assert!(watched.daemon.ask(&["job", "start", "people"]).status.success());
+    watched.sees("whimbrel_jobs{state=\"streaming\"}", |value| value == 1.0);
+    let locked = watched.lock("b.db");
+    watched.change("UPDATE people SET name = 'z' WHERE id <= 80");
+    assert!(watched.daemon.ask(&["job", "pause", "people"]).status.success());
+    watched.sees("whimbrel_jobs{state=\"paused\"}", |value| value == 1.0);
+    watched.sees("whimbrel_source_log_held_changes{job_name=\"people\"}", |held| held >= 80.0);
+    drop(locked);
     assert!(watched.daemon.ask(&["job", "delete", "people"]).status.success());
     until("no series of a job that is gone", || {
         watched.scrape().keys().all(|series| !series.contains("people")).then_some(())

@@ -1,6 +1,7 @@
 //! What the HTTP port shows, held against a real daemon with a job.
 
 mod chromium;
+mod logs;
 mod metrics;
 mod page;
 

@@ -103,7 +103,7 @@ pub fn store(path: &Path) -> Arc<dyn Store> {
 
 pub fn open(path: &Path, options: std::collections::BTreeMap<String, String>) -> Result<Arc<dyn Store>> {
     let url = format!("sqlite:{}", path.display());
-    connectors::open(&StoreSettings { name: "test".into(), url, options })
+    connectors::open(&StoreSettings { name: "test".into(), url, options, ..StoreSettings::default() })
 }
 
 pub fn source(path: &Path) -> Arc<dyn Source> {

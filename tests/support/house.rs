@@ -10,7 +10,7 @@ use whimbrel::{
     config::StoreConfig,
     connectors::memory::{Habits, World},
     control::{
-        self,
+        self, Access,
         v1::{Job, ObservedState},
     },
     model::{Column, JobSpec, Table, TableName, Type, Value},
@@ -53,7 +53,7 @@ impl House {
         let supervisor = Arc::new(supervisor);
         let (listener, address) = control::bind(([127, 0, 0, 1], 0).into()).await.expect("a free port");
         let stop = CancellationToken::new();
-        let served = tokio::spawn(control::serve(listener, Arc::clone(&supervisor), stop.clone()));
+        let served = tokio::spawn(control::serve(listener, Arc::clone(&supervisor), Access::open(), stop.clone()));
         let client = Client::connect(&address.to_string()).await.expect("it listens");
         House { client, address, state, supervisor, names, served, stop }
     }

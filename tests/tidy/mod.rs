@@ -113,7 +113,9 @@ fn neighbours_do_not_import_each_other() {
 
 #[test]
 fn foreign_crates_stay_in_their_rooms() {
-    let rooms: [(&str, &[&str]); 8] = [
+    let rooms: &[(&str, &[&str])] = &[
+        ("rustls", &["src/control/access/"]),
+        ("aws_lc_rs", &["src/control/access/"]),
         ("rusqlite", &["src/connectors/sqlite/", "src/demo/"]),
         ("sled", &["src/state/sled"]),
         ("tonic", &["src/control/", "src/client.rs", "src/client/"]),
@@ -126,7 +128,7 @@ fn foreign_crates_stay_in_their_rooms() {
     let mut problems = Vec::new();
     for (name, text) in source() {
         for (line, words) in code(&text) {
-            for (foreign, allowed) in rooms {
+            for &(foreign, allowed) in rooms {
                 let used = words.contains(&format!("{foreign}::")) || words.contains(&format!("use {foreign}"));
                 let own = words.contains(&format!("{foreign}::Sled"))
                     || words.contains(&format!("self::{foreign}"))

@@ -51,6 +51,8 @@ use std::sync::Arc;
 pub static CONNECTOR: Connector = Connector {
     scheme: "memory",
     about: "a store inside the daemon, for trials: memory:NAME",
+    // Asked of nobody: for trying how a secret is given to the daemon.
+    secrets: &["password"],
     open,
     fixture: Some(Worlds::of),
 };

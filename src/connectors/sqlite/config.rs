@@ -70,7 +70,7 @@ mod tests {
 
     fn read(url: &str, options: &[(&str, &str)]) -> Result<Config> {
         let options = options.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        Config::read(&StoreSettings { name: "a".into(), url: url.into(), options })
+        Config::read(&StoreSettings { name: "a".into(), url: url.into(), options, ..StoreSettings::default() })
     }
 
     #[test]

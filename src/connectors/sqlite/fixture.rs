@@ -12,7 +12,6 @@ use crate::{
 use async_trait::async_trait;
 use rusqlite::{Connection, OpenFlags, types};
 use std::{
-    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
     sync::Arc,
@@ -92,7 +91,7 @@ impl File {
         let mode = if files.wal { "wal" } else { "delete" };
         connect(&path)?.pragma_update(None, "journal_mode", mode).map_err(said)?;
         let url = format!("sqlite:{}", path.display());
-        let store = connectors::open(&StoreSettings { name: "scratch".into(), url, options: BTreeMap::new() })?;
+        let store = connectors::open(&StoreSettings { name: "scratch".into(), url, ..StoreSettings::default() })?;
         Ok(File { files, folder, store })
     }
 

@@ -57,6 +57,7 @@ use std::sync::Arc;
 pub static CONNECTOR: Connector = Connector {
     scheme: "sqlite",
     about: "SQLite database files: `sqlite:/path/to/file.db`, or relative, `sqlite:shop.db`",
+    secrets: &[],
     open,
     fixture: Some(Files::of),
 };

@@ -28,7 +28,11 @@ impl Folder {
         DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(fail)?;
         refuse_foreign(path, fail)?;
         // It tells table names and positions, and later holds parked rows: nobody else's business.
+        let mode = fs::metadata(path).map_err(fail)?.permissions().mode() & 0o777;
         fs::set_permissions(path, fs::Permissions::from_mode(0o700)).map_err(fail)?;
+        if mode & 0o077 != 0 {
+            tracing::warn!(folder = %path.display(), "the state folder was open to others ({mode:o}); now it is 700");
+        }
         let lock = lock(path, fail)?;
         let records = path.join(RECORDS);
         DirBuilder::new().recursive(true).mode(0o700).create(&records).map_err(fail)?;

@@ -1,0 +1,11 @@
+//! Who may reach the control API and what they may do there; and that no secret is ever shown.
+
+mod authority;
+mod bounds;
+mod grpcurl;
+mod guarded;
+mod half_open;
+mod reload;
+mod secrets;
+mod tls;
+mod tokens;
