@@ -48,12 +48,11 @@ async fn serve(args: &ServeArgs, config: Config, stores: Stores) -> Result<()> {
     tracing::info!(%address, state = %config.state.dir.display(), "listening");
     window.open(Arc::clone(&supervisor));
     service::ready(&address.to_string());
-    let reloading = tokio::spawn(reload.run(Arc::clone(&supervisor)));
     let served = tokio::select! {
         served = until_stopped(listener, &supervisor, access, &stop) => served,
         never = service::feed_watchdog(supervisor.turns().clone()) => match never {},
+        () = reload.run(Arc::clone(&supervisor)) => Ok(()),
     };
-    reloading.abort();
     supervisor.stop().await;
     closed.cancel();
     if let Some(watched) = watched {

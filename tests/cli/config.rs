@@ -131,20 +131,6 @@ fn listening_to_the_world_is_refused_with_the_lines_to_add() {
 }
 
 #[test]
-fn the_http_port_is_on_loopback_or_off_or_open_by_word() {
-    let listen = |text: &str| load(&format!("[http]\nlisten = \"{text}\""), &[], &[]);
-    assert_eq!(load("", &[], &[]).expect("good").http.listen, HttpListen(Some(([127, 0, 0, 1], 7412).into())));
-    for off in ["off", ""] {
-        assert_eq!(listen(off).expect("good").http.listen, HttpListen(None));
-    }
-    listen("[::1]:0").expect("loopback too");
-    says(&refusal(listen("0.0.0.0:7412")), &["`http.listen`", "loopback", "`open = true`", "127.0.0.1:7412"]);
-    load("[http]\nlisten = \"0.0.0.0:7412\"\nopen = true", &[], &[]).expect("said so");
-    says(&refusal(listen("everywhere")), &["http.listen", "everywhere", "127.0.0.1:7412", "off"]);
-    says(&refusal(load("[http]\nopne = true", &[], &[])), &["`http.opne`", "did you mean `http.open`"]);
-}
-
-#[test]
 fn halves_of_access_are_refused() {
     says(&refusal(load("[tls]\ncertificate = \"/a\"", &[], &[])), &["`tls.key` is missing", "PEM"]);
     says(&refusal(load("[tls]\nkey = \"/a\"", &[], &[])), &["`tls.certificate` is missing", "PEM"]);
@@ -156,6 +142,20 @@ fn halves_of_access_are_refused() {
     );
     says(&refusal(load("[tokens.Ops]\nrole = \"read\"\nfile = \"/a\"", &[], &[])), &["tokens", "lower-case"]);
     says(&refusal(load("[tokens.ops]\nfiel = \"/a\"", &[], &[])), &["did you mean `tokens.ops.file`"]);
+}
+
+#[test]
+fn the_http_port_is_on_loopback_or_off_or_open_by_word() {
+    let listen = |text: &str| load(&format!("[http]\nlisten = \"{text}\""), &[], &[]);
+    assert_eq!(load("", &[], &[]).expect("good").http.listen, HttpListen(Some(([127, 0, 0, 1], 7412).into())));
+    for off in ["off", ""] {
+        assert_eq!(listen(off).expect("good").http.listen, HttpListen(None));
+    }
+    listen("[::1]:0").expect("loopback too");
+    says(&refusal(listen("0.0.0.0:7412")), &["`http.listen`", "loopback", "`open = true`", "127.0.0.1:7412"]);
+    load("[http]\nlisten = \"0.0.0.0:7412\"\nopen = true", &[], &[]).expect("said so");
+    says(&refusal(listen("everywhere")), &["http.listen", "everywhere", "127.0.0.1:7412", "off"]);
+    says(&refusal(load("[http]\nopne = true", &[], &[])), &["`http.opne`", "did you mean `http.open`"]);
 }
 
 #[test]
