@@ -2,6 +2,7 @@
 
 mod authority;
 mod bounds;
+mod clients;
 mod grpcurl;
 mod guarded;
 mod half_open;
