@@ -1,59 +1,164 @@
-//! `whimbrel apply -f FILE`: makes the daemon's job what the file says.
+//! `whimbrel apply -f FILE`: makes the daemon's jobs what the files say; shows the difference before it does it.
 
-use super::{Daemon, ended::Ended, with_client};
+use super::{
+    ask::Ask,
+    ended::Ended,
+    files::Files,
+    job,
+    show::{Paint, Show, out, painted, to_yaml},
+    status,
+};
 use crate::{
-    client::{Client, Code},
-    config::job_from_file,
+    client::{Client, Code, DesiredState, Job, JobSpec, ObservedState, Plain},
     control::convert,
-    model::JobSpec,
 };
 use clap::Args;
-use std::path::PathBuf;
+use serde::Serialize;
+use similar::{ChangeTag, TextDiff};
+use std::fmt::Write;
 
 #[derive(Args)]
 pub struct ApplyArgs {
-    /// The job file; config/jobs/every-key.yaml explains it.
-    #[arg(short, long)]
-    file: PathBuf,
-    /// Starts the job as well.
+    #[command(flatten)]
+    files: Files,
+    /// Starts the jobs as well, and looks how they begin.
     #[arg(long)]
     start: bool,
+    /// Only shows what would change. The daemon looks at it; nothing is saved.
+    #[arg(long, conflicts_with = "start")]
+    dry_run: bool,
     #[command(flatten)]
-    daemon: Daemon,
+    ask: Ask,
+}
+
+/// What became of one job.
+#[derive(Serialize)]
+struct Applied {
+    /// `created`, `updated` or `unchanged`.
+    did: &'static str,
+    job: Plain,
 }
 
 pub fn run(args: &ApplyArgs) -> Result<(), Ended> {
-    let spec = job_from_file(&args.file)?;
-    with_client(&args.daemon, async |mut client| {
-        println!("job `{}` {}", spec.name, apply(&mut client, &spec).await?);
-        if args.start {
-            client.start_job(&spec.name).await?;
-            println!("job `{}` started", spec.name);
+    let (specs, show) = (args.files.jobs()?, args.ask.show);
+    args.ask.run(async |client| {
+        let (mut did, mut jobs, mut ended) = (Vec::new(), Vec::new(), Ok(()));
+        for spec in &specs {
+            match apply(client, spec, args).await {
+                Ok((done, job)) => {
+                    let would = if args.dry_run { " (dry run, nothing is saved)" } else { "" };
+                    say(show, &format!("job `{}` {done}{would}", spec.name));
+                    did.push(done);
+                    jobs.push(job);
+                }
+                // What was done before is said all the same.
+                Err(refused) => {
+                    ended = Err(refused);
+                    break;
+                }
+            }
         }
-        Ok(())
+        if args.start && ended.is_ok() {
+            ended = start(client, &mut jobs, show).await;
+        }
+        if show.is_data() {
+            let applied = did.into_iter().zip(&jobs).map(|(did, job)| Applied { did, job: Plain::new(job) });
+            show.data(&applied.collect::<Vec<_>>());
+        }
+        if ended.is_ok() {
+            next(args, &jobs);
+        }
+        ended
     })
 }
 
-async fn apply(client: &mut Client, spec: &JobSpec) -> Result<&'static str, Ended> {
+fn say(show: Show, words: &str) {
+    if !show.is_data() && !show.is_quiet() {
+        out(&format!("{words}\n"));
+    }
+}
+
+async fn apply(client: &mut Client, spec: &JobSpec, args: &ApplyArgs) -> Result<(&'static str, Job), Ended> {
     let known = match client.job(&spec.name).await {
-        Ok(job) => convert::spec_from(job.spec).map_err(Ended::failed)?,
+        Ok(job) => job,
         Err(failure) if failure.code == Code::NotFound => {
-            client.create_job(spec, "").await?;
-            return Ok("created");
+            difference(args.ask.show, None, spec);
+            let created = match args.dry_run {
+                true => client.validate_job(spec).await?,
+                false => client.create_job(spec, "").await?,
+            };
+            return Ok(("created", created));
         }
         Err(failure) => return Err(failure.into()),
     };
-    if known == *spec {
-        return Ok("unchanged");
-    }
-    let mut limited = known;
-    limited.copy.limits = spec.copy.limits;
-    if limited != *spec {
+    if known.status.as_ref().is_some_and(|status| status.observed_state() == ObservedState::Deleting) {
         return Err(Ended::refused(
-            format!("job `{}` is there with other settings; only its limits can be changed", spec.name),
-            format!("`whimbrel job delete {}`, then apply again: it is copied anew", spec.name),
+            format!("job `{}` is still being deleted", spec.name),
+            format!("`whimbrel wait {} --for deleted`, then apply again", spec.name),
         ));
     }
-    client.set_limits(&spec.name, spec.copy.limits).await?;
-    Ok("limits set")
+    let before = convert::spec_from(known.spec.clone()).map_err(Ended::failed)?;
+    if before == *spec {
+        return Ok(("unchanged", known));
+    }
+    difference(args.ask.show, Some(&before), spec);
+    // What the difference was shown against is what is changed.
+    let update = client.update_job(spec, &[]).etag(&known.etag);
+    let updated = if args.dry_run { update.validate_only().await? } else { update.await? };
+    Ok(("updated", updated))
+}
+
+/// Of the job files, line by line.
+fn difference(show: Show, before: Option<&JobSpec>, after: &JobSpec) {
+    if show.is_data() || show.is_quiet() {
+        return;
+    }
+    let (before, after) = (before.map(to_yaml).unwrap_or_default(), to_yaml(after));
+    let lines = TextDiff::from_lines(before.as_str(), after.as_str());
+    let mut text = String::from("--- in the daemon\n+++ in the file\n");
+    for hunk in lines.unified_diff().context_radius(3).iter_hunks() {
+        let _ = writeln!(text, "{}", hunk.header());
+        for change in hunk.iter_changes() {
+            let (sign, paint) = match change.tag() {
+                ChangeTag::Equal => (' ', Paint::Plain),
+                ChangeTag::Delete => ('-', Paint::Bad),
+                ChangeTag::Insert => ('+', Paint::Good),
+            };
+            let _ = writeln!(text, "{}", painted(&format!("{sign}{}", change.value().trim_end_matches('\n')), paint));
+        }
+    }
+    out(&text);
+}
+
+/// All are started before the first is looked at; the first that failed is how it ended.
+async fn start(client: &mut Client, jobs: &mut [Job], show: Show) -> Result<(), Ended> {
+    for job in &mut *jobs {
+        *job = client.start_job(&job.name).await?;
+    }
+    let mut first = Ok(());
+    for job in jobs {
+        match (job::begun(client, job.clone()).await, &first) {
+            (Ok(begun), _) => {
+                say(show, &job::begun_words(&begun));
+                *job = begun;
+            }
+            (Err(ended), Ok(())) => first = Err(ended),
+            (Err(ended), Err(_)) => drop(ended.say()),
+        }
+    }
+    first
+}
+
+fn next(args: &ApplyArgs, jobs: &[Job]) {
+    let (show, typed) = (args.ask.show, args.files.typed());
+    match jobs {
+        _ if args.dry_run => show.next(&format!("whimbrel apply {typed}")),
+        [job] if job.desired_state() == DesiredState::Created => {
+            let name = &job.name;
+            show.next(&format!("whimbrel plan {typed} (writes nothing), then whimbrel job start {name}"));
+        }
+        [job] if args.start => show.next(&status::next(job)),
+        [job] => show.next(&format!("whimbrel status {}", job.name)),
+        _ => show.next("whimbrel status"),
+    }
 }

@@ -43,9 +43,6 @@ pub struct CompareArgs {
     target: PathBuf,
 }
 
-const DIFFERENT: u8 = 6;
-const UNKNOWN: u8 = 7;
-
 pub fn run(args: &DemoArgs) -> Result<(), Ended> {
     let files = args.source.clone().zip(args.target.clone());
     let demo = Demo { seconds: args.seconds, kill: args.kill, files, rate: args.rate };
@@ -57,9 +54,9 @@ pub fn run(args: &DemoArgs) -> Result<(), Ended> {
         }
         Outcome::Different(differences) => {
             differences.iter().for_each(|one| println!("  {one}"));
-            Err(Ended::with(DIFFERENT, format!("{} differences", differences.len())))
+            Err(Ended::different(format!("{} differences", differences.len())))
         }
-        Outcome::Unknown(why) => Err(Ended::with(UNKNOWN, format!("not compared, the targets are not through: {why}"))),
+        Outcome::Unknown(why) => Err(Ended::unknown(format!("not compared, the targets are not through: {why}"))),
     }
 }
 
@@ -77,6 +74,6 @@ pub fn compare(args: &CompareArgs) -> Result<(), Ended> {
     differences.iter().for_each(|one| println!("{one}"));
     match differences.len() {
         0 => Ok(()),
-        many => Err(Ended::with(DIFFERENT, format!("{many} differences"))),
+        many => Err(Ended::different(format!("{many} differences"))),
     }
 }

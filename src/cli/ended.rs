@@ -11,7 +11,11 @@ use std::process::ExitCode;
 pub struct Ended {
     code: u8,
     text: String,
+    /// Each thing that is to be mended.
+    violations: Vec<(String, String)>,
     hint: Option<String>,
+    /// The API's, for programs.
+    reason: String,
 }
 
 const FAILED: u8 = 1;
@@ -19,22 +23,49 @@ const FAILED: u8 = 1;
 const REFUSED: u8 = 3;
 const UNREACHABLE: u8 = 4;
 const TIMED_OUT: u8 = 5;
+const DIFFERENT: u8 = 6;
+const UNKNOWN: u8 = 7;
 
 impl Ended {
     pub fn failed(error: impl std::fmt::Display) -> Ended {
-        Ended { code: FAILED, text: error.to_string(), hint: None }
+        Ended::new(FAILED, error.to_string())
     }
 
     pub fn refused(text: impl Into<String>, hint: impl Into<String>) -> Ended {
-        Ended { code: REFUSED, text: text.into(), hint: Some(hint.into()) }
+        Ended::new(REFUSED, text.into()).hint(hint)
     }
 
-    pub fn with(code: u8, text: impl Into<String>) -> Ended {
-        Ended { code, text: text.into(), hint: None }
+    /// Data that should be equal are not.
+    pub fn different(text: impl Into<String>) -> Ended {
+        Ended::new(DIFFERENT, text.into())
+    }
+
+    /// Whether they are could not be found out.
+    pub fn unknown(text: impl Into<String>) -> Ended {
+        Ended::new(UNKNOWN, text.into())
+    }
+
+    fn new(code: u8, text: String) -> Ended {
+        Ended { code, text, violations: Vec::new(), hint: None, reason: String::new() }
+    }
+
+    pub fn hint(self, hint: impl Into<String>) -> Ended {
+        Ended { hint: Some(hint.into()), ..self }
+    }
+
+    pub fn reason(&self) -> &str {
+        &self.reason
+    }
+
+    pub fn text(&self) -> &str {
+        &self.text
     }
 
     pub fn say(self) -> ExitCode {
         eprintln!("error: {}", self.text);
+        for (subject, text) in self.violations {
+            eprintln!("  {subject}: {text}");
+        }
         if let Some(hint) = self.hint {
             eprintln!("hint: {hint}");
         }
@@ -48,20 +79,33 @@ impl From<Error> for Ended {
             ErrorKind::Config | ErrorKind::Refused => REFUSED,
             ErrorKind::Transient | ErrorKind::Lost => FAILED,
         };
-        Ended { code, text: error.to_string(), hint: error.hint_text().map(str::to_owned) }
+        let hint = error.hint_text().map(str::to_owned);
+        Ended { hint, ..Ended::new(code, error.to_string()) }
     }
 }
 
 impl From<Failure> for Ended {
     fn from(failure: Failure) -> Ended {
-        let code = match failure.code {
-            Code::Unavailable if failure.reason != "STORE_UNAVAILABLE" => UNREACHABLE,
-            Code::DeadlineExceeded => TIMED_OUT,
-            Code::InvalidArgument | Code::FailedPrecondition | Code::NotFound | Code::AlreadyExists | Code::Aborted => {
-                REFUSED
-            }
+        let Failure { code, reason, text, hint, violations } = failure;
+        let code = match (code, reason.as_str()) {
+            // What was asked for was done; the job has failed.
+            (_, "JOB_FAILED" | "JOB_LOST") => FAILED,
+            (_, "STORE_UNAVAILABLE" | "CERTIFY_RUNNING") => FAILED,
+            (_, "WAIT_TIMED_OUT") | (Code::DeadlineExceeded, _) => TIMED_OUT,
+            (Code::Unavailable, _) => UNREACHABLE,
+            (
+                Code::InvalidArgument
+                | Code::FailedPrecondition
+                | Code::NotFound
+                | Code::AlreadyExists
+                | Code::Aborted
+                | Code::Unauthenticated
+                | Code::PermissionDenied
+                | Code::OutOfRange,
+                _,
+            ) => REFUSED,
             _ => FAILED,
         };
-        Ended { code, text: failure.text, hint: failure.hint }
+        Ended { violations, hint, reason, ..Ended::new(code, text) }
     }
 }

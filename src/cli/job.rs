@@ -1,34 +1,323 @@
-//! `whimbrel job start|pause|delete NAME`.
+//! `whimbrel job …`: the verbs about one job, and lists, for scripts.
 
-use super::{Daemon, ended::Ended, with_client};
+use super::{
+    ask::Ask,
+    ended::Ended,
+    show::{Cell, Paint, Table, out, span, state, to_yaml},
+    status, time,
+};
+use crate::{
+    client::{Client, DesiredState, Failure, HistoryEntry, Job, ObservedState, Plain, Timestamp},
+    control::convert,
+};
 use clap::{Args, Subcommand};
+use futures_util::StreamExt;
+use std::{
+    io::{BufRead, IsTerminal, Write},
+    time::Duration,
+};
 
 #[derive(Subcommand)]
 pub enum JobCommand {
+    /// Lists all jobs, or those that meet a filter.
+    List(ListArgs),
+    /// Shows what a job shall do; `-o yaml` gives its job file back, one to one.
+    Show(JobArgs),
     /// Starts it, resumes it, or tries a failed one again.
     Start(JobArgs),
-    /// Stops it at a saved position.
-    Pause(JobArgs),
-    /// Removes what it made in its stores, then the job; rows stay.
-    Delete(JobArgs),
+    /// Stops it at a saved position. Its hold on the source's log stays.
+    Pause(PauseArgs),
+    /// Stops it, removes what it made in its stores, then the job itself; rows stay.
+    Delete(DeleteArgs),
+    /// Who did what and when, of one job (deleted ones too) or of all.
+    History(HistoryArgs),
+    /// Changes the speed of copying, while it runs; what is not named stays.
+    SetLimits(LimitsArgs),
+}
+
+#[derive(Args)]
+pub struct ListArgs {
+    /// For example: state = STREAMING AND labels.env = "prod" AND name : "orders-*"
+    #[arg(long, default_value = "", value_name = "FILTER", hide_default_value = true)]
+    filter: String,
+    #[command(flatten)]
+    ask: Ask,
 }
 
 #[derive(Args)]
 pub struct JobArgs {
+    #[arg(value_name = "JOB")]
     name: String,
     #[command(flatten)]
-    daemon: Daemon,
+    ask: Ask,
+}
+
+#[derive(Args)]
+pub struct PauseArgs {
+    #[arg(value_name = "JOB")]
+    name: String,
+    /// It runs again by itself after this, so that a forgotten pause does not outlive the source's log; as 8h or 2d.
+    #[arg(long, value_parser = time::parse, value_name = "TIME")]
+    max_pause: Option<Duration>,
+    #[command(flatten)]
+    ask: Ask,
+}
+
+#[derive(Args)]
+pub struct DeleteArgs {
+    #[arg(value_name = "JOB")]
+    name: String,
+    /// Leaves what it made at its source, and does not ask the source: the way out when that is gone for good.
+    #[arg(long)]
+    keep_source_objects: bool,
+    /// Does not ask back.
+    #[arg(short, long)]
+    yes: bool,
+    #[command(flatten)]
+    ask: Ask,
+}
+
+#[derive(Args)]
+pub struct HistoryArgs {
+    #[arg(value_name = "JOB")]
+    name: Option<String>,
+    /// At most so many, the newest first.
+    #[arg(long, default_value_t = 100, value_name = "ENTRIES", value_parser = clap::value_parser!(u32).range(1..))]
+    limit: u32,
+    #[command(flatten)]
+    ask: Ask,
+}
+
+#[derive(Args)]
+#[group(id = "limit", multiple = true, required = true, args = ["rows_per_s", "bytes_per_s"])]
+pub struct LimitsArgs {
+    #[arg(value_name = "JOB")]
+    name: String,
+    /// Rows a second, of all tables together; 0 is unlimited.
+    #[arg(long, value_name = "ROWS")]
+    rows_per_s: Option<u64>,
+    /// Bytes of rows a second; 0 is unlimited.
+    #[arg(long, value_name = "BYTES")]
+    bytes_per_s: Option<u64>,
+    #[command(flatten)]
+    ask: Ask,
 }
 
 pub fn run(command: &JobCommand) -> Result<(), Ended> {
-    let (JobCommand::Start(args) | JobCommand::Pause(args) | JobCommand::Delete(args)) = command;
-    with_client(&args.daemon, async |mut client| {
-        let done = match command {
-            JobCommand::Start(_) => client.start_job(&args.name).await.map(|_| "is started"),
-            JobCommand::Pause(_) => client.pause_job(&args.name).await.map(|_| "is pausing"),
-            JobCommand::Delete(_) => client.delete_job(&args.name).await.map(|_| "is being deleted"),
+    match command {
+        JobCommand::List(args) => list(args),
+        JobCommand::Show(args) => show(args),
+        JobCommand::Start(args) => args.ask.run(async |client| {
+            let job = client.start_job(&args.name).await?;
+            let (job, show) = (begun(client, job).await?, args.ask.show);
+            show.done(&begun_words(&job), &Plain::new(&job));
+            show.next(&status::next(&job));
+            Ok(())
+        }),
+        JobCommand::Pause(args) => pause(args),
+        JobCommand::Delete(args) => delete(args),
+        JobCommand::History(args) => history(args),
+        JobCommand::SetLimits(args) => set_limits(args),
+    }
+}
+
+fn list(args: &ListArgs) -> Result<(), Ended> {
+    args.ask.run(async |client| {
+        let jobs = client.jobs_where(&args.filter).await?;
+        let data: Vec<Plain> = jobs.iter().map(Plain::new).collect();
+        args.ask.show.list(&status::jobs(&jobs), &data);
+        Ok(())
+    })
+}
+
+fn show(args: &JobArgs) -> Result<(), Ended> {
+    args.ask.run(async |client| {
+        let (job, show) = (client.job(&args.name).await?, args.ask.show);
+        let spec = convert::spec_from(job.spec.clone()).map_err(Ended::failed)?;
+        if show.is_data() {
+            show.data(&spec);
+            return Ok(());
+        }
+        if !show.is_quiet() {
+            let created = job.create_time.as_ref().map_or_else(|| "-".into(), time::of);
+            out(&format!("# uid {}, etag {}, created {created}, {}\n", job.uid, job.etag, desired(&job)));
+        }
+        out(&to_yaml(&spec));
+        Ok(())
+    })
+}
+
+/// What the user wants of it.
+fn desired(job: &Job) -> &'static str {
+    match job.desired_state() {
+        DesiredState::Created | DesiredState::Unspecified => "never started",
+        DesiredState::Run => "shall run",
+        DesiredState::Pause => "shall stand still",
+        DesiredState::Delete => "shall go",
+    }
+}
+
+/// Long enough for a job to meet what its check refuses, in stores that answer.
+const BEGINS_WITHIN: Duration = Duration::from_secs(5);
+
+/// Looks at a job that was just started: one that fails in its first moments is a command that failed.
+pub async fn begun(client: &mut Client, started: Job) -> Result<Job, Ended> {
+    let name = started.name.as_str();
+    // What it failed of before it was started again is seen until it runs.
+    let old = status::error_of(&started).and_then(|(_, error)| error.time);
+    let mut job = started.clone();
+    let look = async {
+        let mut watch = client.watch_job(name).await?;
+        while is_beginning(&job, old) {
+            match watch.next().await {
+                Some(news) => job = news?,
+                None => break,
+            }
+        }
+        Ok::<(), Failure>(())
+    };
+    // One that is only slow has not failed: it is said how far it is.
+    if let Ok(looked) = tokio::time::timeout(BEGINS_WITHIN, look).await {
+        looked?;
+    }
+    let observed = status::observed(&job);
+    if matches!(observed, ObservedState::Failed | ObservedState::Lost) {
+        let hint = status::error_of(&job).map(|(_, error)| error.hint.clone()).filter(|hint| !hint.is_empty());
+        let ended = Ended::failed(begun_words(&job));
+        return Err(ended.hint(hint.unwrap_or_else(|| format!("whimbrel status {name} shows more"))));
+    }
+    Ok(job)
+}
+
+pub fn begun_words(job: &Job) -> String {
+    let observed = status::observed(job);
+    let error = status::error_of(job).filter(|_| status::is_in_trouble(observed));
+    let why = error.map_or_else(String::new, |(place, error)| format!("{place}: {}", error.text));
+    format!("job `{}` is started; it is {}{why}", job.name, state(observed))
+}
+
+fn is_beginning(job: &Job, old_error: Option<Timestamp>) -> bool {
+    match status::observed(job) {
+        // Paused and created: what was asked for is not seen yet.
+        ObservedState::Created | ObservedState::Paused | ObservedState::Preparing | ObservedState::Stalled => true,
+        ObservedState::Failed | ObservedState::Lost => {
+            old_error.is_some() && status::error_of(job).and_then(|(_, error)| error.time) == old_error
+        }
+        _ => false,
+    }
+}
+
+fn pause(args: &PauseArgs) -> Result<(), Ended> {
+    let (name, show) = (&args.name, args.ask.show);
+    args.ask.run(async |client| {
+        let mut pause = client.pause_job(name);
+        if let Some(max) = args.max_pause {
+            pause = pause.max_pause(max);
+        }
+        let job = pause.await?;
+        let until = args.max_pause.map_or_else(String::new, |max| format!(" for at most {}", span(max)));
+        show.done(&format!("job `{name}` is pausing{until}"), &Plain::new(&job));
+        show.next(&format!("whimbrel wait {name} --for paused; whimbrel job start {name} resumes it"));
+        Ok(())
+    })
+}
+
+fn delete(args: &DeleteArgs) -> Result<(), Ended> {
+    let (name, show) = (&args.name, args.ask.show);
+    args.ask.run(async |client| {
+        // Who mistyped is told so before being asked.
+        let job = client.job(name).await?;
+        if !args.yes {
+            agreed(&job, args.keep_source_objects)?;
+        }
+        let mut delete = client.delete_job(name);
+        if args.keep_source_objects {
+            delete = delete.keep_source_objects();
+        }
+        let job = delete.await?;
+        show.done(&format!("job `{name}` is being deleted"), &Plain::new(&job));
+        show.next(&format!("whimbrel wait {name} --for deleted"));
+        Ok(())
+    })
+}
+
+/// Asks on a terminal; refuses where nobody can answer.
+fn agreed(job: &Job, keeps: bool) -> Result<(), Ended> {
+    let (name, not) = (&job.name, "nothing was deleted");
+    if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
+        let text = format!("deleting job `{name}` asks back, and there is nobody to ask; {not}");
+        return Err(Ended::refused(text, format!("whimbrel job delete {name} --yes")));
+    }
+    let spec = job.spec.clone().unwrap_or_default();
+    let source = spec.source.unwrap_or_default().store;
+    let targets: Vec<String> = spec.targets.into_iter().map(|target| target.store).collect();
+    let at_source = if keeps { "What it made in" } else { "Its log and triggers go from" };
+    let kept = if keeps { " stays" } else { "" };
+    eprintln!("{at_source} `{source}`{kept}, its own tables go from {}; rows stay.", targets.join(", "));
+    eprint!("Delete job `{name}`? [y/N] ");
+    let mut answer = String::new();
+    let read = std::io::stderr().flush().and_then(|()| std::io::stdin().lock().read_line(&mut answer));
+    read.map_err(Ended::failed)?;
+    match answer.trim().to_ascii_lowercase().as_str() {
+        "y" | "yes" => Ok(()),
+        _ => Err(Ended::refused(not, "answer y, or give --yes")),
+    }
+}
+
+fn history(args: &HistoryArgs) -> Result<(), Ended> {
+    args.ask.run(async |client| {
+        let show = args.ask.show;
+        let entries = client.history(args.name.as_deref(), args.limit as usize).await?;
+        let mut table = Table::new(&["TIME", "WHO", "WHAT", "JOB", "DETAILS"], &["UID"]);
+        for entry in &entries {
+            table.row([
+                entry.time.as_ref().map_or_else(|| "-".into(), time::of).into(),
+                entry.who.as_str().into(),
+                entry.what.as_str().into(),
+                entry.job.as_str().into(),
+                Cell::new(details(entry), Paint::Dim),
+                entry.job_uid.as_str().into(),
+            ]);
+        }
+        let data: Vec<Plain> = entries.iter().map(Plain::new).collect();
+        show.list(&table, &data);
+        match &args.name {
+            Some(name) if entries.is_empty() => {
+                show.next(&format!("nothing is known of a job `{name}`: whimbrel job list"))
+            }
+            _ => {}
+        }
+        Ok(())
+    })
+}
+
+fn details(entry: &HistoryEntry) -> String {
+    let mut details: Vec<String> = entry.details.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    details.sort();
+    details.join(" ")
+}
+
+fn set_limits(args: &LimitsArgs) -> Result<(), Ended> {
+    args.ask.run(async |client| {
+        let job = client.job(&args.name).await?;
+        let mut spec = convert::spec_from(job.spec).map_err(Ended::failed)?;
+        let mut fields = Vec::new();
+        if let Some(rows) = args.rows_per_s {
+            spec.copy.limits.rows_per_s = rows;
+            fields.push("copy.limits.rows_per_s");
+        }
+        if let Some(bytes) = args.bytes_per_s {
+            spec.copy.limits.bytes_per_s = bytes;
+            fields.push("copy.limits.bytes_per_s");
+        }
+        let job = client.update_job(&spec, &fields).await?;
+        let limits = convert::spec_from(job.spec.clone()).map_err(Ended::failed)?.copy.limits;
+        let words = |limit: u64, unit: &str| match limit {
+            0 => format!("no limit of {unit}"),
+            limit => format!("at most {limit} {unit} a second"),
         };
-        println!("job `{}` {}; `whimbrel status {}` shows it", args.name, done?, args.name);
+        let words = format!("{}, {}", words(limits.rows_per_s, "rows"), words(limits.bytes_per_s, "bytes"));
+        args.ask.show.done(&format!("job `{}`: {words}", args.name), &Plain::new(&job));
         Ok(())
     })
 }

@@ -1,13 +1,23 @@
 //! The command line: one file per subcommand. All but `serve` and `state` speak to the daemon through `client`.
 
 mod apply;
+mod ask;
 mod demo;
 mod ended;
+mod files;
+mod findings;
 mod job;
+mod live;
+mod pages;
+mod plan;
 mod reload;
 mod serve;
+mod show;
 mod state;
 mod status;
+mod store;
+mod time;
+mod wait;
 
 use self::ended::Ended;
 use clap::{Args, Parser, Subcommand};
@@ -15,7 +25,7 @@ use std::{path::PathBuf, process::ExitCode};
 
 /// Keeps databases in step without stopping either.
 #[derive(Parser)]
-#[command(name = "whimbrel", version, arg_required_else_help = true)]
+#[command(name = "whimbrel", version, arg_required_else_help = true, after_help = EXIT_CODES)]
 struct Line {
     #[command(subcommand)]
     command: Command,
@@ -31,17 +41,33 @@ enum Command {
     DemoWriter(demo::WriterArgs),
     #[command(hide = true)]
     DemoCompare(demo::CompareArgs),
-    /// Creates the job of a file, or sets its limits if it is there already.
+    /// Examines both stores and the pair for a job: what blocks, what mends it, sizes, time. Writes nothing.
+    Plan(plan::PlanArgs),
+    /// Makes the daemon's jobs what the files say; shows the difference before it does it.
     Apply(apply::ApplyArgs),
-    /// Shows all jobs, or one with its targets and tables.
+    /// Shows all jobs, or one with its targets and tables, and what to type next.
     Status(status::StatusArgs),
-    /// Starts, pauses or deletes a job.
+    /// Waits until a job is there, for scripts.
+    Wait(wait::WaitArgs),
+    /// Lists, shows and steers jobs.
     #[command(subcommand)]
     Job(job::JobCommand),
+    /// Shows, examines and proves the stores of the daemon's config.
+    #[command(subcommand)]
+    Store(store::StoreCommand),
     /// Reads and writes the daemon's own state, while it is stopped.
     #[command(subcommand)]
     State(state::StateCommand),
+    /// Prints what a shell needs to complete commands and options.
+    Completions(pages::CompletionsArgs),
+    /// Writes man pages, for packagers.
+    #[command(hide = true)]
+    Man(pages::ManArgs),
 }
+
+/// Below the help of every command.
+const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused (a hint says what to do), 4 no daemon \
+                          answers, 5 timed out, 6 data differ, 7 could not be compared";
 
 /// What `serve` and `state` are told.
 #[derive(Args, Clone)]
@@ -57,14 +83,6 @@ struct ServeArgs {
     state_dir: Option<String>,
 }
 
-/// Which daemon to ask.
-#[derive(Args)]
-struct Daemon {
-    /// Where it listens.
-    #[arg(long, env = "WHIMBREL_ADDRESS", default_value = "127.0.0.1:7411", value_name = "ADDRESS:PORT")]
-    address: String,
-}
-
 /// Reads the arguments, does what they say, and says how that ended.
 pub fn run() -> ExitCode {
     // clap prints by itself: help to standard output (0), wrong usage to standard error (2).
@@ -73,10 +91,15 @@ pub fn run() -> ExitCode {
         Command::Demo(args) => demo::run(&args),
         Command::DemoWriter(args) => demo::write(&args),
         Command::DemoCompare(args) => demo::compare(&args),
+        Command::Plan(args) => plan::run(&args),
         Command::Apply(args) => apply::run(&args),
         Command::Status(args) => status::run(&args),
+        Command::Wait(args) => wait::run(&args),
         Command::Job(command) => job::run(&command),
+        Command::Store(command) => store::run(&command),
         Command::State(command) => state::run(&command),
+        Command::Completions(args) => pages::completions(&args),
+        Command::Man(args) => pages::man(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -94,15 +117,4 @@ impl ServeArgs {
         let flags: Vec<_> = flags.into_iter().filter_map(|(key, value)| Some((key, value.clone()?))).collect();
         crate::config::Config::load(Some(&self.config), &flags)
     }
-}
-
-/// Runs one conversation with the daemon.
-fn with_client<F>(daemon: &Daemon, talk: impl FnOnce(crate::client::Client) -> F) -> Result<(), Ended>
-where
-    F: Future<Output = Result<(), Ended>>,
-{
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime
-        .map_err(Ended::failed)?
-        .block_on(async { talk(crate::client::Client::connect(&daemon.address).await?).await })
 }

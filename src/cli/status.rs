@@ -1,78 +1,242 @@
-//! `whimbrel status [NAME]`: what the daemon sees.
+//! `whimbrel status [JOB]`: what the daemon sees, for eyes, and what to type next.
 
-use super::{Daemon, ended::Ended, with_client};
-use crate::control::v1::{Job, JobError, ObservedState, TargetStatus};
+use super::{
+    ask::Ask,
+    ended::Ended,
+    live,
+    show::{Cell, Paint, Show, Table, bytes, count, out, painted, percent, rate, since, span, state, state_cell},
+    time,
+};
+use crate::client::{Job, JobError, ObservedState, Plain, TargetStatus};
 use clap::Args;
 use std::fmt::Write;
 
 #[derive(Args)]
 pub struct StatusArgs {
     /// One job, with its targets and tables.
+    #[arg(value_name = "JOB")]
     name: Option<String>,
+    /// Goes on until Ctrl-C: drawn over itself on a terminal, a line or document for each change elsewhere.
+    #[arg(short, long)]
+    watch: bool,
     #[command(flatten)]
-    daemon: Daemon,
+    ask: Ask,
 }
 
 pub fn run(args: &StatusArgs) -> Result<(), Ended> {
-    with_client(&args.daemon, async |mut client| {
-        let text = match &args.name {
-            Some(name) => whole(&client.job(name).await?),
-            None => list(&client.all_jobs().await?),
-        };
-        print!("{text}");
-        Ok(())
+    let show = args.ask.show;
+    args.ask.run(async |client| match (&args.name, args.watch) {
+        (Some(name), true) => live::one(client, name, show).await,
+        (None, true) => live::all(client, show).await,
+        (Some(name), false) => {
+            let job = client.job(name).await?;
+            match show.is_data() {
+                true => show.data(&Plain::new(&job)),
+                false => out(&whole(&job, show)),
+            }
+            show.next(&next(&job));
+            Ok(())
+        }
+        (None, false) => {
+            let all = client.all_jobs().await?;
+            match show.is_data() {
+                true => show.data(&all.iter().map(Plain::new).collect::<Vec<_>>()),
+                false => out(&overview(&all, show)),
+            }
+            show.next(&next_of_all(&all));
+            Ok(())
+        }
     })
 }
 
-fn list(jobs: &[Job]) -> String {
-    if jobs.is_empty() {
-        return "no jobs; `whimbrel apply -f FILE` creates one\n".into();
-    }
-    let mut rows = vec![["JOB", "STATE", "SOURCE", "TARGETS", "LAG"].map(String::from).to_vec()];
+/// A row for each.
+pub fn jobs(jobs: &[Job]) -> Table {
+    let mut table =
+        Table::new(&["JOB", "STATE", "SOURCE", "TARGETS", "LAG", "BEHIND"], &["DONE", "LABELS", "CREATED", "UID"]);
     for job in jobs {
         let spec = job.spec.clone().unwrap_or_default();
-        let status = job.status.clone().unwrap_or_default();
         let targets: Vec<String> = spec.targets.into_iter().map(|target| target.store).collect();
-        let lag = status.targets.iter().filter_map(lag_ms).max();
-        rows.push(vec![
-            job.name.clone(),
-            state(status.observed_state),
-            spec.source.unwrap_or_default().store,
-            targets.join(","),
-            lag.map_or("-".into(), |ms| format!("{:.1} s", ms as f64 / 1000.0)),
+        let all = targets_of(job);
+        let lag = all.iter().map(|target| time::span(target.lag)).collect::<Option<Vec<_>>>();
+        let behind = all.iter().map(|target| target.behind_changes).collect::<Option<Vec<_>>>();
+        let mut labels: Vec<String> = spec.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        labels.sort();
+        table.row([
+            job.name.as_str().into(),
+            state_cell(observed(job)),
+            spec.source.unwrap_or_default().store.into(),
+            targets.join(",").into(),
+            lag.and_then(|all| all.into_iter().max()).map_or_else(|| "-".into(), span).into(),
+            behind.and_then(|all| all.into_iter().max()).map_or_else(|| "-".into(), count).into(),
+            share(job).map_or_else(|| "-".into(), percent).into(),
+            labels.join(",").into(),
+            job.create_time.as_ref().map_or_else(|| "-".into(), time::of).into(),
+            Cell::new(job.uid.as_str(), Paint::Dim),
         ]);
     }
-    columns(&rows)
+    table
 }
 
-fn whole(job: &Job) -> String {
-    let status = job.status.clone().unwrap_or_default();
-    let mut text = format!("{} {}\n", job.name, state(status.observed_state));
-    error(&mut text, "", status.error.as_ref());
-    for target in &status.targets {
-        let behind = target.behind_changes.map_or(String::new(), |changes| format!(", {changes} changes behind"));
-        let _ = writeln!(text, "\ntarget {} {}{behind}", target.store, state(target.observed_state));
-        match target.observed_state == i32::from(ObservedState::Streaming) {
-            true => healed(&mut text, target.error.as_ref()),
-            false => error(&mut text, "  ", target.error.as_ref()),
+/// All jobs, and what stands in the way of those that do not move.
+pub fn overview(all: &[Job], show: Show) -> String {
+    if all.is_empty() {
+        return "no jobs\n".into();
+    }
+    let mut text = jobs(all).text(show);
+    for job in all.iter().filter(|job| is_in_trouble(observed(job))) {
+        if let Some((place, error)) = error_of(job) {
+            let _ = writeln!(text, "\n{} is {}{place}: {}", job.name, state(observed(job)), error.text);
+            hint(&mut text, "  ", error);
         }
-        let mut rows = Vec::new();
-        for table in &target.tables {
-            rows.push(vec![
-                format!("  {}", table.name),
-                state(table.observed_state),
-                format!("{} rows", table.rows),
-                format!("{:.0} %", table.share * 100.0),
-            ]);
-        }
-        text.push_str(&columns(&rows));
     }
     text
 }
 
+pub fn whole(job: &Job, show: Show) -> String {
+    let status = job.status.clone().unwrap_or_default();
+    let mut text = format!("{}  {}\n", job.name, states(observed(job)));
+    if let Some(resume) = &job.resume_time {
+        let _ = writeln!(text, "  runs again by itself at {}", time::of(resume));
+    }
+    if let Some(held) = &status.held {
+        let changes = held.changes.map(|changes| format!("{} changes", count(changes)));
+        let size = held.bytes.map(bytes);
+        let oldest = held.oldest_time.as_ref().map(|oldest| format!("the oldest {}", since(time::system(oldest))));
+        let known: Vec<String> = changes.into_iter().chain(size).chain(oldest).collect();
+        if !known.is_empty() {
+            let _ = writeln!(text, "  holds of the source's log: {}", known.join(", "));
+        }
+    }
+    error(&mut text, "  ", status.error.as_ref());
+    for target in &status.targets {
+        text.push_str(&target_head(target));
+        match is_in_trouble(target.observed_state()) {
+            true => error(&mut text, "  ", target.error.as_ref()),
+            false => healed(&mut text, target.error.as_ref()),
+        }
+        text.push_str(&tables(target).text(show));
+    }
+    text
+}
+
+fn target_head(target: &TargetStatus) -> String {
+    let mut facts = Vec::new();
+    if let Some(lag) = time::span(target.lag) {
+        facts.push(format!("lag {}", span(lag)));
+    }
+    if let Some(changes) = target.behind_changes {
+        facts.push(format!("{changes} changes behind"));
+    }
+    if target.changes > 0 {
+        facts.push(format!("{} changes applied, {}", count(target.changes), rate(target.changes_per_s)));
+    }
+    if let Some(write) = &target.last_write_time {
+        facts.push(format!("last write {}", since(time::system(write))));
+    }
+    let facts: String = facts.into_iter().map(|fact| format!(", {fact}")).collect();
+    format!("\ntarget {}  {}{facts}\n", target.store, states(target.observed_state()))
+}
+
+fn tables(target: &TargetStatus) -> Table {
+    let mut table = Table::new(&["TABLE", "STATE", "ROWS", "DONE", "RATE", "ETA"], &["SIZE"]).indented();
+    for one in &target.tables {
+        let is_copied = one.observed_state() == ObservedState::Copying;
+        table.row([
+            one.name.as_str().into(),
+            state_cell(one.observed_state()),
+            count(one.rows).into(),
+            percent(one.share).into(),
+            if is_copied { rate(one.rows_per_s) } else { "-".into() }.into(),
+            time::span(one.eta).filter(|_| is_copied).map_or_else(|| "-".into(), span).into(),
+            bytes(one.bytes).into(),
+        ]);
+    }
+    table
+}
+
+/// What to type next about a job.
+pub fn next(job: &Job) -> String {
+    let name = &job.name;
+    match observed(job) {
+        ObservedState::Created => format!("whimbrel job start {name}"),
+        ObservedState::Preparing | ObservedState::Copying | ObservedState::CatchingUp => {
+            format!("whimbrel status {name} --watch, or whimbrel wait {name} --for streaming")
+        }
+        ObservedState::Streaming => format!("nothing to do, it follows; whimbrel status {name} --watch shows it live"),
+        ObservedState::Paused => format!("whimbrel job start {name}"),
+        ObservedState::Stalled => {
+            format!("it tries again by itself; mend what the error says, whimbrel wait {name} --for streaming")
+        }
+        ObservedState::Failed => format!("do what the hint says, then whimbrel job start {name}"),
+        ObservedState::Lost => format!(
+            "do what the hint says; to copy anew: whimbrel job delete {name}, then apply its file with existing: replace"
+        ),
+        ObservedState::Deleting => format!("whimbrel wait {name} --for deleted"),
+        ObservedState::Unspecified => "use a whimbrel as new as the daemon".into(),
+    }
+}
+
+/// About the job that needs it most.
+fn next_of_all(jobs: &[Job]) -> String {
+    let urgency = |job: &&Job| match observed(job) {
+        ObservedState::Lost | ObservedState::Failed => 0,
+        ObservedState::Stalled => 1,
+        ObservedState::Created => 2,
+        ObservedState::Paused => 3,
+        _ => 4,
+    };
+    match jobs.iter().min_by_key(urgency) {
+        None => "whimbrel apply -f FILE creates a job; config/jobs/every-key.yaml explains the file".into(),
+        Some(job) if is_in_trouble(observed(job)) => format!("whimbrel status {}", job.name),
+        Some(job) if urgency(&job) < 4 => next(job),
+        Some(_) => "whimbrel status JOB shows targets and tables".into(),
+    }
+}
+
+pub fn observed(job: &Job) -> ObservedState {
+    job.status.as_ref().map(crate::client::JobStatus::observed_state).unwrap_or_default()
+}
+
+pub fn targets_of(job: &Job) -> &[TargetStatus] {
+    job.status.as_ref().map_or(&[], |status| &status.targets)
+}
+
+/// Of all copies, by bytes where they are known; the least of the targets.
+fn share(job: &Job) -> Option<f64> {
+    let of_target = |target: &TargetStatus| {
+        let all = target.tables.len();
+        (all > 0).then(|| target.tables.iter().map(|table| table.share).sum::<f64>() / all as f64)
+    };
+    targets_of(job).iter().filter_map(of_target).min_by(f64::total_cmp)
+}
+
+pub fn is_in_trouble(observed: ObservedState) -> bool {
+    matches!(observed, ObservedState::Stalled | ObservedState::Failed | ObservedState::Lost)
+}
+
+/// What stopped it: of the job, else of its first target that is in trouble, with where.
+pub fn error_of(job: &Job) -> Option<(String, &JobError)> {
+    let status = job.status.as_ref()?;
+    let own = status.error.as_ref().map(|error| (String::new(), error));
+    let troubled = status.targets.iter().filter(|target| is_in_trouble(target.observed_state()));
+    own.or_else(|| {
+        let mut errors = troubled.filter_map(|target| Some((format!(" in {}", target.store), target.error.as_ref()?)));
+        errors.next()
+    })
+}
+
+fn states(observed: ObservedState) -> String {
+    state_cell(observed).painted()
+}
+
 fn error(text: &mut String, indent: &str, error: Option<&JobError>) {
     let Some(error) = error else { return };
-    let _ = writeln!(text, "{indent}error: {}", error.text);
+    let when = error.time.as_ref().map_or_else(String::new, |at| format!(" ({})", since(time::system(at))));
+    let _ = writeln!(text, "{indent}{} {}{when}", painted("error:", Paint::Bad), error.text);
+    hint(text, indent, error);
+}
+
+fn hint(text: &mut String, indent: &str, error: &JobError) {
     if !error.hint.is_empty() {
         let _ = writeln!(text, "{indent}hint: {}", error.hint);
     }
@@ -81,27 +245,6 @@ fn error(text: &mut String, indent: &str, error: Option<&JobError>) {
 /// It goes on: what stopped it for a while, and when.
 fn healed(text: &mut String, error: Option<&JobError>) {
     let Some(error) = error else { return };
-    let time = error.time.as_ref().and_then(|time| jiff::Timestamp::from_second(time.seconds).ok());
-    let _ = writeln!(text, "  healed since {}: {}", time.map_or("then".into(), |time| time.to_string()), error.text);
-}
-
-fn lag_ms(target: &TargetStatus) -> Option<i64> {
-    target.lag.map(|lag| lag.seconds * 1000 + i64::from(lag.nanos) / 1_000_000)
-}
-
-/// `OBSERVED_STATE_CATCHING_UP` → `catching-up`.
-fn state(number: i32) -> String {
-    let name = ObservedState::try_from(number).unwrap_or_default().as_str_name();
-    name.trim_start_matches("OBSERVED_STATE_").to_lowercase().replace('_', "-")
-}
-
-fn columns(rows: &[Vec<String>]) -> String {
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..rows.first().map_or(0, Vec::len)).map(width).collect();
-    let mut text = String::new();
-    for row in rows {
-        let line: String = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}  ")).collect();
-        let _ = writeln!(text, "{}", line.trim_end());
-    }
-    text
+    let when = error.time.as_ref().map_or_else(|| "then".into(), time::of);
+    let _ = writeln!(text, "  healed since {when}: {}", error.text);
 }

@@ -142,7 +142,7 @@ impl Builder {
         if self.ca.is_none() && !is_loopback(address) {
             return Err(wrong(
                 &format!("the token would go to {address} in plain text"),
-                "give the CA of the daemon's certificate as well (`--ca FILE`)",
+                "give the CA of the daemon's certificate as well (`--ca-file FILE`)",
             ));
         }
         // The token is never in an error.
@@ -155,7 +155,9 @@ impl Builder {
     fn tls(&self) -> Answer<Option<ClientTlsConfig>> {
         let Some(ca) = &self.ca else {
             return match self.own.is_some() || self.address.starts_with("https://") {
-                true => Err(wrong("TLS needs the CA of the daemon's certificate", "give its PEM file (`--ca FILE`)")),
+                true => {
+                    Err(wrong("TLS needs the CA of the daemon's certificate", "give its PEM file (`--ca-file FILE`)"))
+                }
                 false => Ok(None),
             };
         };

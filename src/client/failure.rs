@@ -28,7 +28,9 @@ impl Failure {
             code: Code::Unavailable,
             reason: "DAEMON_UNREACHABLE".into(),
             text: "no daemon answers".into(),
-            hint: Some("start it with `whimbrel serve --config FILE`, or give its --address".into()),
+            hint: Some(
+                "start it with `whimbrel serve --config FILE`, or say where it listens with --server HOST:PORT".into(),
+            ),
             violations: Vec::new(),
         }
     }

@@ -38,6 +38,7 @@
 mod connect;
 mod failure;
 mod jobs;
+mod plain;
 mod stores;
 mod verbs;
 mod wait;
@@ -46,18 +47,21 @@ mod watch;
 pub use self::{
     connect::Builder,
     failure::{Answer, Failure},
+    plain::Plain,
     verbs::{DeleteJob, PauseJob, StartJob, UpdateJob},
-    wait::Goal,
+    wait::{Goal, state_name},
     watch::JobWatch,
 };
 /// The API's messages, as the methods of [`Client`] answer them.
 pub use crate::control::v1::{
     CertifyStoreResponse, CheckOutcome, CheckStoreResponse, DesiredState, Finding, HistoryEntry, Job, JobError,
-    JobStatus, Leftover, ObservedState, PlanJobResponse, ReloadStoresResponse, Role, Severity, Store, Table,
-    TableStatus, TargetStatus,
+    JobStatus, Leftover, LimitingSide, ObservedState, PlanJobResponse, PlannedFinding, PlannedLog, PlannedTable,
+    PlannedTarget, ReloadStoresResponse, Role, Severity, Side, Store, Table, TableStatus, TargetStatus,
 };
 /// The job file, as the methods of [`Client`] take it.
 pub use crate::model::{JobSpec, Limits};
+/// Times in the API's messages.
+pub use prost_types::{Duration, Timestamp};
 pub use tonic::Code;
 
 use crate::control::v1::{job_service_client::JobServiceClient, store_service_client::StoreServiceClient};

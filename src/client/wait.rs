@@ -2,7 +2,7 @@
 
 use super::{Answer, Client, Code, Failure, Job, ObservedState};
 use futures_util::StreamExt;
-use std::time::Duration;
+use std::{fmt, time::Duration};
 use tokio::time::{Instant, sleep, timeout_at};
 
 /// Between two looks for a daemon that is not there.
@@ -66,7 +66,7 @@ impl Client {
     pub async fn wait_job(&mut self, name: &str, goal: Goal, within: Duration) -> Answer<Job> {
         let mut last = None;
         let met = timeout_at(Instant::now() + within, self.until(name, goal, &mut last)).await;
-        met.unwrap_or_else(|_| Err(timed_out(name, &format!("{goal:?}"), within, last.as_ref())))
+        met.unwrap_or_else(|_| Err(timed_out(name, &goal.to_string(), within, last.as_ref())))
     }
 
     /// Waits until a job that is being deleted is gone.
@@ -128,6 +128,16 @@ fn timed_out(name: &str, goal: &str, within: Duration, last: Option<&Job>) -> Fa
     }
 }
 
-fn state_name(state: ObservedState) -> &'static str {
-    state.as_str_name().trim_start_matches("OBSERVED_STATE_")
+impl fmt::Display for Goal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Goal::State(state) => f.write_str(&state_name(*state)),
+            Goal::Lag(most) => write!(f, "at a lag of at most {most:?}"),
+        }
+    }
+}
+
+/// As the command line says it: `OBSERVED_STATE_CATCHING_UP` is `catching-up`.
+pub fn state_name(state: ObservedState) -> String {
+    state.as_str_name().trim_start_matches("OBSERVED_STATE_").to_lowercase().replace('_', "-")
 }

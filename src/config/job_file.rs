@@ -1,6 +1,6 @@
 //! Reads a job file (YAML, TOML or JSON) into the spec that the control API takes.
 
-use super::{keys, place, read};
+use super::{keys, place, read, text_of};
 use crate::{
     error::Result,
     model::{ApplySettings, CopySettings, Existing, JobSpec, Keyless, SourceSpec, TargetSpec},
@@ -14,6 +14,43 @@ pub fn job_from_file(path: &Path) -> Result<JobSpec> {
 
 pub fn job_from_text(text: &str, format: FileFormat) -> Result<JobSpec> {
     job(File::from_str(text, format))
+}
+
+/// All jobs of a file: YAML may hold several documents, between lines of `---`.
+pub fn jobs_from_file(path: &Path) -> Result<Vec<JobSpec>> {
+    let (text, format) = text_of(path)?;
+    jobs_from_text(&text, format).map_err(|error| place(Some(path), error))
+}
+
+pub fn jobs_from_text(text: &str, format: FileFormat) -> Result<Vec<JobSpec>> {
+    if format != FileFormat::Yaml {
+        return Ok(vec![job_from_text(text, format)?]);
+    }
+    documents(text).iter().map(|document| job_from_text(document, FileFormat::Yaml)).collect()
+}
+
+/// Each with as many empty lines before it as it had lines, so that errors name the file's lines. Those that hold
+/// nothing but comments are none.
+fn documents(text: &str) -> Vec<String> {
+    let is_border = |line: &str| line == "---" || line == "..." || line.starts_with("--- ");
+    let is_content = |line: &str| !line.trim().is_empty() && !line.trim_start().starts_with('#');
+    let (mut documents, mut document, mut lines) = (Vec::new(), String::new(), 0);
+    for line in text.lines() {
+        lines += 1;
+        if is_border(line.trim_end()) {
+            documents.push(std::mem::replace(&mut document, "\n".repeat(lines)));
+        } else {
+            document += &format!("{line}\n");
+        }
+    }
+    documents.push(document);
+    let all = documents.len();
+    documents.retain(|document| document.lines().any(is_content));
+    if documents.is_empty() && all > 0 {
+        // What is missing in it is said by whoever reads it.
+        documents.push(String::new());
+    }
+    documents
 }
 
 fn job(source: File<FileSourceString, FileFormat>) -> Result<JobSpec> {

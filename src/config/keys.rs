@@ -76,6 +76,12 @@ fn nearest(key: &str, paths: &[String]) -> Option<String> {
     named.iter().find(|path| last(path) == last(key)).cloned()
 }
 
+/// The name that was probably meant.
+pub fn nearest_name<'a>(given: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let close = names.into_iter().map(|name| (distance(given, name), name)).min_by_key(|(distance, _)| *distance);
+    close.filter(|(distance, name)| *distance * 2 <= name.len()).map(|(_, name)| name)
+}
+
 /// `stores.*.url` with the names that `key` has in these places.
 fn with_names_of(key: &str, path: &str) -> String {
     let mut given = key.split('.');

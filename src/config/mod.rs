@@ -11,7 +11,8 @@ mod store;
 pub use self::{
     access::{Role, TlsConfig, TokenConfig},
     http::{HttpConfig, HttpListen},
-    job_file::{job_from_file, job_from_text},
+    job_file::{job_from_file, job_from_text, jobs_from_file, jobs_from_text},
+    keys::nearest_name,
     secret::Secret,
     store::StoreConfig,
 };
@@ -115,7 +116,8 @@ impl Default for LogConfig {
 
 const PREFIX: &str = "WHIMBREL";
 /// Variables with our prefix that are no settings of the daemon: the command line's own, and the tests'.
-const NOT_SETTINGS: &[&str] = &["CONFIG", "ADDRESS", "KILL", "LONG", "SEEDS", "SERVERS", "BIN"];
+const NOT_SETTINGS: &[&str] =
+    &["CONFIG", "SERVER", "TOKEN_FILE", "CA_FILE", "CERT_FILE", "KEY_FILE", "KILL", "LONG", "SEEDS", "SERVERS", "BIN"];
 const TESTS: &str = "TEST_";
 
 /// Twice the budget and three large rows must fit into any machine that runs databases.
@@ -191,6 +193,11 @@ fn plain_name(name: &str) -> Result<()> {
 }
 
 fn read(path: &Path) -> Result<File<FileSourceString, FileFormat>> {
+    let (text, format) = text_of(path)?;
+    Ok(File::from_str(&text, format))
+}
+
+fn text_of(path: &Path) -> Result<(String, FileFormat)> {
     let format = match path.extension().and_then(|extension| extension.to_str()) {
         Some("toml") => FileFormat::Toml,
         Some("yaml" | "yml") => FileFormat::Yaml,
@@ -205,7 +212,7 @@ fn read(path: &Path) -> Result<File<FileSourceString, FileFormat>> {
             .because(error)
             .hint("give the path of a file that this user may read")
     })?;
-    Ok(File::from_str(&text, format))
+    Ok((text, format))
 }
 
 fn place(file: Option<&Path>, error: Error) -> Error {

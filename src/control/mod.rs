@@ -26,7 +26,7 @@ use tonic::transport::Server;
 use tower::ServiceBuilder;
 use v1::{job_service_server::JobServiceServer, store_service_server::StoreServiceServer};
 
-const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/whimbrel.bin"));
+pub(crate) const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/whimbrel.bin"));
 
 /// A job file of a thousand globs is far below.
 const REQUEST_BYTES: usize = 1 << 20;

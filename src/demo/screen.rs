@@ -16,7 +16,7 @@ pub fn welcome(source: &Path, targets: &[PathBuf], address: &str, folder: &Path)
     println!("\nTry meanwhile, in another terminal:");
     println!("  sqlite3 {} 'SELECT count(*) FROM customers'", targets[0].display());
     println!("  sqlite3 {} \"UPDATE customers SET name = 'me' WHERE id = 1\"", source.display());
-    println!("  whimbrel status demo --address {address}");
+    println!("  whimbrel status demo --server {address}");
     println!("  grpcurl -plaintext {address} list");
     println!("  grpcurl -plaintext -d '{{\"name\": \"demo\"}}' {address} whimbrel.v1.JobService/WatchJob");
     println!("The daemon's log is {}. Ctrl-C ends the demo and compares.\n", folder.join("daemon.log").display());

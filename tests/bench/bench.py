@@ -66,7 +66,7 @@ class Daemon:
         self.retry("apply", "-f", job)
 
     def cli(self, *arguments):
-        call = [BINARY, *map(str, arguments), "--address", self.address]
+        call = [BINARY, *map(str, arguments), "--server", self.address]
         return subprocess.run(call, capture_output=True, text=True)
 
     def retry(self, *arguments):

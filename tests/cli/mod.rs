@@ -1,4 +1,11 @@
-//! The command line: config files good and bad, exit codes, state documents.
+//! The command line: config files good and bad, every verb, exit codes, outputs, terminals, state documents.
 
+mod apply;
 mod config;
+mod guarded;
+mod outputs;
+mod pages;
 mod process;
+mod scene;
+mod terminal;
+mod verbs;

@@ -1,24 +1,10 @@
 //! The real binary: exit codes, signals, a second daemon, and the commands that talk to it.
 
-use crate::support::daemon::{Daemon, Home, whimbrel};
-use std::{fs, process::Output, time::Instant};
+use super::scene::{ends, job_file, shows};
+use crate::support::daemon::{Home, whimbrel};
+use std::fs;
 
 const STORES: &[(&str, &str)] = &[("a", "memory:a"), ("b", "memory:b")];
-
-#[track_caller]
-fn ends(output: &Output, code: i32, parts: &[&str]) {
-    let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert_eq!(output.status.code(), Some(code), "{text}");
-    for part in parts {
-        assert!(text.contains(part), "`{part}` is missing in: {text}");
-    }
-}
-
-fn job_file(home: &Home, text: &str) -> String {
-    let path = home.path().join("job.yaml");
-    fs::write(&path, text).expect("ours");
-    path.to_str().expect("UTF-8").to_owned()
-}
 
 const JOB: &str = "name: people\nsource: {store: a}\ntargets: [{store: b}]\n";
 
@@ -52,7 +38,9 @@ fn a_signal_ends_it_well_and_in_time() {
     for signal in [libc::SIGTERM, libc::SIGINT] {
         let home = Home::new(STORES);
         let daemon = home.serve();
-        ends(&daemon.ask(&["apply", "-f", &job_file(&home, JOB), "--start"]), 0, &["created", "started"]);
+        // Store `a` is empty: the job fails at once, and that is no success.
+        let applied = daemon.ask(&["apply", "-f", &job_file(&home, JOB), "--start"]);
+        ends(&applied, 1, &["created", "is started; it is failed", "selects no table", "hint:"]);
         let (status, log) = daemon.terminate(signal);
         assert_eq!(status.code(), Some(0), "{log}");
         assert!(log.contains("stopped"), "{log}");
@@ -82,34 +70,26 @@ fn jobs_are_applied_shown_and_steered() {
     ends(&daemon.ask(&["apply", "-f", &file]), 0, &["unchanged"]);
     ends(&daemon.ask(&["status"]), 0, &["people", "created", "a", "b"]);
     let limited = job_file(&home, &format!("{JOB}copy: {{limits: {{rows_per_s: 10}}}}\n"));
-    ends(&daemon.ask(&["apply", "-f", &limited]), 0, &["limits set"]);
+    ends(&daemon.ask(&["apply", "-f", &limited]), 0, &["+    rows_per_s: 10", "updated"]);
+    ends(&daemon.ask(&["job", "start", "people"]), 1, &["started", "failed", "selects no table", "hint:"]);
+    shows(
+        &daemon,
+        &["status", "people"],
+        &["failed", "selects no table", "hint:", "next: ", "whimbrel job start people"],
+    );
     let other = job_file(&home, &JOB.replace("store: b}", "store: b, existing: merge}"));
-    ends(&daemon.ask(&["apply", "-f", &other]), 3, &["other settings", "job delete people"]);
-    ends(&daemon.ask(&["job", "start", "people"]), 0, &["started"]);
-    // The store `a` is empty: the job's own check says so.
-    shows(&daemon, &["status", "people"], &["failed", "selects no table", "hint:"]);
+    ends(&daemon.ask(&["apply", "-f", &other]), 3, &["+    existing: merge", "targets", "hint:"]);
     ends(&daemon.ask(&["job", "pause", "people"]), 0, &["pausing"]);
     shows(&daemon, &["status", "people"], &["paused"]);
-    ends(&daemon.ask(&["job", "delete", "people"]), 0, &["being deleted"]);
+    ends(&daemon.ask(&["job", "delete", "people"]), 3, &["nobody to ask", "nothing was deleted", "--yes"]);
+    ends(&daemon.ask(&["job", "delete", "people", "--yes"]), 0, &["being deleted"]);
     shows(&daemon, &["status"], &["no jobs"]);
     ends(&daemon.ask(&["job", "start", "people"]), 3, &["no job `people`", "hint:"]);
     let bad = job_file(&home, &JOB.replace("targets", "tragets"));
     ends(&daemon.ask(&["apply", "-f", &bad]), 3, &["job.yaml", "`tragets`", "did you mean `targets`"]);
     drop(daemon);
-    let nobody = whimbrel().args(["status", "--address", "127.0.0.1:1"]).output().expect("it runs");
-    ends(&nobody, 4, &["no daemon answers", "whimbrel serve"]);
-}
-
-fn shows(daemon: &Daemon, arguments: &[&str], parts: &[&str]) {
-    let started = Instant::now();
-    loop {
-        let output = daemon.ask(arguments);
-        let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        if parts.iter().all(|part| text.contains(part)) {
-            return;
-        }
-        assert!(started.elapsed() < crate::support::wait::DEADLINE, "{arguments:?} never showed {parts:?}: {text}");
-    }
+    let nobody = whimbrel().args(["status", "--server", "127.0.0.1:1"]).output().expect("it runs");
+    ends(&nobody, 4, &["no daemon answers", "whimbrel serve", "--server"]);
 }
 
 #[test]
@@ -144,4 +124,23 @@ fn state_is_exported_and_imported_while_the_daemon_is_stopped() {
         3,
         &["not a state document"],
     );
+}
+
+#[test]
+fn files_that_differ_have_an_exit_code_of_their_own() {
+    let folder = tempfile::tempdir().expect("a temp folder");
+    let file = |name: &str, rows: &str| {
+        let path = folder.path().join(name);
+        let db = rusqlite::Connection::open(&path).expect("our own folder");
+        db.execute_batch(&format!("CREATE TABLE t (id INTEGER PRIMARY KEY, v); INSERT INTO t VALUES {rows}"))
+            .expect("new");
+        path
+    };
+    let (one, same, other) = (file("one.db", "(1, 'a')"), file("same.db", "(1, 'a')"), file("other.db", "(1, 'b')"));
+    let compare = |target: &std::path::Path| {
+        let mut command = whimbrel();
+        command.arg("demo-compare").args([&one, &target.to_path_buf()]).output().expect("it runs")
+    };
+    ends(&compare(&same), 0, &["1 rows"]);
+    ends(&compare(&other), 6, &["1 differences"]);
 }

@@ -73,7 +73,7 @@ async fn a_wait_has_a_deadline_and_outlives_a_restart() {
     let streaming = Goal::State(ObservedState::Streaming);
     let failure = client.wait_job("people", streaming, Duration::from_millis(50)).await.expect_err("not started");
     assert_eq!((failure.code, failure.reason.as_str()), (Code::DeadlineExceeded, "WAIT_TIMED_OUT"));
-    assert!(failure.text.contains("CREATED"), "{failure:?}");
+    assert!(failure.text.contains("it is created"), "{failure:?}");
     client.delete_job("people").await.expect("deleting");
     house.close().await;
     let failure = client.wait_deleted("people", Duration::from_millis(50)).await.expect_err("nobody answers");

@@ -103,14 +103,14 @@ impl Rig {
         fs::write(&file, text).expect("our own folder");
         let address = self.address.clone();
         until("the daemon takes the job", || {
-            let done = self.run(&["apply", "-f", &file.display().to_string(), "--address", &address]);
+            let done = self.run(&["apply", "-f", &file.display().to_string(), "--server", &address]);
             done.status.success().then_some(())
         });
     }
 
     /// Asks for the job to run; false where the daemon died of it.
     pub fn start_job(&self) -> bool {
-        self.run(&["job", "start", JOB, "--address", &self.address]).status.success()
+        self.run(&["job", "start", JOB, "--server", &self.address]).status.success()
     }
 
     /// Another process of ours, to its end.

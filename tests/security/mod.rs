@@ -1,10 +1,10 @@
 //! Who may reach the control API and what they may do there; and that no secret is ever shown.
 
-mod authority;
+pub mod authority;
 mod bounds;
 mod clients;
 mod grpcurl;
-mod guarded;
+pub mod guarded;
 mod half_open;
 mod reload;
 mod secrets;

@@ -27,7 +27,9 @@ pub struct Home {
 /// The binary of this build. Never finds a daemon or a config of the user by accident.
 pub fn whimbrel() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_whimbrel"));
-    command.env_remove("WHIMBREL_CONFIG").env_remove("WHIMBREL_ADDRESS");
+    for name in ["CONFIG", "SERVER", "TOKEN_FILE", "CA_FILE", "CERT_FILE", "KEY_FILE"] {
+        command.env_remove(format!("WHIMBREL_{name}"));
+    }
     command
 }
 
@@ -103,7 +105,7 @@ impl Daemon {
 
     /// Runs a subcommand against it.
     pub fn ask(&self, arguments: &[&str]) -> Output {
-        whimbrel().args(arguments).args(["--address", &self.address]).output().expect("the binary runs")
+        whimbrel().args(arguments).args(["--server", &self.address]).output().expect("the binary runs")
     }
 }
 

@@ -1,0 +1,94 @@
+//! `-f FILE`: one or more job files, folders of them, or standard input.
+
+use super::ended::Ended;
+use crate::{
+    config::{jobs_from_file, jobs_from_text},
+    error::Error,
+    model::JobSpec,
+};
+use clap::Args;
+use config::FileFormat;
+use std::{
+    collections::BTreeMap,
+    io::Read,
+    path::{Path, PathBuf},
+};
+
+#[derive(Args)]
+pub struct Files {
+    /// A job file (YAML, TOML or JSON), a folder of them, or `-` for YAML from standard input.
+    #[arg(short, long = "file", required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+}
+
+const ENDINGS: &[&str] = &["yaml", "yml", "toml", "json"];
+/// Far beyond any number of job files; what never ends is refused.
+const LONGEST_INPUT: u64 = 16 << 20;
+
+impl Files {
+    /// All jobs in their order, each name once.
+    pub fn jobs(&self) -> Result<Vec<JobSpec>, Ended> {
+        let mut jobs = Vec::new();
+        let mut places = BTreeMap::new();
+        for file in &self.files {
+            for (place, spec) in read(file)? {
+                if let Some(first) = places.insert(spec.name.clone(), place.clone()) {
+                    let text = format!("job `{}` is in {first} and in {place}", spec.name);
+                    return Err(Ended::refused(text, "give one of the two another name, or leave it out"));
+                }
+                jobs.push(spec);
+            }
+        }
+        Ok(jobs)
+    }
+
+    /// As it was typed, to be typed again.
+    pub fn typed(&self) -> String {
+        let each = self.files.iter().map(|file| format!("-f {}", file.display()));
+        each.collect::<Vec<_>>().join(" ")
+    }
+}
+
+fn read(file: &Path) -> Result<Vec<(String, JobSpec)>, Ended> {
+    if file == Path::new("-") {
+        let specs = jobs_from_text(&standard_input()?, FileFormat::Yaml);
+        let specs = specs.map_err(|error| error.at("standard input"))?;
+        return Ok(specs.into_iter().map(|spec| ("standard input".to_owned(), spec)).collect());
+    }
+    let mut jobs = Vec::new();
+    for path in if file.is_dir() { job_files(file)? } else { vec![file.to_owned()] } {
+        let specs = jobs_from_file(&path)?;
+        jobs.extend(specs.into_iter().map(|spec| (path.display().to_string(), spec)));
+    }
+    Ok(jobs)
+}
+
+fn standard_input() -> Result<String, Error> {
+    let refused = |why: &str| Error::config(format!("standard input: {why}")).hint("give YAML, for example a job file");
+    let mut text = String::new();
+    let read = std::io::stdin().lock().take(LONGEST_INPUT + 1).read_to_string(&mut text);
+    read.map_err(|error| refused("cannot be read").because(error))?;
+    if text.len() as u64 > LONGEST_INPUT {
+        return Err(refused("longer than 16 MiB"));
+    }
+    Ok(text)
+}
+
+/// In order of their names; folders in it are not looked into.
+fn job_files(folder: &Path) -> Result<Vec<PathBuf>, Ended> {
+    let unreadable = |error| Error::config(format!("{} cannot be read", folder.display())).because(error);
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(unreadable)? {
+        let path = entry.map_err(unreadable)?.path();
+        let ending = path.extension().and_then(|ending| ending.to_str());
+        if path.is_file() && ending.is_some_and(|ending| ENDINGS.contains(&ending)) {
+            files.push(path);
+        }
+    }
+    if files.is_empty() {
+        let text = format!("no job file in {}", folder.display());
+        return Err(Ended::refused(text, "job files end in .yaml, .yml, .toml or .json"));
+    }
+    files.sort();
+    Ok(files)
+}
