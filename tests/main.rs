@@ -10,6 +10,8 @@ mod control;
 mod crash;
 /// Bytes on users' disks: rows, keys, positions.
 mod golden;
+/// Plans: findings, sizes, predictions, and that they write nothing.
+mod plan;
 /// Each defence taken away must turn a seed red.
 #[cfg(feature = "faults")]
 mod saboteurs;

@@ -31,9 +31,9 @@ pub mod status;
 mod tee;
 
 pub use board::{now_ms, stopped};
-pub(crate) use prefetch::Prefetch;
 pub use budget::Budget;
 pub use check::{Examined, Found, Side, check};
+pub(crate) use prefetch::Prefetch;
 pub use route::Route;
 pub(crate) use route::Routed;
 

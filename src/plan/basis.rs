@@ -73,7 +73,9 @@ impl Measured {
                     for_target / waited * 100.0
                 );
             }
-            None => text.push_str(", reading only: how fast the target writes cannot be measured without writing to it"),
+            None => {
+                text.push_str(", reading only: how fast the target writes cannot be measured without writing to it")
+            }
         }
         text
     }

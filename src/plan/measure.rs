@@ -15,6 +15,8 @@ use uuid::Uuid;
 
 /// All copying together; what comes before and after it takes some tenths of a second more.
 const MEASURED: Duration = Duration::from_millis(1_500);
+/// For a table beside which another is huge: its rows may be quite different ones.
+const LEAST: Duration = Duration::from_millis(40);
 /// Of a sample, so that the scratch place stays small.
 const SAMPLE_BYTES: u64 = 96 << 20;
 /// Tables that are sampled, the largest first: the others are taken to be like them.
@@ -75,6 +77,7 @@ pub async fn measure(trial: &Trial<'_>) -> Result<Samples> {
         let rest: f64 = largest[turn..].iter().map(|&index| weight(index) as f64).sum();
         let left = end.saturating_duration_since(Instant::now());
         let share = if rest > 0.0 { left.mul_f64((weight(index) as f64 / rest).min(1.0)) } else { left };
+        let share = share.max(LEAST);
         let spent: u64 = samples.iter().map(|(_, sample): &(usize, Sample)| sample.bytes).sum();
         let sample = one(trial, index, share, SAMPLE_BYTES.saturating_sub(spent), &mut numbers).await?;
         samples.push((index, sample));

@@ -132,8 +132,11 @@ pub async fn plan(pair: &Pair<'_>) -> Result<Plan> {
         .iter()
         .zip(target_shapes)
         .zip(&survey.sizes)
-        .map(|((shape, target_shape), size)| {
-            PlannedTable { shape: Arc::clone(shape), target_shape, rows: size.rows, bytes: size.bytes }
+        .map(|((shape, target_shape), size)| PlannedTable {
+            shape: Arc::clone(shape),
+            target_shape,
+            rows: size.rows,
+            bytes: size.bytes,
         })
         .collect();
     let measured = targets.iter().map(|target| measure_into(pair, &route, &tables, &survey.sizes, &**target));
@@ -197,8 +200,7 @@ async fn measure_into(
         let target = scratch.as_ref().map(|scratch| &*scratch.target);
         measure::measure(&Trial { source: &*pair.source, target, route, tables, sizes, side_by_side }).await
     });
-    let samples = samples.await.unwrap_or_else(|_| {
-        Err(Error::transient(format!("no answer in {} s", MEASURING.as_secs())))
-    });
+    let samples =
+        samples.await.unwrap_or_else(|_| Err(Error::transient(format!("no answer in {} s", MEASURING.as_secs()))));
     Measured { samples, about, side_by_side }
 }

@@ -110,3 +110,64 @@ fn of_rows(all: Rate, table: &PlannedTable) -> Option<Rate> {
     let rows_per_s = (all.rows_per_s * all.row_bytes / row_bytes).min(all.rows_per_s * 2.0);
     Some(Rate { rows_per_s, row_bytes })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Column, Table, TableName, Type};
+    use std::sync::Arc;
+
+    fn table(rows: Option<u64>, bytes: Option<u64>) -> PlannedTable {
+        let shape = Table::new(TableName::new("main", "t"), vec![Column::new("id", Type::Int)], vec![0]);
+        let shape = Arc::new(shape);
+        PlannedTable { target_shape: Arc::clone(&shape), shape, rows, bytes }
+    }
+
+    /// A thousand rows of a hundred bytes in a second, mostly waiting for the target; a tenth of that for indexes.
+    fn samples() -> Samples {
+        let sample = Sample {
+            rows: 1_000,
+            bytes: 100_000,
+            took: Duration::from_secs(1),
+            for_source: Duration::from_millis(100),
+            for_target: Duration::from_millis(900),
+            finished: Duration::from_millis(100),
+            ..Sample::default()
+        };
+        vec![(0, sample)]
+    }
+
+    fn seconds(prediction: &Prediction) -> f64 {
+        (prediction.duration.expect("known") - CATCHING_UP).as_secs_f64()
+    }
+
+    #[test]
+    fn time_grows_with_rows_and_the_limiting_side_is_named() {
+        let prediction = predict(&[table(Some(50_000), None)], &samples(), Limits::default(), true);
+        assert!((seconds(&prediction) - 55.0).abs() < 0.1, "{prediction:?}");
+        assert_eq!((prediction.limiting, prediction.rows_per_s), (Some(Limiting::Target), Some(1_000.0)));
+        let limits = Limits { rows_per_s: 0, bytes_per_s: 10_000 };
+        let prediction = predict(&[table(Some(50_000), None)], &samples(), limits, true);
+        assert!((seconds(&prediction) - 505.0).abs() < 0.1, "{prediction:?}");
+        assert_eq!((prediction.limiting, prediction.bytes_per_s), (Some(Limiting::Limits), Some(10_000.0)));
+    }
+
+    #[test]
+    fn tables_that_were_not_sampled_move_as_many_bytes() {
+        let tables = [table(Some(1_000), Some(100_000)), table(Some(1_000), Some(1_000_000))];
+        let prediction = predict(&tables, &samples(), Limits::default(), true);
+        assert!((seconds(&prediction) - (1.0 + 10.0 + 0.2)).abs() < 0.1, "{prediction:?}");
+    }
+
+    #[test]
+    fn what_is_not_known_stays_absent() {
+        let unknown = predict(&[table(None, None)], &samples(), Limits::default(), true);
+        assert_eq!((unknown.duration, unknown.limiting, unknown.unknown.len()), (None, None, 1));
+        let reading_only = predict(&[table(Some(50_000), None)], &samples(), Limits::default(), false);
+        assert_eq!((reading_only.duration, reading_only.limiting, reading_only.rows_per_s), (None, None, None));
+        let nothing_seen = predict(&[table(Some(5), None)], &Samples::new(), Limits::default(), true);
+        assert_eq!((nothing_seen.duration, nothing_seen.rows_per_s), (None, None));
+        let nothing_there = predict(&[table(Some(0), None)], &Samples::new(), Limits::default(), true);
+        assert_eq!((nothing_there.duration, nothing_there.limiting), (Some(CATCHING_UP), None));
+    }
+}

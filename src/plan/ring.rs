@@ -96,7 +96,10 @@ mod tests {
         let spec = JobSpec::new("one", "a", &["b"]);
         let (two, three) = (JobSpec::new("two", "b", &["c"]), JobSpec::new("three", "c", &["a"]));
         let texts = found(&spec, &[two.clone(), three]);
-        assert_eq!(texts, ["a ring: what this job writes comes back to its source by job `three`, in `main.t`, `main.u`"]);
+        assert_eq!(
+            texts,
+            ["a ring: what this job writes comes back to its source by job `three`, in `main.t`, `main.u`"]
+        );
         assert!(found(&spec, &[two]).is_empty(), "a chain is none");
     }
 

@@ -37,3 +37,25 @@ fn size(bytes: u64) -> String {
         _ => format!("{:.1} GiB", bytes as f64 / f64::from(1 << 30)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Table, TableName};
+    use std::sync::Arc;
+
+    #[test]
+    fn a_full_disk_is_seen_before_it_is_full() {
+        let shape = Arc::new(Table::new(TableName::new("main", "t"), Vec::new(), Vec::new()));
+        let table =
+            |bytes| PlannedTable { shape: Arc::clone(&shape), target_shape: Arc::clone(&shape), rows: None, bytes };
+        let room = Room { place: "/data".into(), volume: "1".into(), free: 1 << 30 };
+        assert_eq!(of_target(&[table(Some(100 << 20)), table(None)], Some(&room)), None);
+        assert_eq!(of_target(&[table(Some(100 << 30))], None), None, "nobody knows");
+        let full = of_target(&[table(Some(2 << 30))], Some(&room)).expect("too much");
+        assert_eq!(full.text, "the copy needs about 2.2 GiB, and 1.0 GiB are free there");
+        assert_eq!(full.mend.as_deref(), Some("free 1.2 GiB in /data, or move the target"));
+        assert!(of_log(Some(&room), 1 << 29).is_none());
+        assert!(of_log(Some(&Room { free: 1 << 20, ..room }), 1 << 29).is_some());
+    }
+}

@@ -151,7 +151,8 @@ impl Target for MemoryTarget {
             let name = table.name.to_string();
             if let Some((job, _)) = inner.ledger.jobs.iter().find(|(_, entry)| entry.tables.contains(&table.name)) {
                 let finding = Finding::new(Severity::Blocking, &name, format!("job {job} writes it already"));
-                findings.push(finding.mend(format!("delete that job, or leave the table out: `tables: [\"!{name}\"]`")));
+                findings
+                    .push(finding.mend(format!("delete that job, or leave the table out: `tables: [\"!{name}\"]`")));
             }
             if inner.tables.get(&table.name).is_some_and(|heap| !heap.is_empty()) {
                 let text = "the table has rows already";

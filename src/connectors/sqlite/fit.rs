@@ -110,7 +110,8 @@ fn into(db: &mut Database, table: &Table, there: &Shape, existing: Existing) -> 
     }
     for column in there.table.columns.iter().filter(|column| column.declared != ROWID) {
         if !has(&table.columns, &column.name) {
-            let text = format!("its column `{}` is not at the source; it stays, and rows of ours leave it empty", column.name);
+            let text =
+                format!("its column `{}` is not at the source; it stays, and rows of ours leave it empty", column.name);
             findings.push(Finding::new(Severity::Info, &subject, text));
         }
     }
@@ -124,7 +125,9 @@ fn into(db: &mut Database, table: &Table, there: &Shape, existing: Existing) -> 
         let finding = Finding::new(severity, &subject, text);
         findings.push(match existing {
             Existing::Refuse => finding.mend("existing: merge   # or replace, in the job's target"),
-            Existing::Merge if severity == Severity::Blocking => finding.mend("existing: replace   # in the job's target"),
+            Existing::Merge if severity == Severity::Blocking => {
+                finding.mend("existing: replace   # in the job's target")
+            }
             _ => finding,
         });
     }
@@ -145,7 +148,8 @@ fn made(db: &mut Database, table: &Table) -> Result<Option<Finding>> {
     let found = db.rows(sql, [ValueRef::Text(&table.name.name)], |row| (schema::text(row.get(0)), row.int(1) != 0))?;
     Ok(found.into_iter().next().map(|(kind, is_virtual)| {
         let what = if is_virtual { "virtual table" } else { kind.as_str() };
-        let text = format!("a {what} of this name is in the way");
+        let article = if what == "index" { "an" } else { "a" };
+        let text = format!("{article} {what} of this name is in the way");
         let mend = format!("DROP {} {}", kind.to_uppercase(), quote(&table.name.name));
         Finding::new(Severity::Blocking, table.name.to_string(), text).mend(mend)
     }))

@@ -9,19 +9,18 @@ use super::{
     text::quote,
 };
 use crate::{
-    error::Result,
+    error::{Error, Result},
     model::{Finding, Severity, Table, ValueRef},
     source::{Size, Survey},
 };
 use parking_lot::Mutex;
 use std::{
-    rc::Rc,
     sync::Arc,
     time::{Duration, Instant},
 };
 
-/// Steps of SQLite's machine between two looks at the clock: a fraction of a millisecond.
-const STEPS: i32 = 1_000;
+/// How exactly the time is kept.
+const TICK: Duration = Duration::from_millis(5);
 /// Places of a table at which its row numbers are looked at, and how many there: a few pages each.
 const PLACES: i128 = 16;
 const NUMBERS: i64 = 64;
@@ -37,15 +36,14 @@ struct Looker {
 pub(super) fn survey(config: &Config, tables: &[Arc<Table>], within: Duration) -> Result<Survey> {
     let start = Instant::now();
     let until = Arc::new(Mutex::new(start + within));
-    let mut db = Database::open(&config.path, config.busy, config.max_row_bytes)?;
-    let clock = Arc::clone(&until);
-    let conn = Rc::get_mut(&mut db.conn).expect("no statement holds it yet");
-    conn.progress_handler(STEPS, Some(move || Instant::now() >= *clock.lock())).map_err(super::failure::Failure::from)?;
+    let db = Database::open(&config.path, config.busy, config.max_row_bytes)?;
+    keep_time(&db, &until)?;
     let mut look = Looker { db, until };
     let mut survey = Survey {
-        log: "it is a table in the source's file, `whimbrel_log`: kept without a bound until every job has applied it, \
+        log:
+            "it is a table in the source's file, `whimbrel_log`: kept without a bound until every job has applied it, \
               about 24 bytes and a key for each changed row"
-            .into(),
+                .into(),
         room: disk::room(&disk::folder(&config.path)),
         ..Survey::default()
     };
@@ -64,6 +62,22 @@ pub(super) fn survey(config: &Config, tables: &[Arc<Table>], within: Duration) -
         look.orphans(shape, &mut survey.findings);
     }
     Ok(survey)
+}
+
+/// Interrupts whatever runs on the connection when its time is over, as long as somebody holds `until`.
+fn keep_time(db: &Database, until: &Arc<Mutex<Instant>>) -> Result<()> {
+    let (clock, interrupt) = (Arc::downgrade(until), db.conn.get_interrupt_handle());
+    let run = move || {
+        while let Some(until) = clock.upgrade() {
+            if Instant::now() >= *until.lock() {
+                interrupt.interrupt();
+            }
+            drop(until);
+            std::thread::sleep(TICK);
+        }
+    };
+    let started = std::thread::Builder::new().name("sqlite-clock".into()).spawn(run);
+    started.map(drop).map_err(|error| Error::transient("cannot start a thread to keep the time").because(error))
 }
 
 impl Looker {
@@ -207,7 +221,8 @@ impl Looker {
                 0 => return,
                 count => {
                     let most = if count == ORPHANS { "at least " } else { "" };
-                    let text = format!("{most}{count} of its rows point to parents that are not there; they are carried so");
+                    let text =
+                        format!("{most}{count} of its rows point to parents that are not there; they are carried so");
                     let rowids = format!("SELECT rowid FROM pragma_foreign_key_check('{name}')");
                     let mend = match shape.access {
                         Access::Table => show,
