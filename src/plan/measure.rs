@@ -152,7 +152,8 @@ async fn copy(trial: &Trial<'_>, table: &Arc<Table>, turns: &Turns, lane: usize,
         loop {
             let start = Instant::now();
             let left = turns.until.saturating_duration_since(start);
-            let over = turns.seen.lock().bytes >= turns.most_bytes;
+            // A batch that waits already would be taken for ever.
+            let over = left.is_zero() || turns.seen.lock().bytes >= turns.most_bytes;
             let next = match timeout(left, feed.next(left)).await {
                 Ok(next) if !over => next?,
                 // Time is over.

@@ -7,8 +7,8 @@ use super::{
 use crate::model::Limits;
 use std::time::Duration;
 
-/// From the last range to the first look at whether the log is passed: the engine's own steps.
-const CATCHING_UP: Duration = Duration::from_millis(300);
+/// From the last range to the news that the log is passed: a tail that finds nothing waits so long for more.
+const CATCHING_UP: Duration = Duration::from_secs(1);
 /// A guess must stay a duration.
 const LONGEST: f64 = 10.0 * 365.0 * 86_400.0;
 
