@@ -40,6 +40,7 @@ pub(super) fn room(folder: &Path) -> Option<Room> {
     if unsafe { libc::statvfs(text.as_ptr(), &mut answer) } != 0 {
         return None;
     }
+    #[allow(clippy::useless_conversion, reason = "both are narrower on other systems")]
     let free = u64::from(answer.f_bavail).saturating_mul(u64::from(answer.f_frsize));
     let volume = fs::metadata(folder).ok()?.dev().to_string();
     Some(Room { place: folder.display().to_string(), volume, free })
