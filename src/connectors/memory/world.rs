@@ -114,6 +114,11 @@ impl World {
         inner
     }
 
+    /// Which store this is.
+    pub(super) fn place(&self) -> String {
+        format!("memory:{self:p}")
+    }
+
     pub(super) fn handle(&self) -> Arc<World> {
         self.itself.upgrade().expect("a borrowed world lives")
     }
