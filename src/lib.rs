@@ -128,6 +128,9 @@
 //!   the log (a table made anew, `VACUUM` of row numbers): those stay, and a line in the log says so. Where such a row
 //!   holds a unique value that one of ours wants, the target stops.
 //! - Tables are copied before the tail starts, not beside it: the log waits at the source, where it is durable already.
+//! - A [`plan`] makes the very check that a start makes (`pipeline::check`), so that one that blocks nothing starts. Times
+//!   are measured, by copying for a second or two into a scratch target of the same kind and setting, where the system
+//!   keeps temporary files: beside the target nothing is written.
 //! - Rows are bytes in a slab ([`model`]): five times cheaper than owned values, and one encoding for
 //!   memory, disk and hash.
 //! - One guard stands before every call of the control API (`control/access`): who calls is proven by a token or a

@@ -81,6 +81,18 @@ pub trait Source: Send + Sync {
     /// How much of the log lies after `from`: for status, may be rough.
     async fn backlog(&self, job: JobId, from: &Checkpoint) -> Result<Backlog>;
 
+    /// What a plan wants to know beyond `check`. Reads only, changes nothing, and ends within about `within` however large
+    /// the store is: what was not found out by then is not known.
+    async fn survey(&self, tables: &[Arc<Table>], within: Duration) -> Result<Survey> {
+        let _ = within;
+        Ok(Survey { sizes: vec![Size::default(); tables.len()], ..Survey::default() })
+    }
+
+    /// Which store this is, the same under every name that the config may give it. `None`: not known.
+    fn place(&self) -> Option<String> {
+        None
+    }
+
     /// Whether the log gives keys only (`Touched`): such a source cannot keep transactions whole.
     fn is_key_only(&self) -> bool {
         false
@@ -126,6 +138,37 @@ pub struct Backlog {
     pub bytes: Option<u64>,
     /// When the oldest of them was committed, ms since 1970.
     pub oldest_ms: Option<u64>,
+}
+
+/// What a source knows about itself, cheaply.
+#[derive(Clone, Debug, Default)]
+pub struct Survey {
+    /// One per table asked for, in order.
+    pub sizes: Vec<Size>,
+    pub findings: Vec<Finding>,
+    /// How far back the log reaches as the source is set up; `None`: not known, or without a bound.
+    pub log_kept: Option<Duration>,
+    /// What it does with a log that a job has reserved, for a person.
+    pub log: String,
+    pub room: Option<Room>,
+}
+
+/// About how large a table is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Size {
+    pub rows: Option<u64>,
+    /// As the store keeps it, indexes included.
+    pub bytes: Option<u64>,
+}
+
+/// Space that is left where a store keeps its data.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Room {
+    /// For a person: a directory, a volume.
+    pub place: String,
+    /// Stores with the same one share the space.
+    pub volume: String,
+    pub free: u64,
 }
 
 /// What `Feed::next` returns.

@@ -9,6 +9,7 @@ use crate::{
     model::{
         Batch, Existing, Finding, JobId, Key, Kind, LaneMark, Mutation, Partition, Position, Rows, Table, TableName,
     },
+    source::Room,
 };
 use async_trait::async_trait;
 use std::sync::Arc;
@@ -17,7 +18,8 @@ use uuid::Uuid;
 /// A store that can be written. Never retries by itself; a lost connection is `Transient`, and `open` reconnects.
 #[async_trait]
 pub trait Target: Send + Sync {
-    /// What stands in the way, and every mapping that loses something. Writes nothing.
+    /// What stands in the way, and every mapping that loses something: whatever `open` and `prepare` would refuse a new
+    /// job blocks here. Writes nothing.
     async fn check(&self, tables: &[Arc<Table>], existing: Existing) -> Result<Vec<Finding>>;
 
     /// Takes the job over: at daemon start and at every reconnection. In one transaction that locks all rows of the job
@@ -58,10 +60,33 @@ pub trait Target: Send + Sync {
     /// How many lanes serve this store best, where the job does not say.
     fn lanes(&self) -> u16;
 
+    /// Space that is left for it; `None`: not known.
+    async fn room(&self) -> Result<Option<Room>> {
+        Ok(None)
+    }
+
+    /// An empty target of the same kind and setting for a plan to measure with. Nothing of it is in this store or beside
+    /// it, and it is gone once it is dropped. `None`: there is no such place.
+    async fn scratch(&self) -> Result<Option<Scratch>> {
+        Ok(None)
+    }
+
+    /// As `Source::place`.
+    fn place(&self) -> Option<String> {
+        None
+    }
+
     /// Whether rows and watermark commit together. If not, only keyed changes are carried (lane protocol 10).
     fn is_transactional(&self) -> bool {
         true
     }
+}
+
+/// Where a plan may write.
+pub struct Scratch {
+    pub target: Box<dyn Target>,
+    /// What it is, for a person: how it differs from the target itself.
+    pub about: String,
 }
 
 /// Who takes over, and with which lanes.

@@ -14,6 +14,8 @@ mod deploy;
 mod golden;
 /// Metrics, health and the status page of a real daemon.
 mod http;
+/// Plans: findings, sizes, predictions, and that they write nothing.
+mod plan;
 /// Each defence taken away must turn a seed red.
 #[cfg(feature = "faults")]
 mod saboteurs;

@@ -6,7 +6,8 @@ Make the stubs once, beside this file, then run it against a daemon whose config
     python -m grpc_tools.protoc -I proto --python_out=. --grpc_python_out=. proto/whimbrel/v1/*.proto
     python drive.py --address 127.0.0.1:7411 --source shop --target copy
 
-With TLS and a token: --ca ca.pem --token-file token.
+With TLS and a token: --ca ca.pem --token-file token; where the daemon asks for a certificate, also
+--certificate me.pem --key me.key.
 """
 
 import argparse
@@ -27,8 +28,8 @@ def connect(arguments):
             metadata = [("authorization", f"Bearer {file.read().strip()}")]
     if not arguments.ca:
         return grpc.insecure_channel(arguments.address), metadata
-    with open(arguments.ca, "rb") as file:
-        credentials = grpc.ssl_channel_credentials(file.read())
+    files = [arguments.ca, arguments.key, arguments.certificate]
+    credentials = grpc.ssl_channel_credentials(*(name and open(name, "rb").read() for name in files))
     return grpc.secure_channel(arguments.address, credentials), metadata
 
 
@@ -67,6 +68,8 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--address", default="127.0.0.1:7411")
     parser.add_argument("--ca")
+    parser.add_argument("--certificate")
+    parser.add_argument("--key")
     parser.add_argument("--token-file")
     parser.add_argument("--name", default="from-python")
     parser.add_argument("--source", default="shop")

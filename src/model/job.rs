@@ -116,6 +116,13 @@ pub struct CopySettings {
     pub limits: Limits,
 }
 
+impl CopySettings {
+    /// Ranges copied side by side into a target that is served best by so many lanes.
+    pub fn side_by_side(&self, lanes: u16) -> u16 {
+        if self.parallelism == 0 { lanes } else { self.parallelism }
+    }
+}
+
 /// 0 is unlimited. Changeable while the job runs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]

@@ -164,7 +164,7 @@ impl Line {
 
     /// Connections of the feed `copy`.
     pub fn copies(&self) -> u16 {
-        if self.copy.parallelism == 0 { self.target.lanes() } else { self.copy.parallelism }
+        self.copy.side_by_side(self.target.lanes())
     }
 
     fn lane_count(&self) -> u16 {

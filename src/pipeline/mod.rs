@@ -7,6 +7,7 @@
 mod applied;
 mod board;
 mod budget;
+mod check;
 mod copy;
 mod finish;
 mod fold;
@@ -32,12 +33,15 @@ mod witness;
 
 pub use board::{now_ms, stopped};
 pub use budget::Budget;
+pub use check::{Examined, Found, Side, check};
+pub(crate) use prefetch::Prefetch;
 pub use route::Route;
+pub(crate) use route::Routed;
 
 use crate::{
     error::{Error, Result},
     faults::{self, Saboteur},
-    model::{Finding, Keyless, Limits, Severity, Table, TableName},
+    model::{Limits, Table, TableName},
     source::{Backlog, Source},
     state::{JobRecord, State, remember},
     target::Target,
@@ -259,8 +263,10 @@ async fn begin(job: &mut JobRun, route: &Route) -> Result<BTreeMap<TableName, Ar
     let mut before = None;
     if job.record.begun.is_none() {
         let selected = selected(&*job.source, route).await?;
-        check(job, route, &selected).await?;
         not_known(job).await?;
+        let targets = job.targets.iter().map(|target| &*target.target).collect();
+        let (id, spec, source) = (job.record.id, &job.record.spec, &*job.source);
+        check::refuse(&check(&Examined { job: id, spec, source, targets, route }, &selected).await?)?;
         faults::point("before-begin");
         let begun = job.source.begin(job.record.id, &selected).await?;
         faults::point("after-begin");
@@ -315,46 +321,4 @@ async fn not_known(job: &JobRun) -> Result<()> {
 async fn selected(source: &dyn Source, route: &Route) -> Result<Vec<Arc<Table>>> {
     let (all, _) = source.tables().await?;
     Ok(all.into_iter().filter(|table| route.selects(&table.name)).collect())
-}
-
-async fn check(job: &JobRun, route: &Route, tables: &[Arc<Table>]) -> Result<()> {
-    let spec = &job.record.spec;
-    if tables.is_empty() {
-        return Err(Error::config("the job selects no table of the source")
-            .hint("see `source.tables`: globs of the form schema.table; without it every table is carried"));
-    }
-    if let Some(table) = tables.iter().find(|table| table.is_keyless() && spec.source.keyless == Keyless::Refuse) {
-        return Err(Error::config(format!("table {} has no key", table.name))
-            .hint("give it a primary key, leave it out (`!schema.table`), or set `source.keyless: exact`"));
-    }
-    if spec.apply.transactional && job.source.is_key_only() {
-        return Err(Error::config(
-            "apply.transactional: this source's log holds keys only, its transactions are not known",
-        )
-        .hint("remove `transactional: true`"));
-    }
-    let mut findings = job.source.check(job.record.id, tables).await?;
-    let renamed: Vec<Arc<Table>> = tables.iter().map(|table| route.target_table(table)).collect();
-    for (target, wanted) in job.targets.iter().zip(&spec.targets) {
-        if !target.target.is_transactional() && tables.iter().any(|table| table.is_keyless()) {
-            return Err(Error::config(format!(
-                "target `{}` has no transactions: it takes keyed tables only",
-                target.name
-            ))
-            .hint("leave the tables without a key out (`!schema.table`)"));
-        }
-        findings.extend(target.target.check(&renamed, wanted.existing).await?);
-    }
-    refuse(&findings)
-}
-
-fn refuse(findings: &[Finding]) -> Result<()> {
-    let blocking: Vec<&Finding> = findings.iter().filter(|finding| finding.severity == Severity::Blocking).collect();
-    let Some(first) = blocking.first() else { return Ok(()) };
-    let text: Vec<String> = blocking.iter().map(|finding| format!("{}: {}", finding.subject, finding.text)).collect();
-    let error = Error::config(text.join("; "));
-    Err(match &first.mend {
-        Some(mend) => error.hint(mend),
-        None => error,
-    })
 }

@@ -48,6 +48,19 @@ impl Route {
         (self.include.is_empty() || any(&self.include)) && !any(&self.exclude)
     }
 
+    /// Globs and renames of the job file that concern none of these tables.
+    pub fn idle(&self, names: &[&TableName]) -> Vec<String> {
+        let texts: Vec<String> = names.iter().map(|name| format!("{}.{}", name.schema, name.name)).collect();
+        let none = |glob: &String| !texts.iter().any(|text| matches(glob.as_bytes(), text.as_bytes()));
+        let include = self.include.iter().filter(|glob| none(glob)).cloned();
+        let exclude = self.exclude.iter().filter(|glob| none(glob)).map(|glob| format!("!{glob}"));
+        let renamed = |from: &&String| match from.strip_suffix(".*") {
+            Some(schema) => !names.iter().any(|name| name.schema == schema && self.selects(name)),
+            None => !names.iter().zip(&texts).any(|(name, text)| text == *from && self.selects(name)),
+        };
+        include.chain(exclude).chain(self.rename.keys().filter(renamed).cloned()).collect()
+    }
+
     /// What a table of the source is called in the targets.
     pub fn target_name(&self, name: &TableName) -> TableName {
         let whole = format!("{}.{}", name.schema, name.name);

@@ -1,13 +1,26 @@
 //! What a job would meet and do, found out before it is made. Writes nothing, reserves nothing.
 
+mod basis;
+mod measure;
+mod predict;
+mod ring;
+mod room;
+mod selection;
+
+pub use crate::pipeline::{Found, Side};
+
 use crate::{
     error::{Error, Result},
-    model::{Finding, JobId, JobSpec, Keyless, Severity, Table},
-    pipeline::Route,
-    source::Source,
+    model::{JobId, JobSpec, Severity, Table, TableName},
+    pipeline::{Examined, Route, check},
+    source::{Size, Source},
     target::Target,
 };
+use basis::Measured;
+use futures_util::future::join_all;
+use measure::Trial;
 use std::{sync::Arc, time::Duration};
+use tokio::time::timeout;
 use uuid::Uuid;
 
 /// A spec, and its stores opened.
@@ -16,6 +29,8 @@ pub struct Pair<'a> {
     pub source: Arc<dyn Source>,
     /// In the order of the spec.
     pub targets: Vec<Arc<dyn Target>>,
+    /// The daemon's other jobs.
+    pub others: Vec<JobSpec>,
 }
 
 /// Whatever is `None` is not known.
@@ -28,23 +43,6 @@ pub struct Plan {
     /// In the order of the spec.
     pub targets: Vec<PlannedTarget>,
     pub log: PlannedLog,
-}
-
-/// A finding, and where.
-#[derive(Clone, Debug)]
-pub struct Found {
-    pub side: Side,
-    /// For a pair, the target's.
-    pub store: String,
-    pub finding: Finding,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Side {
-    Source,
-    Target,
-    /// Both are well, but do not fit each other.
-    Pair,
 }
 
 #[derive(Clone, Debug)]
@@ -97,83 +95,112 @@ impl Plan {
     }
 }
 
-/// Examines the source, each target, and what the one makes of the other.
+/// A source answers within this what it is asked about its sizes.
+const SURVEY: Duration = Duration::from_millis(1_500);
+/// Measuring is bounded by itself; a store that hangs must not take the rest of the plan with it.
+const MEASURING: Duration = Duration::from_secs(8);
+/// Free space that a source should have for its log.
+const LOG_ROOM: u64 = 256 << 20;
+/// A log kept as long as this many copies last survives one that has to be done again.
+const LOG_COPIES: u32 = 2;
+
+/// Examines the source, each target, and what the one makes of the other; then measures.
 pub async fn plan(pair: &Pair<'_>) -> Result<Plan> {
-    let Pair { spec, source, targets } = pair;
-    let route = Route::new(&spec.source)?;
-    let at = |store: &str| {
-        let place = format!("store `{store}`");
-        move |error: Error| error.at(place)
-    };
+    let Pair { spec, source, targets, others } = pair;
     let name = &spec.source.store;
-    let (all, not_carried) = source.tables().await.map_err(at(name))?;
-    let mut tables: Vec<Arc<Table>> = all.into_iter().filter(|table| route.selects(&table.name)).collect();
+    let at_source = |error: Error| error.at(format!("store `{name}`"));
+    let route = Arc::new(Route::new(&spec.source)?);
+    let (all, not_carried) = source.tables().await.map_err(at_source)?;
+    let mut tables: Vec<Arc<Table>> = all.iter().filter(|table| route.selects(&table.name)).cloned().collect();
     tables.sort_by(|a, b| a.name.cmp(&b.name));
-    let mut plan = Plan::default();
-    let mut found = |side, store: &str, findings: Vec<Finding>| {
-        let found = |finding| Found { side, store: store.to_owned(), finding };
-        plan.findings.extend(findings.into_iter().map(found));
-    };
-    found(Side::Source, name, not_carried);
-    found(Side::Source, name, of_selection(spec, &tables, source.is_key_only()));
+    let names: Vec<TableName> = tables.iter().map(|table| table.name.clone()).collect();
+
+    let of_source = |finding| Found { side: Side::Source, store: name.clone(), finding };
+    let mut findings: Vec<Found> = selection::look(&route, &all, not_carried).into_iter().map(of_source).collect();
+    let borrowed = targets.iter().map(|target| &**target).collect();
     // The id only names what would be made.
-    found(Side::Source, name, source.check(JobId(Uuid::now_v7()), &tables).await.map_err(at(name))?);
-    let renamed: Vec<Arc<Table>> = tables.iter().map(|table| route.target_table(table)).collect();
-    for (target, wanted) in targets.iter().zip(&spec.targets) {
-        found(Side::Target, &wanted.store, target.check(&renamed, wanted.existing).await.map_err(at(&wanted.store))?);
-        if !target.is_transactional() {
-            found(Side::Pair, &wanted.store, tables.iter().filter_map(|table| keyless_into_loose(table)).collect());
-        }
-    }
-    plan.findings.sort_by_key(|found| std::cmp::Reverse(found.finding.severity));
+    let job = JobId(Uuid::now_v7());
+    let examined = Examined { job, spec, source: &**source, targets: borrowed, route: &route };
+    findings.extend(check(&examined, &tables).await?);
+    findings.extend(ring::look(spec, others, &route, &names)?);
+    let survey = source.survey(&tables, SURVEY).await.map_err(at_source)?;
+    findings.extend(survey.findings.iter().cloned().map(of_source));
+
+    let mut plan = Plan::default();
+    let target_shapes = tables.iter().map(|table| route.target_table(table));
     plan.tables = tables
-        .into_iter()
-        .zip(renamed)
-        .map(|(shape, target_shape)| PlannedTable { shape, target_shape, rows: None, bytes: None })
-        .collect();
-    plan.targets = targets
         .iter()
-        .zip(&spec.targets)
-        .map(|(target, wanted)| PlannedTarget {
-            store: wanted.store.clone(),
-            parallelism: spec.copy.parallelism,
-            lanes: if spec.apply.lanes == 0 { target.lanes() } else { spec.apply.lanes },
-            basis: "not predicted: the source does not say how large its tables are".into(),
-            ..PlannedTarget::default()
+        .zip(target_shapes)
+        .zip(&survey.sizes)
+        .map(|((shape, target_shape), size)| PlannedTable {
+            shape: Arc::clone(shape),
+            target_shape,
+            rows: size.rows,
+            bytes: size.bytes,
         })
         .collect();
-    plan.log.text = "it must reach back to the job's start for as long as the slowest target is copied".into();
+    let measured = targets.iter().map(|target| measure_into(pair, &route, &tables, &survey.sizes, &**target));
+    let measured = join_all(measured).await;
+    measured.iter().filter_map(|measured| measured.samples.as_ref().ok()).for_each(|samples| fill(&mut plan, samples));
+    for ((target, wanted), measured) in targets.iter().zip(&spec.targets).zip(measured) {
+        let at_target = |error: Error| error.at(format!("store `{}`", wanted.store));
+        let room = target.room().await.map_err(at_target)?;
+        let finding = room::of_target(&plan.tables, room.as_ref());
+        findings.extend(finding.map(|finding| Found { side: Side::Target, store: wanted.store.clone(), finding }));
+        let side_by_side = spec.copy.side_by_side(target.lanes());
+        let mut planned = measured.predict(&plan.tables, spec);
+        planned.store.clone_from(&wanted.store);
+        (planned.parallelism, planned.lanes) = (side_by_side, lanes(spec, &**target));
+        plan.targets.push(planned);
+    }
+    findings.extend(room::of_log(survey.room.as_ref(), LOG_ROOM).map(of_source));
+    let longest: Option<Vec<Duration>> = plan.targets.iter().map(|target| target.duration).collect();
+    plan.log = PlannedLog {
+        needed: longest.and_then(|all| all.into_iter().max()).map(|longest| longest * LOG_COPIES),
+        kept: survey.log_kept,
+        text: survey.log,
+    };
+    plan.findings = selection::bounded(findings);
     Ok(plan)
 }
 
-/// What a start would refuse before it asks any store.
-fn of_selection(spec: &JobSpec, tables: &[Arc<Table>], key_only: bool) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    if tables.is_empty() {
-        findings.push(
-            Finding::new(Severity::Blocking, "source.tables", "the job selects no table of the source")
-                .mend("globs of the form schema.table; without any, every table is carried"),
-        );
+fn lanes(spec: &JobSpec, target: &dyn Target) -> u16 {
+    match spec.apply.lanes {
+        _ if spec.apply.transactional => 1,
+        0 => target.lanes(),
+        lanes => lanes,
     }
-    if spec.source.keyless == Keyless::Refuse {
-        findings.extend(tables.iter().filter(|table| table.is_keyless()).map(|table| {
-            Finding::new(Severity::Blocking, table.name.to_string(), "it has no key").mend(format!(
-                "give it a primary key, leave it out (`!{}`), or set `source.keyless: exact`",
-                table.name
-            ))
-        }));
-    }
-    if spec.apply.transactional && key_only {
-        let text = "this source's log holds keys only, its transactions are not known";
-        findings
-            .push(Finding::new(Severity::Blocking, "apply.transactional", text).mend("remove `transactional: true`"));
-    }
-    findings
 }
 
-fn keyless_into_loose(table: &Table) -> Option<Finding> {
-    table.is_keyless().then(|| {
-        let text = "it has no key, and the target has no transactions: it takes keyed tables only";
-        Finding::new(Severity::Blocking, table.name.to_string(), text).mend(format!("leave it out: `!{}`", table.name))
-    })
+/// What the samples showed of tables whose sizes the source did not know.
+fn fill(plan: &mut Plan, samples: &measure::Samples) {
+    for (index, sample) in samples {
+        let table = &mut plan.tables[*index];
+        if sample.all {
+            table.rows.get_or_insert(sample.rows);
+        }
+        if let (None, Some(rows), true) = (table.bytes, table.rows, sample.rows > 0) {
+            table.bytes = Some((rows as f64 * sample.bytes as f64 / sample.rows as f64) as u64);
+        }
+    }
+}
+
+async fn measure_into(
+    pair: &Pair<'_>,
+    route: &Arc<Route>,
+    tables: &[Arc<Table>],
+    sizes: &[Size],
+    target: &dyn Target,
+) -> Measured {
+    let side_by_side = pair.spec.copy.side_by_side(target.lanes());
+    let mut about = None;
+    let samples = timeout(MEASURING, async {
+        let scratch = target.scratch().await?;
+        about = scratch.as_ref().map(|scratch| scratch.about.clone());
+        let target = scratch.as_ref().map(|scratch| &*scratch.target);
+        measure::measure(&Trial { source: &*pair.source, target, route, tables, sizes, side_by_side }).await
+    });
+    let samples =
+        samples.await.unwrap_or_else(|_| Err(Error::transient(format!("no answer in {} s", MEASURING.as_secs()))));
+    Measured { samples, about, side_by_side }
 }

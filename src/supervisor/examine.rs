@@ -70,7 +70,8 @@ impl Supervisor {
         super::validate::validate(spec, &self.shared.stores)?;
         let name = &spec.source.store;
         let source = self.shared.stores.open(name)?.source().map_err(denied::of_store)?;
-        let mut pair = Pair { spec, source, targets: Vec::new() };
+        let others = self.jobs().map(|job| job.record.borrow().spec.clone()).collect();
+        let mut pair = Pair { spec, source, targets: Vec::new(), others };
         for target in &spec.targets {
             pair.targets.push(self.shared.stores.open(&target.store)?.target().map_err(denied::of_store)?);
         }

@@ -1,18 +1,10 @@
 //! The Python example, run as its first lines say, against the real binary and two SQLite files.
 
-use crate::support::{daemon::Home, tools::server};
-use std::{
-    path::Path,
-    process::{Command, Output},
+use crate::support::{
+    daemon::Home,
+    python::{make_stubs, python},
 };
-
-const ROOT: &str = env!("CARGO_MANIFEST_DIR");
-
-fn python(folder: &Path, arguments: &[&str]) -> Output {
-    let mut command = Command::new(server("python").join("bin/python"));
-    command.args(arguments).current_dir(folder).env("PYTHONDONTWRITEBYTECODE", "1");
-    command.output().expect("it runs")
-}
+use std::process::Command;
 
 #[cfg(feature = "sqlite")]
 #[test]
@@ -27,14 +19,7 @@ fn a_python_program_drives_a_job() {
     let daemon = home.serve();
 
     let folder = home.path();
-    std::fs::copy(format!("{ROOT}/deploy/python/drive.py"), folder.join("drive.py")).expect("there");
-    let (proto, files) = (format!("-I{ROOT}/proto"), ["finding", "spec", "plan", "job", "store"]);
-    let files = files.map(|file| format!("{ROOT}/proto/whimbrel/v1/{file}.proto"));
-    let mut stubs = vec!["-m", "grpc_tools.protoc", &proto, "--python_out=.", "--grpc_python_out=."];
-    stubs.extend(files.iter().map(String::as_str));
-    let output = python(folder, &stubs);
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-
+    make_stubs(folder);
     let output = python(folder, &["drive.py", "--address", &daemon.address]);
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));

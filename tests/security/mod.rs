@@ -2,6 +2,7 @@
 
 pub mod authority;
 mod bounds;
+mod clients;
 mod grpcurl;
 pub mod guarded;
 mod half_open;

@@ -11,6 +11,6 @@ mod restored;
 mod rewound;
 mod schema_changes;
 mod shapes;
-mod support;
+pub mod support;
 mod tailing;
 mod writing;

@@ -5,6 +5,7 @@ pub mod daemon;
 pub mod faulty;
 pub mod house;
 pub mod http;
+pub mod python;
 pub mod tools;
 pub mod wait;
 #[cfg(feature = "faults")]

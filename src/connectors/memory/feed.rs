@@ -176,6 +176,7 @@ impl Feed for TailFeed {
             return Err(self.world.down());
         }
         let mut kept = inner.reserved.get(&self.job).cloned().unwrap_or_default();
+        tracing::trace!(?upto, "acknowledged");
         for (partition, position) in &upto.0 {
             let point = Point::read(position)?;
             if self.at.get(partition).is_some_and(|at| point > *at) {
@@ -284,11 +285,12 @@ impl Inner {
     }
 
     pub(super) fn prove_reached(&self, name: &str, point: Point) -> Result<()> {
-        let behind = point.sequence + u64::from(point.ordinal > 0) > self.log.end;
-        if faults::on(Saboteur::SourceBehindIgnored) || !behind {
+        let newest = point.sequence + u64::from(point.ordinal > 0);
+        let forgotten = self.log.forgotten.iter().any(|&(first, last)| (first..=last).contains(&newest));
+        if faults::on(Saboteur::SourceBehindIgnored) || (!forgotten && newest <= self.log.end) {
             return Ok(());
         }
-        Err(Error::lost(format!("memory store `{name}` ends before the position: it has lost transactions"))
+        Err(Error::lost(format!("memory store `{name}` has lost transactions that it had shown at the position"))
             .hint("compare and repair, or create a new job"))
     }
 }

@@ -44,6 +44,8 @@ pub struct Log {
     pub identity: u64,
     /// The newest transaction; the next has one more.
     pub end: u64,
+    /// Numbers of transactions that a crash has taken back, first and last: they are not given again.
+    pub forgotten: Vec<(u64, u64)>,
     /// Everything at or before this is gone from the log.
     pub trimmed: u64,
     pub commits: VecDeque<Commit>,
@@ -61,6 +63,7 @@ impl Log {
         Log {
             identity,
             end: 0,
+            forgotten: Vec::new(),
             trimmed: 0,
             commits: VecDeque::new(),
             logged: 0,

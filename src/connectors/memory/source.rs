@@ -16,7 +16,7 @@ use crate::{
         Batch, Checkpoint, Finding, JobId, Key, KeyRange, Mark, Place, Position, RowBuilder, Severity, Table,
         TableName, ValueRef,
     },
-    source::{Backlog, Columns, Feed, Fetched, Source, Wanted},
+    source::{Backlog, Columns, Feed, Fetched, Size, Source, Survey, Wanted},
 };
 use async_trait::async_trait;
 use std::{cmp::Ordering, sync::Arc, time::Duration};
@@ -237,6 +237,19 @@ impl Source for MemorySource {
         let changes: usize = inner.log.after(from.sequence).map(|commit| commit.emitted.len()).sum();
         let oldest_ms = inner.log.after(from.sequence).next().map(|commit| commit.at_ms);
         Ok(Backlog { changes: Some((changes as u64).saturating_sub(from.ordinal)), bytes: None, oldest_ms })
+    }
+
+    async fn survey(&self, tables: &[Arc<Table>], _: Duration) -> Result<Survey> {
+        self.reach().await?;
+        let inner = self.world.lock();
+        let rows = |table: &Arc<Table>| inner.seen().get(&table.name).map(|heap| heap.len() as u64);
+        let sizes = tables.iter().map(|table| Size { rows: rows(table), bytes: None }).collect();
+        let log = "it is kept in the daemon's memory until every job has applied it".into();
+        Ok(Survey { sizes, log, ..Survey::default() })
+    }
+
+    fn place(&self) -> Option<String> {
+        Some(self.world.place())
     }
 
     fn is_key_only(&self) -> bool {

@@ -10,7 +10,7 @@ use crate::{
     error::{Error, Result},
     faults::{self, Saboteur},
     model::{COARSE_HASH_VERSION, Equality, Existing, Finding, JobId, LaneMark, Severity, Table},
-    target::{Applied, Claim, Finished, JobRow, Noted, Opened, Part, Prepared, Target},
+    target::{Applied, Claim, Finished, JobRow, Noted, Opened, Part, Prepared, Scratch, Target},
 };
 use async_trait::async_trait;
 use parking_lot::Mutex;
@@ -143,11 +143,25 @@ impl Drop for MemoryTarget {
 
 #[async_trait]
 impl Target for MemoryTarget {
-    async fn check(&self, tables: &[Arc<Table>], _: Existing) -> Result<Vec<Finding>> {
+    async fn check(&self, tables: &[Arc<Table>], existing: Existing) -> Result<Vec<Finding>> {
         self.reach().await?;
         let inner = self.world.lock();
         let mut findings = Vec::new();
         for table in tables {
+            let name = table.name.to_string();
+            if let Some((job, _)) = inner.ledger.jobs.iter().find(|(_, entry)| entry.tables.contains(&table.name)) {
+                let finding = Finding::new(Severity::Blocking, &name, format!("job {job} writes it already"));
+                findings
+                    .push(finding.mend(format!("delete that job, or leave the table out: `tables: [\"!{name}\"]`")));
+            }
+            if inner.tables.get(&table.name).is_some_and(|heap| !heap.is_empty()) {
+                let text = "the table has rows already";
+                findings.push(match existing.admits(table) {
+                    false => Finding::new(Severity::Blocking, &name, text)
+                        .mend("empty it, or set `existing: merge` (keep them) or `existing: replace` (sweep them)"),
+                    true => Finding::new(Severity::Warning, &name, text),
+                });
+            }
             let coarser = |column: &usize| {
                 table.columns[*column].equality == Equality::Exact && inner.habits.coarse == Some(true)
             };
@@ -232,6 +246,18 @@ impl Target for MemoryTarget {
             opened: inner.ledger.opened(*job),
         };
         Ok(inner.ledger.jobs.iter().map(row).collect())
+    }
+
+    async fn scratch(&self) -> Result<Option<Scratch>> {
+        let habits = self.world.habits();
+        // One that waits for a zombie's longest request before it opens would take longer than a plan may.
+        let world = habits.transactional.then(|| World::new("scratch", habits));
+        let about = "a world of the same habits in the daemon's memory".to_owned();
+        Ok(world.map(|world| Scratch { target: Box::new(MemoryTarget::new(world)), about }))
+    }
+
+    fn place(&self) -> Option<String> {
+        Some(self.world.place())
     }
 
     fn lanes(&self) -> u16 {

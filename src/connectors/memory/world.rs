@@ -114,6 +114,11 @@ impl World {
         inner
     }
 
+    /// Which store this is.
+    pub(super) fn place(&self) -> String {
+        format!("memory:{self:p}")
+    }
+
     pub(super) fn handle(&self) -> Arc<World> {
         self.itself.upgrade().expect("a borrowed world lives")
     }
@@ -288,10 +293,11 @@ impl World {
         self.changed.notify_waiters();
     }
 
-    /// The server crashed and forgot its newest commits, but not who it is: its end lies before what it has shown.
+    /// The server crashed and forgot its newest commits, but not who it is nor that there was something.
     pub fn forget(&self, commits: usize) {
         let mut inner = self.lock();
         inner.incarnation += 1;
+        let shown = inner.log.end;
         for _ in 0..commits {
             let Some((steps, _)) = inner.recent.pop_back() else { break };
             inner.tables.undo(&steps);
@@ -299,6 +305,12 @@ impl World {
         }
         let end = inner.log.end;
         inner.log.commits.retain(|commit| commit.sequence <= end);
+        if end < shown {
+            inner.log.forgotten.push((end + 1, shown));
+            inner.log.end = shown + 1;
+            // What it still has, it has for good: numbers have no gap behind the last one lost.
+            inner.recent.clear();
+        }
         inner.start_log_anew();
         drop(inner);
         self.changed.notify_waiters();
@@ -375,8 +387,9 @@ impl Inner {
 
     fn start_log_anew(&mut self) {
         let (identity, end, commits) = (self.log.identity, self.log.end, std::mem::take(&mut self.log.commits));
-        let trimmed = self.log.trimmed;
+        let (trimmed, forgotten) = (self.log.trimmed, std::mem::take(&mut self.log.forgotten));
         self.log = Log::new(identity);
+        self.log.forgotten = forgotten;
         (self.log.end, self.log.logged, self.log.visible) = (end, end, end);
         self.log.commits = commits;
         self.log.trimmed = trimmed.min(end);

@@ -175,14 +175,9 @@ fn add_columns(db: &Database, table: &Table, there: &Shape) -> Result<()> {
         if there.table.columns.iter().any(|there| there.name.eq_ignore_ascii_case(&column.name)) {
             continue;
         }
-        let own = || definition::column(statement(table)?, &column.name);
-        let declared = (table.family == "sqlite").then(own).flatten();
-        // A column of another kind of store: old rows cannot have a value yet.
-        let declared = declared.unwrap_or_else(|| format!("{} {}", quote(&column.name), declare(column.kind)));
-        let add = |declared: &str| format!("ALTER TABLE {} ADD COLUMN {declared}", quote(&table.name.name));
-        let sql = add(&declared);
+        let sql = addition(table, column);
         // NOT NULL without a default is refused where rows are: they are without a value until they are copied again.
-        let bare = add(&format!("{} {}", quote(&column.name), column.declared));
+        let bare = add(table, &format!("{} {}", quote(&column.name), column.declared));
         let again = |failure| match column.generated {
             true => Err(failure), // Computed here as well, or not the same.
             false => db.run(&bare).map_err(|_| failure),
@@ -194,6 +189,18 @@ fn add_columns(db: &Database, table: &Table, there: &Shape) -> Result<()> {
         })?;
     }
     Ok(())
+}
+
+/// The statement that adds a column as the source declares it.
+pub(super) fn addition(table: &Table, column: &Column) -> String {
+    let own = || definition::column(statement(table)?, &column.name);
+    let declared = (table.family == "sqlite").then(own).flatten();
+    // A column of another kind of store: old rows cannot have a value yet.
+    add(table, &declared.unwrap_or_else(|| format!("{} {}", quote(&column.name), declare(column.kind))))
+}
+
+fn add(table: &Table, declared: &str) -> String {
+    format!("ALTER TABLE {} ADD COLUMN {declared}", quote(&table.name.name))
 }
 
 pub(super) fn is_by_hidden_number(table: &Table) -> bool {

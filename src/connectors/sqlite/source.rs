@@ -4,15 +4,16 @@ use super::{
     change,
     config::Config,
     copy::{self, CopyFeed},
+    disk,
     feed::TailFeed,
     fetch::Fetcher,
     file::Database,
-    log,
+    fit, log,
     position::{self, Point, Proof},
     schema::{self, SCHEMA, Shape},
     seen::{self, Seen},
     shapes::Shapes,
-    split,
+    split, survey,
     tail::{Tail, milliseconds},
     thread::Thread,
     triggers,
@@ -23,10 +24,10 @@ use crate::{
     model::{
         Batch, Checkpoint, Finding, JobId, KeyRange, Mark, Partition, Position, Severity, Table, TableName, ValueRef,
     },
-    source::{Backlog, Columns, Feed, Fetched, Source, Wanted},
+    source::{Backlog, Columns, Feed, Fetched, Source, Survey, Wanted},
 };
 use async_trait::async_trait;
-use std::{cmp::Ordering, sync::Arc};
+use std::{cmp::Ordering, sync::Arc, time::Duration};
 
 /// Bytes of a log entry with an integer key, for status.
 const ENTRY_BYTES: u64 = 24;
@@ -215,6 +216,15 @@ impl Source for SqliteSource {
         self.reader.ask(move |reads| reads.with(|_, db, _| db.snapshot(|db| backlog(db, &point, &seen)))).await
     }
 
+    async fn survey(&self, tables: &[Arc<Table>], within: Duration) -> Result<Survey> {
+        let (config, tables) = (Arc::clone(&self.config), tables.to_vec());
+        self.reader.ask(move |_| survey::survey(&config, &tables, within)).await
+    }
+
+    fn place(&self) -> Option<String> {
+        disk::place(&self.config.path)
+    }
+
     fn is_key_only(&self) -> bool {
         true
     }
@@ -286,6 +296,7 @@ fn check(db: &mut Database, tables: &[Arc<Table>]) -> Result<Vec<Finding>> {
         let text = "the file can only be read, but following it needs triggers and a log in it";
         findings.push(Finding::new(Severity::Blocking, &file, text).mend(format!("chmod u+w '{file}'")));
     }
+    findings.extend(fit::unwritable(&disk::folder(&db.path)));
     if !log::is_there(db)? {
         for (name, sql) in log::TABLES {
             findings.push(Finding::new(Severity::Info, *name, "a table of ours will be made").mend(*sql));

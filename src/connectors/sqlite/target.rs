@@ -5,22 +5,27 @@
 use super::{
     apply::{self, OwnedPart},
     config::Config,
+    disk,
     file::Database,
-    finish,
+    finish, fit,
     plan::Plans,
     prepare, relay,
-    schema::{self, SCHEMA},
     thread::Thread,
     watermark,
 };
 use crate::{
     error::{Error, Result},
     faults::{self, Saboteur},
-    model::{Existing, Finding, JobId, Severity, Table},
-    target::{Applied, Claim, Finished, JobRow, Opened, Part, Prepared, Target},
+    model::{Existing, Finding, JobId, Table},
+    source::Room,
+    target::{Applied, Claim, Finished, JobRow, Opened, Part, Prepared, Scratch, Target},
 };
 use async_trait::async_trait;
-use std::sync::Arc;
+use std::{fs, sync::Arc};
+use tempfile::TempDir;
+
+/// Less than this is no place to measure in: others need it.
+const SCRATCH_ROOM: u64 = 1 << 30;
 
 pub(super) struct SqliteTarget {
     config: Arc<Config>,
@@ -29,14 +34,39 @@ pub(super) struct SqliteTarget {
 
 impl SqliteTarget {
     pub fn new(config: Arc<Config>) -> SqliteTarget {
+        SqliteTarget::within(config, None)
+    }
+
+    /// `folder` goes when the thread has closed its file.
+    fn within(config: Arc<Config>, folder: Option<TempDir>) -> SqliteTarget {
         let of_thread = Arc::clone(&config);
         let writer = Thread::start("sqlite-write", || Writer {
             plans: Plans::default(),
             open: None,
             renewed: false,
             config: of_thread,
+            _folder: folder,
         });
         SqliteTarget { config, writer }
+    }
+
+    /// Where temporary files are, since beside the target nothing may be written.
+    fn make_scratch(&self) -> Result<Option<Scratch>> {
+        let folder = tempfile::Builder::new().prefix("whimbrel-plan-").tempdir();
+        let folder = folder.map_err(|error| Error::transient("no room to measure in").because(error))?;
+        let Some(room) = disk::room(folder.path()).filter(|room| room.free >= SCRATCH_ROOM) else { return Ok(None) };
+        let path = folder.path().join("scratch.db");
+        if disk::has_wal(&self.config.path) == Some(false) {
+            // An empty file is opened as it is, with a rollback journal as the target has.
+            fs::File::create_new(&path).map_err(|error| Error::transient("no room to measure in").because(error))?;
+        }
+        let same = disk::room(&disk::folder(&self.config.path)).is_some_and(|target| target.volume == room.volume);
+        let disk = if same { "the target's disk" } else { "another disk than the target's" };
+        let place = folder.path().parent().unwrap_or(folder.path()).display().to_string();
+        let about = format!("a file in {place}, on {disk}");
+        let config = Config { path, busy: self.config.busy, max_row_bytes: self.config.max_row_bytes };
+        let target = Box::new(SqliteTarget::within(Arc::new(config), Some(folder)));
+        Ok(Some(Scratch { target, about }))
     }
 }
 
@@ -47,6 +77,8 @@ struct Writer {
     /// The open transaction made plans, and the temporary triggers of `relay`: they are gone if it is rolled back.
     renewed: bool,
     config: Arc<Config>,
+    /// Of a scratch file. The last field: dropped when the file is closed.
+    _folder: Option<TempDir>,
 }
 
 /// What `open` has taken over.
@@ -159,7 +191,7 @@ impl Writer {
 impl Target for SqliteTarget {
     async fn check(&self, tables: &[Arc<Table>], existing: Existing) -> Result<Vec<Finding>> {
         let (config, tables) = (Arc::clone(&self.config), tables.to_vec());
-        self.writer.ask(move |_| check(&config, &tables, existing)).await
+        self.writer.ask(move |_| fit::check(&config, &tables, existing)).await
     }
 
     async fn open(&self, claim: &Claim) -> Result<Opened> {
@@ -210,98 +242,19 @@ impl Target for SqliteTarget {
         self.writer.ask(jobs).await
     }
 
+    async fn room(&self) -> Result<Option<Room>> {
+        Ok(disk::room(&disk::folder(&self.config.path)))
+    }
+
+    async fn scratch(&self) -> Result<Option<Scratch>> {
+        self.make_scratch()
+    }
+
+    fn place(&self) -> Option<String> {
+        disk::place(&self.config.path)
+    }
+
     fn lanes(&self) -> u16 {
         1
     }
-}
-
-/// Looks at a target without making it.
-fn check(config: &Config, tables: &[Arc<Table>], existing: Existing) -> Result<Vec<Finding>> {
-    let file = config.path.display().to_string();
-    let mut findings = Vec::new();
-    for table in tables {
-        if let Some(finding) = trial(table)? {
-            findings.push(finding);
-        }
-    }
-    if !config.path.exists() {
-        let parent = config.path.parent().filter(|parent| !parent.as_os_str().is_empty());
-        if let Some(parent) = parent.filter(|parent| !parent.is_dir()) {
-            let text = format!("the directory {} is not there", parent.display());
-            findings
-                .push(Finding::new(Severity::Blocking, file, text).mend(format!("mkdir -p '{}'", parent.display())));
-        } else {
-            findings.push(Finding::new(Severity::Info, file, "the file will be made"));
-        }
-        return Ok(findings);
-    }
-    let mut db = Database::open(&config.path, config.busy, config.max_row_bytes)?;
-    if db.is_read_only() {
-        let mend = format!("chmod u+w '{file}'");
-        findings.push(Finding::new(Severity::Blocking, &file, "the file can only be read").mend(mend));
-    }
-    db.snapshot(|db| {
-        for (of, name) in schema::users_triggers(db)? {
-            if tables.iter().any(|table| table.name.name.eq_ignore_ascii_case(&of)) {
-                let text = format!("its trigger `{name}` does not fire for the rows that a job writes");
-                findings.push(Finding::new(Severity::Warning, format!("{SCHEMA}.{of}"), text));
-            }
-        }
-        for table in tables {
-            let subject = table.name.to_string();
-            let Some(there) = schema::read(db, &table.name.name)? else { continue };
-            for (text, mend) in prepare::compare(table, &there) {
-                findings.push(Finding::new(Severity::Blocking, &subject, text).mend(mend));
-            }
-            let sql = format!("SELECT count(*) FROM {}", super::text::quote(there.name()));
-            let rows = db.rows(&sql, [], |row| row.int(0))?.first().copied().unwrap_or(0);
-            if rows > 0 {
-                let (severity, text) = match existing {
-                    Existing::Refuse => (Severity::Blocking, format!("there are {rows} rows already")),
-                    Existing::Merge => {
-                        (Severity::Warning, format!("{rows} rows are there and stay beside the source's"))
-                    }
-                    Existing::Replace => {
-                        (Severity::Warning, format!("{rows} rows are there; those that the source lacks will go"))
-                    }
-                };
-                let finding = Finding::new(severity, &subject, text);
-                findings.push(match existing {
-                    Existing::Refuse => finding.mend("existing: merge   # or replace, in the job's target"),
-                    _ => finding,
-                });
-            }
-        }
-        Ok(())
-    })?;
-    Ok(findings)
-}
-
-/// Makes the table in memory and compiles an insert: what needs the application's own functions or collations shows here.
-fn trial(table: &Table) -> Result<Option<Finding>> {
-    let sql = match prepare::create(table) {
-        Ok(sql) => sql,
-        Err(error) => {
-            let finding = Finding::new(Severity::Blocking, table.name.to_string(), error.to_string());
-            return Ok(Some(match error.hint_text() {
-                Some(hint) => finding.mend(hint),
-                None => finding,
-            }));
-        }
-    };
-    let memory = rusqlite::Connection::open_in_memory().map_err(super::failure::Failure::from)?;
-    // The bundled library is built with foreign keys on; the parents are not in this memory.
-    memory.execute_batch("PRAGMA foreign_keys = OFF").map_err(super::failure::Failure::from)?;
-    let made = memory.execute_batch(&sql).and_then(|()| {
-        let names = table.columns.iter().filter(|column| !column.generated).map(|column| column.name.as_str());
-        let names: Vec<&str> = names.collect();
-        let values = vec!["NULL"; names.len()].join(", ");
-        let table = super::text::quote(&table.name.name);
-        memory.prepare(&format!("INSERT INTO {table}({}) VALUES ({values})", super::text::quoted(names))).map(drop)
-    });
-    Ok(made.err().map(|error| {
-        let text = format!("the table cannot be made here as it is declared at the source: {error}");
-        let mend = format!("tables: [\"!{SCHEMA}.{}\"]", table.name.name);
-        Finding::new(Severity::Blocking, table.name.to_string(), text).mend(mend)
-    }))
 }

@@ -254,6 +254,19 @@ fn jobs(db: &mut Database) -> Result<Vec<Registered>> {
     rows.into_iter().map(read).collect()
 }
 
+/// Every job here, by name and id, and the tables it has claimed.
+pub(super) fn claims(db: &mut Database) -> Result<Vec<(String, Vec<TableName>)>> {
+    if !db.has_table("whimbrel_job")? {
+        return Ok(Vec::new());
+    }
+    let named = |Registered { uuid, spec, owned, .. }: Registered| {
+        let spec: serde_json::Value = serde_json::from_str(&spec).unwrap_or_default();
+        let name = spec["spec"]["name"].as_str().map(|name| format!("`{name}` ({uuid})"));
+        (name.unwrap_or(uuid), owned.claimed)
+    };
+    Ok(jobs(db)?.into_iter().map(named).collect())
+}
+
 /// What one job owns; changed by `prepare` and `finish`.
 pub(super) fn owned(db: &mut Database, job: &str) -> Result<Owned> {
     let found = jobs(db)?.into_iter().find(|registered| registered.uuid == job);
