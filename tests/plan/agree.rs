@@ -132,8 +132,11 @@ pub async fn starts(desk: &Desk, spec: &JobSpec) -> Result<(), String> {
     desk.supervisor.create(spec.clone(), "", false, "test").await.expect("created");
     desk.supervisor.start(&spec.name, "", "test").await.expect("asked for");
     eventually(&format!("job {} streams or has failed", spec.name), async || {
-        let status = desk.supervisor.get(&spec.name).expect("there").status;
+        let view = desk.supervisor.get(&spec.name).expect("there");
+        let status = &view.status;
         match status.observed {
+            // What is saved is sure: the status may still be that of the start.
+            _ if view.record.stopped.is_some() => Some(Err(format!("{:?}", view.record.stopped))),
             Observed::Streaming => Some(Ok(())),
             Observed::Failed | Observed::Lost => Some(Err(format!("{:?}", status.error))),
             _ => None,
