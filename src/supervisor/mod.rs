@@ -211,9 +211,11 @@ impl Supervisor {
             })
             .await?;
         if !was_running {
-            // Nobody who watches from here on shall take the former failure for a new one.
+            // Nobody who watches from here on shall take the former failure for a new one. One of the new run, which may
+            // be over already, is saved before it is shown.
             job.status.send_if_modified(|status| {
-                let is_old = matches!(status.observed, Observed::Failed | Observed::Lost);
+                let is_old = matches!(status.observed, Observed::Failed | Observed::Lost)
+                    && job.record.borrow().stopped.is_none();
                 if is_old {
                     (status.observed, status.error) = (Observed::Preparing, None);
                 }
