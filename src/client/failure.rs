@@ -22,6 +22,10 @@ pub struct Failure {
 /// What a method of [`Client`](super::Client) answers.
 pub type Answer<T> = Result<T, Failure>;
 
+/// What to type where a connection was made and broke.
+const BROKEN: &str = "see whether the daemon still runs; one that speaks TLS wants --ca-file, and may want --cert-file \
+                      and --key-file";
+
 impl Failure {
     pub(super) fn unreachable() -> Failure {
         Failure {
@@ -50,10 +54,8 @@ impl From<Status> for Failure {
             let why = std::error::Error::source(&status).map_or(text.clone(), causes);
             return match status.code() {
                 Code::Unavailable | Code::Unknown | Code::Internal => {
-                    let hint = "see whether it still runs; one that speaks TLS wants --ca-file, and may want --cert-file and \
-                                --key-file";
                     let text = format!("the connection broke: {why}");
-                    Failure { text, hint: Some(hint.into()), ..Failure::unreachable() }
+                    Failure { text, hint: Some(BROKEN.into()), ..Failure::unreachable() }
                 }
                 // How the transport tells that its time was up.
                 Code::Cancelled if text.contains("Timeout") => late(Code::DeadlineExceeded, why),
