@@ -4,7 +4,7 @@ Make the stubs once, beside this file, then run it against a daemon whose config
 
     pip install grpcio grpcio-tools grpcio-status
     python -m grpc_tools.protoc -I proto --python_out=. --grpc_python_out=. proto/whimbrel/v1/*.proto
-    python drive.py --address 127.0.0.1:7411 --source shop --target copy
+    python drive.py --server 127.0.0.1:7411 --source shop --target copy
 
 With TLS and a token: --ca ca.pem --token-file token; where the daemon asks for a certificate, also
 --certificate me.pem --key me.key.
@@ -27,10 +27,10 @@ def connect(arguments):
         with open(arguments.token_file) as file:
             metadata = [("authorization", f"Bearer {file.read().strip()}")]
     if not arguments.ca:
-        return grpc.insecure_channel(arguments.address), metadata
+        return grpc.insecure_channel(arguments.server), metadata
     files = [arguments.ca, arguments.key, arguments.certificate]
     credentials = grpc.ssl_channel_credentials(*(name and open(name, "rb").read() for name in files))
-    return grpc.secure_channel(arguments.address, credentials), metadata
+    return grpc.secure_channel(arguments.server, credentials), metadata
 
 
 def explain(error):
@@ -66,7 +66,7 @@ def watch_until(jobs, metadata, name, goal):
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--address", default="127.0.0.1:7411")
+    parser.add_argument("--server", default="127.0.0.1:7411")
     parser.add_argument("--ca")
     parser.add_argument("--certificate")
     parser.add_argument("--key")

@@ -20,13 +20,13 @@ fn a_python_program_drives_a_job() {
 
     let folder = home.path();
     make_stubs(folder);
-    let output = python(folder, &["drive.py", "--address", &daemon.address]);
+    let output = python(folder, &["drive.py", "--server", &daemon.address]);
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
     for line in ["plan: ok, 1 tables", "from-python: STREAMING", "from-python: PAUSED", "from-python: GONE"] {
         assert!(said.lines().any(|found| found == line), "`{line}` is missing in {said}");
     }
-    let output = python(folder, &["drive.py", "--address", &daemon.address, "--source", "none"]);
+    let output = python(folder, &["drive.py", "--server", &daemon.address, "--source", "none"]);
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success(), "there is no such store");
     for part in ["STORE_NOT_FOUND", "NOT_FOUND", "hint: name one of: copy, shop"] {

@@ -12,9 +12,9 @@ fn every_line_of_a_job_says_whose_it_is() {
     let file = watched.home.path().join("broken.yaml");
     fs::write(&file, "name: broken\nsource: {store: a, tables: [\"main.nothing\"]}\ntargets: [{store: b}]\n")
         .expect("ours");
-    assert!(watched.daemon.ask(&["apply", "-f", file.to_str().expect("UTF-8"), "--start"]).status.success());
+    assert!(!watched.daemon.ask(&["apply", "-f", file.to_str().expect("UTF-8"), "--start"]).status.success());
     crate::support::wait::until("it failed", || (watched.shows("broken")["observed"] == "failed").then_some(()));
-    assert!(watched.daemon.ask(&["job", "delete", "people"]).status.success());
+    assert!(watched.daemon.ask(&["job", "delete", "people", "--yes"]).status.success());
     crate::support::wait::until("it is gone", || watched.shows("people").get("name").is_none().then_some(()));
     let Watched { daemon, home: _home } = watched;
     let (_, log) = daemon.terminate(libc::SIGTERM);

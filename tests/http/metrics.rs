@@ -124,7 +124,7 @@ fn values_follow_what_happens() {
     watched.sees("whimbrel_jobs{state=\"paused\"}", |value| value == 1.0);
     watched.sees("whimbrel_source_log_held_changes{job_name=\"people\"}", |held| held >= 80.0);
     drop(locked);
-    assert!(watched.daemon.ask(&["job", "delete", "people"]).status.success());
+    assert!(watched.daemon.ask(&["job", "delete", "people", "--yes"]).status.success());
     until("no series of a job that is gone", || {
         watched.scrape().keys().all(|series| !series.contains("people")).then_some(())
     });

@@ -84,7 +84,7 @@ fn the_python_example_brings_certificate_and_token() {
     let path = |path: &PathBuf| path.to_str().expect("UTF-8").to_owned();
     let (ca, certificate, key, token) = (path(&shop.ca), path(&shop.certificate), path(&shop.key), path(&token));
     let door = ["--ca", &ca, "--certificate", &certificate, "--key", &key];
-    let mut drive = vec!["drive.py", "--address", &shop.daemon.address];
+    let mut drive = vec!["drive.py", "--server", &shop.daemon.address];
     drive.extend(door);
     let refused = python(folder, &drive);
     let said = String::from_utf8_lossy(&refused.stderr);

@@ -107,7 +107,7 @@ fn files_that_are_no_good_are_refused_with_the_key_and_the_way_out() {
 async fn off_loopback_with_both_it_serves() {
     let guarded = Guarded::new().with_tls().with_tokens();
     let text = fs::read_to_string(&guarded.home.config).expect("ours");
-    fs::write(&guarded.home.config, text.replace("127.0.0.1:0", "0.0.0.0:0")).expect("ours");
+    fs::write(&guarded.home.config, text.replacen("127.0.0.1:0", "0.0.0.0:0", 1)).expect("ours");
     let daemon = guarded.home.serve();
     let port = daemon.address.rsplit(':').next().expect("a port");
     let kit = Kit { token: Some(ADMIN.into()), ..Kit::tls(guarded.trusting()) };
