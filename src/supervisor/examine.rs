@@ -9,7 +9,7 @@ use crate::{
     certify,
     error::Error,
     fixture::Fixture,
-    model::{Finding, JobId, JobSpec, Leftover, Table},
+    model::{Finding, JobId, JobSpec, Leftover, Severity, Table},
     pipeline::Route,
     plan::{self, Pair, Plan},
     state::Desired,
@@ -43,6 +43,11 @@ impl Supervisor {
         let source = self.shared.stores.open(store)?.source().map_err(denied::of_store)?;
         let (tables, mut findings) = answered(store, source.tables()).await.map_err(denied::of_store)?;
         let tables = selected(tables, store, globs)?;
+        if tables.is_empty() {
+            let text = "no table is selected: nothing would be carried";
+            let mend = "globs of the form schema.table; without any, every table is carried";
+            findings.push(Finding::new(Severity::Blocking, store, text).mend(mend));
+        }
         // A check belongs to no job; the id only names what would be created.
         let id = JobId(Uuid::now_v7());
         findings.extend(answered(store, source.check(id, &tables)).await.map_err(denied::of_store)?);

@@ -6,6 +6,7 @@ mod guarded;
 mod outputs;
 mod pages;
 mod process;
+mod readme;
 mod scene;
 mod terminal;
 mod verbs;
