@@ -215,6 +215,10 @@ fn pause(args: &PauseArgs) -> Result<(), Ended> {
             pause = pause.max_pause(max);
         }
         let job = pause.await?;
+        if job.desired_state() == DesiredState::Created {
+            show.done(&format!("job `{name}` was never started: there is nothing to pause"), &Plain::new(&job));
+            return Ok(());
+        }
         let until = args.max_pause.map_or_else(String::new, |max| format!(" for at most {}", span(max)));
         show.done(&format!("job `{name}` is pausing{until}"), &Plain::new(&job));
         show.next(&format!("whimbrel wait {name} --for paused; whimbrel job start {name} resumes it"));

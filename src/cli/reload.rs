@@ -62,7 +62,11 @@ impl Reload {
         let args = self.args.clone();
         let read = spawn_blocking(move || args.read()).await.expect("reading does not panic");
         let done = match read {
-            Ok(config) => self.exchange(&config).await.map(|news| (config, news)),
+            // It goes on listening where it does, whatever the new file says: that must stay guarded.
+            Ok(config) => match config.guards(self.config.listen) {
+                Ok(()) => self.exchange(&config).await.map(|news| (config, news)),
+                Err(error) => Err(error),
+            },
             Err(error) => Err(error),
         };
         match done {
@@ -70,15 +74,18 @@ impl Reload {
                 self.failed = None;
                 let changed = if news.is_empty() { "nothing".to_owned() } else { news.join("; ") };
                 tracing::info!(changed, "reloaded");
-                if self.config.stores != config.stores {
-                    match supervisor.reload_stores(WHO).await {
-                        Ok(_) => self.config.stores.clone_from(&config.stores),
-                        Err(denied) => tracing::error!(
-                            hint = denied.error.hint_text(),
-                            "stores not reloaded, they stay as they were: {}",
-                            denied.error
-                        ),
-                    }
+                match supervisor.reload_stores(WHO).await {
+                    Ok((_, jobs)) if jobs.is_empty() => {}
+                    Ok((_, jobs)) => tracing::warn!(
+                        jobs = jobs.join(", "),
+                        hint = "pause and start them",
+                        "these jobs run with the stores as they were"
+                    ),
+                    Err(denied) => tracing::error!(
+                        hint = denied.error.hint_text(),
+                        "stores not reloaded, they stay as they were: {}",
+                        denied.error
+                    ),
                 }
                 warn_of_restart(&self.config, &config);
                 // What needs a restart stays as it is until then, and is said again.

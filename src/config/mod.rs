@@ -124,6 +124,11 @@ const TESTS: &str = "TEST_";
 const MEMORY_MIB: std::ops::RangeInclusive<u32> = 1..=65_536;
 
 impl Config {
+    /// Whether a daemon that listens there may have these certificates and tokens.
+    pub fn guards(&self, listen: SocketAddr) -> Result<()> {
+        access::check(listen, &self.tls, &self.tokens)
+    }
+
     /// Reads the file, then this process's environment, then `flags` (key and value).
     pub fn load(file: Option<&Path>, flags: &[(&str, String)]) -> Result<Config> {
         let mut settings = Map::new();

@@ -3,6 +3,7 @@
 mod access;
 pub mod convert;
 mod filter;
+mod health;
 mod jobs;
 mod shape;
 mod stores;
@@ -63,7 +64,7 @@ pub async fn serve(
     health.set_serving::<JobServiceServer<jobs::Jobs>>().await;
     health.set_serving::<StoreServiceServer<stores::Stores>>().await;
     let jobs = JobServiceServer::new(jobs::Jobs { supervisor: Arc::clone(&supervisor), stop: stop.clone() });
-    let stores = StoreServiceServer::new(stores::Stores { supervisor, stop: stop.clone() });
+    let stores = StoreServiceServer::new(stores::Stores { supervisor: Arc::clone(&supervisor), stop: stop.clone() });
     let broken = |error| Error::config("the compiled descriptors are broken").because(error);
     let reflection = || {
         tonic_reflection::server::Builder::configure()
@@ -95,5 +96,6 @@ pub async fn serve(
     tokio::select! {
         served = server => served.map_err(|error| Error::transient("the control API failed").because(error)),
         () = cut_off => Ok(()),
+        never = health::tell(health, &supervisor) => match never {},
     }
 }

@@ -62,14 +62,15 @@ pub async fn take(window: &Window) -> Infallible {
     loop {
         clock.tick().await;
         let Some(supervisor) = window.supervisor() else { continue };
-        let mut samples = window.0.samples.lock();
-        let mut there = HashSet::new();
+        // First all that is seen, then the rings: whoever shows a job holds its status and asks for the rings.
+        let (mut there, mut seen) = (HashSet::new(), Vec::new());
         supervisor.look(|record, status| {
             there.insert(record.id);
-            for (target, seen) in &status.targets {
-                samples.add(record.id, target, seen.lag_ms, seen.changes);
-            }
+            let targets = status.targets.iter();
+            seen.extend(targets.map(|(name, target)| (record.id, name.clone(), target.lag_ms, target.changes)));
         });
+        let mut samples = window.0.samples.lock();
+        seen.into_iter().for_each(|(job, target, lag_ms, changes)| samples.add(job, &target, lag_ms, changes));
         samples.0.retain(|job, _| there.contains(job));
     }
 }

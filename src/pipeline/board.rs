@@ -182,6 +182,15 @@ impl Board {
         self.show();
     }
 
+    /// The source cannot be asked: then nobody knows how far behind the target is.
+    pub fn backlog_unknown(&self, target: &str) {
+        self.status.send_if_modified(|status| {
+            let target = status.targets.entry(target.to_owned()).or_default();
+            (target.behind, target.lag_ms) = (None, None);
+            false
+        });
+    }
+
     pub fn backlog(&self, target: &str, behind: Backlog) {
         let waits = self
             .seen

@@ -2,7 +2,7 @@
 
 use crate::{
     error::Result,
-    model::{JobId, Progress},
+    model::{Checkpoint, JobId, Progress},
     state::State,
 };
 use parking_lot::Mutex;
@@ -14,6 +14,8 @@ pub struct Ledger {
     target: String,
     state: Arc<dyn State>,
     progress: Mutex<Progress>,
+    /// What of `Progress::seen` is durable.
+    seen: Mutex<Checkpoint>,
     /// One save at a time, so that an older one never lands on a newer one.
     saving: tokio::sync::Mutex<()>,
 }
@@ -21,8 +23,8 @@ pub struct Ledger {
 impl Ledger {
     pub async fn load(job: JobId, target: &str, state: Arc<dyn State>) -> Result<Ledger> {
         let progress = state.progress(job, target).await?.unwrap_or_default();
-        let (progress, saving) = (Mutex::new(progress), tokio::sync::Mutex::new(()));
-        Ok(Ledger { job, target: target.to_owned(), state, progress, saving })
+        let (seen, saving) = (Mutex::new(progress.seen.clone()), tokio::sync::Mutex::new(()));
+        Ok(Ledger { job, target: target.to_owned(), state, progress: Mutex::new(progress), seen, saving })
     }
 
     pub fn read<T>(&self, look: impl FnOnce(&Progress) -> T) -> T {
@@ -37,6 +39,13 @@ impl Ledger {
     pub async fn save(&self) -> Result<()> {
         let _one = self.saving.lock().await;
         let progress = self.progress.lock().clone();
-        self.state.save_progress(self.job, &self.target, &progress).await
+        self.state.save_progress(self.job, &self.target, &progress).await?;
+        *self.seen.lock() = progress.seen;
+        Ok(())
+    }
+
+    /// What reads have shown, as far as it is saved: copies go on side by side, and one may still be saving it.
+    pub fn seen(&self) -> Checkpoint {
+        self.seen.lock().clone()
     }
 }

@@ -246,7 +246,7 @@ async fn measure(lines: &[Line], source: &dyn Source, board: &Board) -> std::con
             let at = line.ledger.read(|progress| progress.checkpoint.clone());
             // An error here says nothing about rows; the feed's own errors are shown.
             let Ok(behind) = source.backlog(line.job, &at).await else {
-                board.backlog(&line.name, Backlog::default());
+                board.backlog_unknown(&line.name);
                 unknown = true;
                 continue;
             };

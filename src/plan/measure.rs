@@ -104,6 +104,8 @@ struct Turns {
     seen: Mutex<Sample>,
     until: Instant,
     most_bytes: u64,
+    /// Of all ranges together.
+    budget: Budget,
 }
 
 async fn one(trial: &Trial<'_>, index: usize, share: Duration, bytes: u64, numbers: &mut [u64]) -> Result<Sample> {
@@ -126,6 +128,7 @@ async fn one(trial: &Trial<'_>, index: usize, share: Duration, bytes: u64, numbe
         seen: Mutex::new(Sample { all: true, prepared, ..Sample::default() }),
         until: start + share,
         most_bytes: bytes,
+        budget: Budget::new(BUDGET_MIB),
     };
     let copiers = numbers.iter_mut().enumerate().map(|(lane, number)| copy(trial, table, &turns, lane, number));
     try_join_all(copiers).await?;
@@ -147,7 +150,7 @@ async fn copy(trial: &Trial<'_>, table: &Arc<Table>, turns: &Turns, lane: usize,
     loop {
         let Some(range) = turns.queue.lock().pop_front() else { return Ok(()) };
         let feed = trial.source.copy(table, &range, Columns::All, &Checkpoint::default()).await?;
-        let mut feed = Routed::new(Prefetch::new(feed, Budget::new(BUDGET_MIB)), Arc::clone(trial.route));
+        let mut feed = Routed::new(Prefetch::new(feed, turns.budget.clone()), Arc::clone(trial.route));
         let mut done: Option<Key> = None;
         loop {
             let start = Instant::now();

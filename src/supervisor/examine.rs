@@ -11,7 +11,7 @@ use crate::{
     fixture::Fixture,
     model::{Finding, JobId, JobSpec, Leftover, Severity, Table},
     pipeline::Route,
-    plan::{self, Pair, Plan},
+    plan::{self, Found, Pair, Plan, Side},
     state::Desired,
 };
 use std::{collections::BTreeMap, sync::Arc};
@@ -73,6 +73,7 @@ impl Supervisor {
     /// What a job of this spec would meet and do. Its name may be taken: a plan makes no job.
     pub async fn plan(&self, spec: &JobSpec) -> Answer<Plan> {
         super::validate::validate(spec, &self.shared.stores)?;
+        let _one = self.planning.acquire().await.expect("never closed");
         let name = &spec.source.store;
         let source = self.shared.stores.open(name)?.source().map_err(denied::of_store)?;
         let others = self.jobs().map(|job| job.record.borrow().spec.clone()).collect();
@@ -80,14 +81,28 @@ impl Supervisor {
         for target in &spec.targets {
             pair.targets.push(self.shared.stores.open(&target.store)?.target().map_err(denied::of_store)?);
         }
-        timely("one of the stores", plan::plan(&pair)).await.map_err(denied::of_store)
+        let mut plan = timely("one of the stores", plan::plan(&pair)).await.map_err(denied::of_store)?;
+        if self.jobs().any(|job| job.name() == spec.name && job.record.borrow().begun.is_some()) {
+            // A plan is one for a new job: the tables and rows of this one are in its own way.
+            let text = "a job of this name has begun already: what blocks below may be its own tables and rows";
+            let finding = Finding::new(Severity::Warning, &spec.name, text).mend(format!(
+                "whimbrel status {0}; whimbrel apply -f FILE --dry-run shows what would change",
+                spec.name
+            ));
+            plan.findings.insert(0, Found { side: Side::Pair, store: spec.source.store.clone(), finding });
+        }
+        Ok(plan)
     }
 
     /// What of ours is in the store and belongs to no job of this daemon.
     pub async fn leftovers(&self, store: &str) -> Answer<Vec<Leftover>> {
         let opened = self.shared.stores.open(store)?;
         let known: Vec<JobId> = self.jobs().map(|job| job.id).collect();
-        answered(store, opened.leftovers(&known)).await.map_err(denied::of_store)
+        let mut found = answered(store, opened.leftovers(&known)).await.map_err(denied::of_store)?;
+        // A job that was made meanwhile owns what it made.
+        let now: Vec<String> = self.jobs().map(|job| job.id.to_string()).collect();
+        found.retain(|leftover| leftover.job.as_ref().is_none_or(|job| !now.contains(job)));
+        Ok(found)
     }
 
     /// Makes a battery ready; `only`: the checks of these names, none means all.

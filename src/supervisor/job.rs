@@ -55,7 +55,9 @@ impl Job {
     }
 
     pub fn view(&self) -> JobView {
-        JobView { record: Arc::clone(&self.record.borrow()), status: self.status.borrow().clone() }
+        // One after the other: nobody holds the record while he waits for the status.
+        let record = Arc::clone(&self.record.borrow());
+        JobView { record, status: self.status.borrow().clone() }
     }
 
     /// Changes the record, durably, and tells the job's own task. `check` may refuse after looking at it.

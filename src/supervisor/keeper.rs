@@ -80,6 +80,7 @@ enum Ended {
 
 async fn run(job: &Job, shared: &Shared, record: &JobRecord, stop: &CancellationToken) -> Result<Ended> {
     job.status.send_modify(|status| {
+        status.targets.retain(|name, _| record.spec.targets.iter().any(|target| target.store == *name));
         status.observed = Observed::Preparing;
         status.error = None;
     });
@@ -183,6 +184,8 @@ async fn fail(job: &Job, shared: &Shared, error: &Error) {
 fn rest(job: &Job, observed: Observed, error: Option<Stopped>) {
     let names: Vec<String> = job.record.borrow().spec.targets.iter().map(|target| target.store.clone()).collect();
     job.status.send_modify(|status| {
+        // A target that the job no longer has would hold it back for ever.
+        status.targets.retain(|name, _| names.contains(name));
         for name in names {
             let target = status.targets.entry(name).or_default();
             if !matches!(target.observed, Observed::Failed | Observed::Lost) || observed == Observed::Paused {

@@ -47,6 +47,8 @@ const STOPS_WITHIN: Duration = Duration::from_secs(15);
 const JOBS: usize = 10_000;
 /// Longer than any sane pause; beyond it nobody remembers the job.
 const LONGEST_PAUSE: Duration = Duration::from_secs(365 * 86_400);
+/// Plans that are made at the same time.
+const PLANS: usize = 2;
 const REQUEST_ID_BYTES: usize = 64;
 
 pub struct Supervisor {
@@ -55,6 +57,8 @@ pub struct Supervisor {
     creating: tokio::sync::Mutex<()>,
     /// One battery at a time: it is heavy.
     certifying: Arc<tokio::sync::Mutex<()>>,
+    /// Plans read and write samples: a few at a time, the others wait.
+    planning: tokio::sync::Semaphore,
     tasks: TaskTracker,
     stop: CancellationToken,
     /// Whether the jobs' tasks turn.
@@ -93,6 +97,7 @@ impl Supervisor {
             shared,
             creating: tokio::sync::Mutex::default(),
             certifying: Arc::default(),
+            planning: tokio::sync::Semaphore::new(PLANS),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
             turns: Turns::default(),
@@ -177,7 +182,10 @@ impl Supervisor {
         let jobs = self.shared.jobs.lock();
         let rest = jobs.range::<str, _>((std::ops::Bound::Excluded(after), std::ops::Bound::Unbounded));
         // Looked at in place: a status with thousands of tables is copied for the page only.
-        let is_wanted = |job: &&Arc<Job>| wanted(&job.record.borrow(), job.status.borrow().observed);
+        let is_wanted = |job: &&Arc<Job>| {
+            let observed = job.status.borrow().observed;
+            wanted(&job.record.borrow(), observed)
+        };
         let mut rest = rest.map(|(_, job)| job).filter(is_wanted);
         let page = rest.by_ref().take(limit).map(|job| job.view()).collect();
         (page, rest.next().is_some())
