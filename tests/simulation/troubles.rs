@@ -202,14 +202,23 @@ impl Scene {
         true
     }
 
-    /// What is written since has other numbers: whoever stands at one that was taken back finds out.
+    /// Its clients come back before anybody has written again: a position of this store holds no proof of the rows that
+    /// were fetched after it.
     async fn forget(&mut self) -> bool {
         if self.process.as_ref().is_none_or(Process::is_over) {
             return false;
         }
         self.may_be_lost = true;
         self.past_changed = true;
+        let tails = self.source.counts().tails;
         self.source.forget(self.chance.between(1, 5) as usize);
-        true
+        for _ in 0..200 {
+            self.pass(Duration::from_secs(3)).await;
+            let came = self.source.counts().tails > tails;
+            if came || self.process.as_ref().is_none_or(Process::is_over) {
+                return came;
+            }
+        }
+        false
     }
 }

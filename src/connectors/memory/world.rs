@@ -5,7 +5,7 @@ use super::{
     config::Habits,
     heap::{Heap, Step, Tables},
     ledger::Ledger,
-    log::{Log, Logged},
+    log::{Commit, Log, Logged},
     position::Point,
 };
 use crate::{
@@ -307,7 +307,10 @@ impl World {
         inner.log.commits.retain(|commit| commit.sequence <= end);
         if end < shown {
             inner.log.forgotten.push((end + 1, shown));
+            // An empty transaction tells that there was something: feeds pass it.
             inner.log.end = shown + 1;
+            let (sequence, at_ms) = (shown + 1, inner.now_ms());
+            inner.log.commits.push_back(Commit { sequence, at_ms, emitted: Arc::default() });
             // What it still has, it has for good: numbers have no gap behind the last one lost.
             inner.recent.clear();
         }
