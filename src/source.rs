@@ -56,7 +56,8 @@ pub trait Source: Send + Sync {
     async fn fetch(&self, wanted: &[Wanted], after: &Checkpoint, max_bytes: usize) -> Result<Vec<Fetched>>;
 
     /// Opens the log at `from`, for `tables`. No batch crosses an edge: a position of `edges` is always the `to` of a
-    /// batch. Proves first that the log is continuous on both sides: it reaches back to `from`, and the server's end is
+    /// batch. Of partitions that succeed each other, the later are not read before the earlier, if `from` has both, have
+    /// come to their end. Proves first that the log is continuous on both sides: it reaches back to `from`, and the server's end is
     /// not before it; else `Lost` (invariant 8).
     async fn tail(
         &self,

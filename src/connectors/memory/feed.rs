@@ -104,6 +104,9 @@ impl TailFeed {
         for _ in 0..self.at.len() {
             self.turn = (self.turn + 1) % self.at.len();
             let (partition, from) = self.at.iter().nth(self.turn).map(|(name, at)| (name.clone(), *at)).expect("below");
+            if self.waits(inner, &partition) {
+                continue;
+            }
             let edge = self.edges.get(&partition).and_then(|edges| edges.iter().find(|edge| **edge > from).copied());
             let edge = edge.filter(|_| !faults::on(Saboteur::EdgeCrossed));
             let end = inner.log.end_of(&partition).map(|end| Point::commit(from.identity, end));
@@ -125,6 +128,16 @@ impl TailFeed {
             }));
         }
         Ok(None)
+    }
+
+    /// Invariant 4: whoever rewinds a partition stands at both, its beginning and those of its successors.
+    fn waits(&self, inner: &Inner, partition: &Partition) -> bool {
+        let is_unfinished = |name: &Partition| {
+            let end = inner.log.end_of(name).unwrap_or(u64::MAX);
+            self.at.get(name).is_some_and(|at| at.sequence < end)
+        };
+        let ancestors = std::iter::successors(parent(partition), parent);
+        !faults::on(Saboteur::ChildBeforeParent) && ancestors.into_iter().any(|ancestor| is_unfinished(&ancestor))
     }
 
     /// Invariant 4: a partition that succeeds another opens after its predecessor's end is applied and saved.
