@@ -56,9 +56,9 @@ pub trait Source: Send + Sync {
     async fn fetch(&self, wanted: &[Wanted], after: &Checkpoint, max_bytes: usize) -> Result<Vec<Fetched>>;
 
     /// Opens the log at `from`, for `tables`. No batch crosses an edge: a position of `edges` is always the `to` of a
-    /// batch. Of partitions that succeed each other, the later are not read before the earlier, if `from` has both, have
-    /// come to their end. Proves first that the log is continuous on both sides: it reaches back to `from`, and the server's end is
-    /// not before it; else `Lost` (invariant 8).
+    /// batch. Of partitions that succeed each other, the later are not read before the earlier, if `from` has both,
+    /// have come to their end. Proves first that the log is continuous on both sides: it reaches back to `from`, and
+    /// the server's end is not before it; else `Lost` (invariant 8).
     async fn tail(
         &self,
         job: JobId,
