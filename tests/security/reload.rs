@@ -162,3 +162,23 @@ async fn a_broken_new_file_changes_nothing_and_is_named() {
     let log = log_of(daemon);
     assert!(log.contains("everything stays as it was") && !log.contains("hunter2"), "{log}");
 }
+
+/// The new file is good by itself: on loopback, and guarded by nothing. The daemon goes on listening to the world.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_port_of_the_world_stays_guarded_whatever_the_new_file_says() {
+    let guarded = Guarded::new().with_tls().with_tokens();
+    let text = fs::read_to_string(&guarded.home.config).expect("ours");
+    fs::write(&guarded.home.config, text.replacen("127.0.0.1:0", "0.0.0.0:0", 1)).expect("ours");
+    let daemon = guarded.home.serve();
+    let address = daemon.address.replace("0.0.0.0", "127.0.0.1");
+    let bare = text.split("[tls]").next().expect("what stands before");
+    fs::write(&guarded.home.config, bare).expect("ours");
+    let kit = Kit { token: Some(ADMIN.into()), ..Kit::tls(guarded.trusting()) };
+    for _ in 0..20 {
+        hangup(&daemon);
+        assert_eq!(kit.list(&address).await, Ok(0), "with both it is as before");
+        assert!(Kit::tls(guarded.trusting()).list(&address).await.is_err(), "nobody comes in without a token");
+    }
+    let log = log_of(daemon);
+    assert!(log.contains("not reloaded") && log.contains("is not a loopback address"), "{log}");
+}
