@@ -33,6 +33,10 @@ async fn before_its_start_everything_but_the_name_may_change() {
     client.start_job("people").await.expect("started");
     house.has_people("c", 100).await;
     assert_eq!(house.people_in("b"), 0);
+    // Nothing is left of a target that it does not have any more.
+    let job = house.job_is("people", ObservedState::Streaming).await;
+    let targets: Vec<_> = job.status.expect("there").targets.into_iter().map(|target| target.store).collect();
+    assert_eq!(targets, ["c"]);
 }
 
 #[tokio::test]

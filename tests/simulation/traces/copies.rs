@@ -196,3 +196,25 @@ fn a_source_that_forgets_what_a_copy_has_read_is_lost() {
     assert_eq!(outcome.tally.get("ended in Lost"), 1, "{}", outcome.story.join("\n"));
     green(outcome);
 }
+
+/// What one copier is about to save is not saved yet, for the others neither.
+#[test]
+fn no_row_is_written_before_what_its_read_has_seen_is_durable() {
+    let tables = vec![orders(), people()];
+    let plan = Plan { parallelism: 2, tables, ..with_source(|habits| habits.page_rows = 5) };
+    green(stage(plan, async |scene| {
+        scene.transact(|t| (1..=60).try_for_each(|id| t.insert(&orders(), order(id, 1))));
+        scene.transact(|t| (1..=60).try_for_each(|id| t.insert(&people(), person(id))));
+        scene.start().await;
+        let (copy, save) = (Arc::new(Gate::default()), Arc::new(Gate::default()));
+        scene.faults().queue("copy.next", (0..2).map(|_| Fault::Hold(Arc::clone(&copy))));
+        scene.until("both copiers read", |scene| scene.faults().count("copy.next") > 1).await;
+        scene.transact(|t| t.update(&orders(), &[Value::Int(1)], &[(1, Value::Int(2))]).map(drop));
+        scene.faults().queue("state.save_progress", [Fault::Hold(Arc::clone(&save))]);
+        copy.open();
+        scene.pass(Duration::from_secs(2)).await;
+        assert_eq!(scene.faults().count("a.apply"), 0, "written before it is known what it may hold");
+        save.open();
+        scene.settle().await
+    }));
+}
