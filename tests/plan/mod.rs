@@ -2,6 +2,7 @@
 
 mod agree;
 mod desk;
+mod locks;
 
 use desk::{Desk, infos, warnings};
 use std::time::Duration;

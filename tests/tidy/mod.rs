@@ -301,3 +301,20 @@ fn every_invariant_is_cited_where_it_is_kept() {
     }
     complain(&problems);
 }
+
+/// POSIX: whoever closes a file drops all locks of the process on it, SQLite's too, and others delete its log then.
+#[test]
+fn nobody_but_sqlite_opens_a_database_file() {
+    let mut problems = Vec::new();
+    for (name, text) in source() {
+        if !name.starts_with("src/connectors/sqlite/") {
+            continue;
+        }
+        for (line, words) in code(&text) {
+            if ["File::open(", "fs::read(", "fs::read_to_string("].iter().any(|open| words.contains(open)) {
+                problems.push(format!("{name}:{line}: opens a file"));
+            }
+        }
+    }
+    complain(&problems);
+}

@@ -1,10 +1,10 @@
 //! What the file system says of a database file: which one it is, who may write beside it, how much room there is.
 
+use super::{config::Config, file::Database, schema};
 use crate::source::Room;
 use std::{
     ffi::CString,
     fs,
-    io::Read,
     os::unix::{ffi::OsStrExt, fs::MetadataExt},
     path::{Path, PathBuf},
 };
@@ -46,9 +46,13 @@ pub(super) fn room(folder: &Path) -> Option<Room> {
     Some(Room { place: folder.display().to_string(), volume, free })
 }
 
-/// Whether the file has a write-ahead log, by its header ("Database File Format", 1.3.3): opening it would make one.
-pub(super) fn has_wal(path: &Path) -> Option<bool> {
-    let mut header = [0; 20];
-    fs::File::open(path).ok()?.read_exact(&mut header).ok()?;
-    Some(header[18] == 2)
+/// Whether the file has a write-ahead log. Asked of SQLite and of nobody else: to open a database file and close it again
+/// drops all locks that this process has on it (POSIX), and then others take it for unused and delete its log.
+pub(super) fn has_wal(config: &Config) -> Option<bool> {
+    if !config.path.exists() {
+        return None;
+    }
+    let db = Database::open(&config.path, config.busy, config.max_row_bytes).ok()?;
+    let modes = db.rows("PRAGMA journal_mode", [], |row| schema::text(row.get(0))).ok()?;
+    modes.first().map(|mode| mode == "wal")
 }

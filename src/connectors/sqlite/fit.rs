@@ -124,7 +124,8 @@ fn into(db: &mut Database, table: &Table, there: &Shape, existing: Existing) -> 
         };
         let finding = Finding::new(severity, &subject, text);
         findings.push(match existing {
-            Existing::Refuse => finding.mend("existing: merge   # or replace, in the job's target"),
+            Existing::Refuse => finding
+                .mend("existing: replace   # in the job's target; `merge` keeps rows that the source does not have"),
             Existing::Merge if severity == Severity::Blocking => {
                 finding.mend("existing: replace   # in the job's target")
             }

@@ -90,7 +90,7 @@ impl Looker {
     }
 
     fn settings(&self, config: &Config, findings: &mut Vec<Finding>) {
-        if disk::has_wal(&config.path) == Some(false) {
+        if disk::has_wal(config) == Some(false) {
             let text = "its journal is no write-ahead log: each read of a job holds up the application's writes for a \
                         moment, and the other way round";
             let finding = Finding::new(Severity::Warning, config.path.display().to_string(), text);

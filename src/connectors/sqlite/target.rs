@@ -56,7 +56,7 @@ impl SqliteTarget {
         let folder = folder.map_err(|error| Error::transient("no room to measure in").because(error))?;
         let Some(room) = disk::room(folder.path()).filter(|room| room.free >= SCRATCH_ROOM) else { return Ok(None) };
         let path = folder.path().join("scratch.db");
-        if disk::has_wal(&self.config.path) == Some(false) {
+        if disk::has_wal(&self.config) == Some(false) {
             // An empty file is opened as it is, with a rollback journal as the target has.
             fs::File::create_new(&path).map_err(|error| Error::transient("no room to measure in").because(error))?;
         }
