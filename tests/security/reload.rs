@@ -1,7 +1,7 @@
 //! Certificates and tokens exchanged while the daemon runs and calls are open.
 
 use super::{
-    authority::{Authority, GOOD},
+    authority::{Authority, EXPIRED, GOOD},
     guarded::{ADMIN, Guarded, Kit, OPERATOR, READER, hangup, log_of},
 };
 use crate::support::{daemon::Daemon, house::spec, wait::eventually};
@@ -181,4 +181,18 @@ async fn a_port_of_the_world_stays_guarded_whatever_the_new_file_says() {
     }
     let log = log_of(daemon);
     assert!(log.contains("not reloaded") && log.contains("is not a loopback address"), "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_that_has_expired_takes_no_good_ones_place() {
+    let guarded = Guarded::new().with_tls().with_tokens();
+    let daemon = guarded.home.serve();
+    guarded.certify(&guarded.authority.issue("the daemon", EXPIRED));
+    let kit = Kit { token: Some(ADMIN.into()), ..Kit::tls(guarded.trusting()) };
+    for _ in 0..20 {
+        hangup(&daemon);
+        assert_eq!(kit.list(&daemon.address).await, Ok(0));
+    }
+    let log = log_of(daemon);
+    assert!(log.contains("not reloaded") && log.contains("expired at"), "{log}");
 }

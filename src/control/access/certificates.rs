@@ -83,10 +83,15 @@ impl Certificates {
         self.until.to_string()
     }
 
+    /// Below zero: it has expired.
+    pub fn left_s(&self) -> i64 {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        self.until.timestamp().saturating_sub(i64::try_from(now).unwrap_or(i64::MAX))
+    }
+
     /// Says in the log if that has passed, or is near. Not an error: replication goes on without its control API.
     pub fn warn(&self) {
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        let left_s = self.until.timestamp().saturating_sub(i64::try_from(now).unwrap_or(i64::MAX));
+        let left_s = self.left_s();
         if left_s < 0 {
             tracing::error!(
                 until = self.until(),

@@ -17,7 +17,7 @@ use self::{
 };
 use crate::{
     config::{Role, TlsConfig, TokenConfig, private_file},
-    error::Result,
+    error::{Error, Result},
 };
 use parking_lot::RwLock;
 use rustls::ServerConfig;
@@ -82,6 +82,11 @@ impl Access {
         let mut news = new.tokens.news(&old.tokens);
         match (&old.certificates, &new.certificates) {
             (Some(old), Some(new)) if old.is_same(new) => {}
+            // The one that runs serves on; an older file was put back by mistake.
+            (Some(old), Some(new)) if new.left_s() < 0 && old.left_s() >= 0 => {
+                return Err(Error::config(format!("`tls.certificate`: the new one expired at {}", new.until()))
+                    .hint("put a certificate there that is valid; until then the one before is used"));
+            }
             (_, Some(new)) => news.push(format!("certificates changed, valid until {}", new.until())),
             (Some(_), None) => news.push("TLS is off".to_owned()),
             (None, None) => {}
