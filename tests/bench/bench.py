@@ -78,7 +78,8 @@ class Daemon:
         raise SystemExit(f"{arguments}: {done.stderr}")
 
     def state(self):
-        return self.cli("status", "bench").stdout
+        # What it advises to type next names states, too.
+        return self.cli("status", "bench").stdout.split("next:")[0]
 
     def wait(self, *words, every=0.02):
         while True:
@@ -138,7 +139,7 @@ def copy(folder):
         times["whimbrel"].append(time.monotonic() - start)
         cpu.append(daemon.cpu())
         peak.append(daemon.memory("VmHWM"))
-        daemon.retry("job", "delete", "bench")
+        daemon.retry("job", "delete", "bench", "--yes")
         daemon.stop()
         equal &= digest(target) == expected and digest(place / "dump.db") == expected
         shutil.rmtree(place)
