@@ -1,13 +1,11 @@
 //! A paused job: what it holds of the source's log, and the end of its pause.
 
-use super::{Shared, audit, denied::Answer, history::DAEMON, job::Job, stores::answered};
+use super::{Shared, audit, denied::Answer, history::DAEMON, job::Job, resting};
 use crate::{
-    error::Result,
     pipeline::{now_ms, retry::Backoff},
-    source::Backlog,
     state::{Desired, JobRecord},
 };
-use std::{collections::BTreeMap, convert::Infallible, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -39,7 +37,7 @@ pub async fn stay(
             let left = record.resume_ms.map(|resume_ms| Duration::from_millis(resume_ms.saturating_sub(now_ms())));
             // A source that hangs must not hold the end of the pause.
             tokio::select! {
-                never = look(job, shared, record) => match never {},
+                never = resting::measure(job, shared, record) => match never {},
                 () = tokio::time::sleep(left.unwrap_or(LOOKS_EVERY).min(LOOKS_EVERY)) => {}
             }
         }
@@ -65,29 +63,4 @@ async fn resume(job: &Job, shared: &Shared, paused: &JobRecord) -> Answer<()> {
         audit(shared, Some(&view), DAEMON, "resume", BTreeMap::new()).await;
     }
     Ok(())
-}
-
-/// Asks the source once what the job holds: what it was when the job ran last is not what it is now.
-async fn look(job: &Job, shared: &Shared, record: &JobRecord) -> Infallible {
-    // Closed never; a few at a time, so that a daemon with many paused jobs starts as fast as any.
-    let one = shared.looking.acquire().await;
-    let held = held(shared, record).await.ok().flatten();
-    job.status.send_if_modified(|status| std::mem::replace(&mut status.held, held) != held);
-    drop(one);
-    std::future::pending().await
-}
-
-/// What lies behind its least advanced target. `None`: it has reserved nothing yet.
-async fn held(shared: &Shared, record: &JobRecord) -> Result<Option<Backlog>> {
-    let Some(begun) = &record.begun else { return Ok(None) };
-    let name = &record.spec.source.store;
-    let source = shared.stores.open(name).map_err(|denied| denied.error)?.source()?;
-    let mut held: Option<Backlog> = None;
-    for target in &record.spec.targets {
-        let progress = shared.state.progress(record.id, &target.store).await?.unwrap_or_default();
-        let at = if progress.checkpoint.0.is_empty() { begun } else { &progress.checkpoint };
-        let behind = answered(name, source.backlog(record.id, at)).await?;
-        held = held.into_iter().chain([behind]).max_by_key(|one| one.changes);
-    }
-    Ok(held)
 }

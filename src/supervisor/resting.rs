@@ -10,11 +10,14 @@ const EVERY: Duration = Duration::from_secs(60);
 /// For ever. What cannot be measured is not known, and shown so (invariant 9).
 pub async fn measure(job: &Job, shared: &Shared, record: &JobRecord) -> Infallible {
     loop {
+        // Never closed. A few at a time, so that a daemon with many jobs at rest starts as fast as any.
+        let one = shared.looking.acquire().await;
         let held = held(shared, record).await.unwrap_or_else(|error| {
             tracing::debug!(%error, "what the job holds of its source's log is not known");
             None
         });
         job.status.send_if_modified(|status| std::mem::replace(&mut status.held, held) != held);
+        drop(one);
         tokio::time::sleep(EVERY).await;
     }
 }

@@ -207,7 +207,10 @@ fn settled(record: &JobRecord, spec: &JobSpec) -> Answer<()> {
     }
     let name = &record.spec.name;
     let error = Error::config(format!("job `{name}` was started: {} stay as they are", settled.join(", "))).hint(
-        format!("`whimbrel job delete {name}` and apply again (it is copied anew), or make another job for the rest"),
+        format!(
+            "`whimbrel job delete {name}` and apply again with `existing: replace` (it is copied anew), or make another \
+             job for the rest"
+        ),
     );
     let violation = |path: &&str| (format!("spec.{path}"), "it is settled by the first start".to_owned());
     let violations = settled.iter().map(violation).collect();
