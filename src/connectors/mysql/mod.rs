@@ -1,1 +1,11 @@
 //! MySQL and MariaDB as a source and a target: servers that are followed by their binary log.
+
+mod charset;
+mod config;
+mod connect;
+mod decode;
+mod failure;
+mod server;
+mod text;
+mod types;
+mod values;
