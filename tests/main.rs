@@ -14,6 +14,9 @@ mod deploy;
 mod golden;
 /// Metrics, health and the status page of a real daemon.
 mod http;
+/// MySQL and MariaDB servers as sources and targets, judged by their own clients.
+#[cfg(feature = "mysql")]
+mod mysql;
 /// Plans: findings, sizes, predictions, and that they write nothing.
 mod plan;
 /// Each defence taken away must turn a seed red.

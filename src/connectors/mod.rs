@@ -1,6 +1,8 @@
 //! The kinds of store. A new one is a folder and two lines here; no other file knows which there are.
 
 pub mod memory;
+#[cfg(feature = "mysql")]
+pub mod mysql;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 

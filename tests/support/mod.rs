@@ -5,6 +5,8 @@ pub mod daemon;
 pub mod faulty;
 pub mod house;
 pub mod http;
+#[cfg(feature = "mysql")]
+pub mod mysql;
 pub mod python;
 pub mod tools;
 pub mod wait;

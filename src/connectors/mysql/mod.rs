@@ -1,0 +1,1 @@
+//! MySQL and MariaDB as a source and a target: servers that are followed by their binary log.

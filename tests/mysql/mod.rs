@@ -1,0 +1,19 @@
+//! The MySQL and MariaDB connector on real servers, judged by their own clients.
+
+use crate::support::mysql::Server;
+
+#[test]
+fn a_server_starts_ends_and_starts_again() {
+    let mut server = Server::mariadb(&[]);
+    assert_eq!(server.sql("SELECT 1"), "1\n");
+    server.sql("CREATE TABLE t (id INT PRIMARY KEY, name TEXT); INSERT INTO t VALUES (2, 'b'), (1, 'é')");
+    server.kill();
+    server.start();
+    assert_eq!(server.sql("SELECT name FROM t ORDER BY id"), "é\nb\n");
+    let mut session = server.session();
+    session.sql("BEGIN; INSERT INTO t VALUES (3, 'c')");
+    assert_eq!(server.sql("SELECT count(*) FROM t"), "2\n");
+    assert_eq!(session.sql("COMMIT; SELECT count(*) FROM t"), "3\n");
+    server.restart();
+    assert_eq!(server.dump("t").lines().count(), 3, "{}", server.dump("t"));
+}

@@ -1,0 +1,269 @@
+//! MariaDB servers of a test's own: unpacked by `tests/setup`, in a temporary folder, on a free port, judged by their
+//! own client.
+
+use super::{tools, wait};
+use std::{
+    fs,
+    io::Write,
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::{Child, Command, Output, Stdio},
+};
+use tempfile::TempDir;
+
+/// What every test's server has; a test's own flags come after it and win.
+const FLAGS: &[&str] = &[
+    "--server-id=1",
+    "--log-bin=binlog",
+    "--binlog-format=ROW",
+    "--bind-address=127.0.0.1",
+    "--skip-name-resolve",
+    "--innodb-buffer-pool-size=64M",
+    "--innodb-log-file-size=16M",
+    "--performance-schema=OFF",
+    "--character-set-server=utf8mb4",
+];
+
+/// Made at every start, outside the log: `reader` may do what following needs, `writer` all.
+const ACCOUNTS: &str = "SET sql_log_bin = 0;
+CREATE USER IF NOT EXISTS reader@'%' IDENTIFIED BY 'secret';
+GRANT SELECT, SHOW VIEW, TRIGGER, EVENT, REPLICATION SLAVE, BINLOG MONITOR, REPLICA MONITOR ON *.* TO reader@'%';
+CREATE USER IF NOT EXISTS writer@'%' IDENTIFIED BY 'secret';
+GRANT ALL ON *.* TO writer@'%';
+CREATE DATABASE IF NOT EXISTS shop;
+";
+
+pub const PASSWORD: &str = "secret";
+
+/// Killed, and its folder removed, when dropped.
+pub struct Server {
+    home: PathBuf,
+    folder: TempDir,
+    pub port: u16,
+    flags: Vec<String>,
+    child: Option<Child>,
+}
+
+impl Server {
+    /// MariaDB with these flags besides; returns when it answers.
+    pub fn mariadb(flags: &[&str]) -> Server {
+        let home = tools::server("mariadb");
+        // Not where the build is: the path of a socket is short.
+        let folder = tempfile::Builder::new().prefix("wm").tempdir_in("/tmp").expect("a temp folder");
+        copy(&home.join("template"), &folder.path().join("data"));
+        let port = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a free port").port();
+        let mut server =
+            Server { home, folder, port, flags: flags.iter().map(|&flag| flag.to_owned()).collect(), child: None };
+        server.start();
+        server
+    }
+
+    /// Starts it (again), in the same folder, on the same port.
+    ///
+    /// # Panics
+    /// With the server's log if it does not come up.
+    pub fn start(&mut self) {
+        assert!(self.child.is_none(), "it runs");
+        fs::write(self.path().join("accounts.sql"), ACCOUNTS).expect("ours");
+        let (root, folder) = (self.home.join("root"), self.path().to_owned());
+        let child = self
+            .program("mariadbd")
+            .args(["--no-defaults", "--user=root"])
+            .arg(format!("--basedir={}", root.join("usr").display()))
+            .arg(format!("--lc-messages-dir={}", root.join("usr/share/mysql").display()))
+            .arg(format!("--character-sets-dir={}", root.join("usr/share/mysql/charsets").display()))
+            .arg(format!("--plugin-dir={}", root.join("usr/lib/mysql/plugin").display()))
+            .arg(format!("--datadir={}", folder.join("data").display()))
+            .arg(format!("--socket={}", self.socket().display()))
+            .arg(format!("--pid-file={}", folder.join("pid").display()))
+            .arg(format!("--init-file={}", folder.join("accounts.sql").display()))
+            .arg(format!("--port={}", self.port))
+            .args(FLAGS)
+            .args(&self.flags)
+            .stdout(Stdio::null())
+            .stderr(fs::File::options().create(true).append(true).open(folder.join("log")).expect("ours"))
+            .spawn()
+            .expect("the server runs");
+        self.child = Some(child);
+        wait::until("the server answers", || {
+            let ended = self.child.as_mut().expect("started").try_wait().expect("ours");
+            assert!(ended.is_none(), "the server ended: {}", self.log());
+            self.client("SELECT 1", "mysql").status.success().then_some(())
+        });
+    }
+
+    /// With other flags from the next start on.
+    pub fn set_flags(&mut self, flags: &[&str]) {
+        self.flags = flags.iter().map(|&flag| flag.to_owned()).collect();
+    }
+
+    /// Ends it as its owner would.
+    pub fn stop(&mut self) {
+        self.sql("SHUTDOWN");
+        self.child.take().expect("it runs").wait().expect("ours");
+    }
+
+    /// Ends it as a power cut of the process would: `kill -9`.
+    pub fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            child.kill().expect("ours");
+            child.wait().expect("ours");
+        }
+    }
+
+    pub fn restart(&mut self) {
+        self.stop();
+        self.start();
+    }
+
+    /// What the server's own client prints as root, with `shop` as its database: rows as lines, values apart by tabs.
+    ///
+    /// # Panics
+    /// With what the client says, if it fails.
+    pub fn sql(&self, text: &str) -> String {
+        let output = self.client(text, "shop");
+        let complaint = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{complaint}\nin: {text}");
+        String::from_utf8(output.stdout).expect("utf-8")
+    }
+
+    /// The complaint of a statement that must fail.
+    pub fn refuses(&self, text: &str) -> String {
+        let output = self.client(text, "shop");
+        assert!(!output.status.success(), "it did not fail: {text}");
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    }
+
+    /// The rows of a table of `shop`, one `INSERT` a line in the order of the key, bytes as hex digits: to compare.
+    pub fn dump(&self, table: &str) -> String {
+        let output = self
+            .program("mariadb-dump")
+            .args(["--no-defaults", "-uroot", "--default-character-set=utf8mb4"])
+            .arg(format!("--socket={}", self.socket().display()))
+            .args(["--compact", "--no-create-info", "--complete-insert", "--skip-extended-insert"])
+            .args(["--skip-triggers", "--hex-blob", "--order-by-primary", "--skip-opt", "shop", table])
+            .output()
+            .expect("it runs");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let text = String::from_utf8(output.stdout).expect("utf-8");
+        text.lines().filter(|line| line.starts_with("INSERT")).collect::<Vec<_>>().join("\n")
+    }
+
+    /// A session of the server's own client that stays open: transactions beside a test.
+    pub fn session(&self) -> Session {
+        let mut command = self.client_command("shop");
+        let command = command.args(["--unbuffered", "--force"]).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.stderr(Stdio::null()).spawn().expect("the client runs");
+        let answers = std::io::BufReader::new(child.stdout.take().expect("piped"));
+        Session { child, answers, asked: 0 }
+    }
+
+    /// As a store's URL: `mysql://writer@127.0.0.1:port/shop`. The password is `PASSWORD`.
+    pub fn url(&self, user: &str) -> String {
+        format!("mysql://{user}@127.0.0.1:{}/shop", self.port)
+    }
+
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub fn socket(&self) -> PathBuf {
+        self.path().join("sock")
+    }
+
+    /// What the server has written about itself.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.path().join("log")).unwrap_or_default()
+    }
+
+    /// One of the programs that came with it.
+    pub fn program(&self, name: &str) -> Command {
+        let mut command = Command::new(self.home.join("run"));
+        command.arg(name).current_dir(self.path());
+        command
+    }
+
+    fn client_command(&self, database: &str) -> Command {
+        let mut command = self.program("mariadb");
+        command
+            .args(["--no-defaults", "-uroot", "--default-character-set=utf8mb4", "--batch", "--skip-column-names"])
+            .arg(format!("--socket={}", self.socket().display()))
+            .arg(database);
+        command
+    }
+
+    fn client(&self, text: &str, database: &str) -> Output {
+        let mut command = self.client_command(database);
+        let command = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("the client runs");
+        let mut input = child.stdin.take().expect("piped");
+        let text = text.to_owned();
+        // Beside it, so that neither waits for the other; a client that has ended does not listen.
+        let writing = std::thread::spawn(move || input.write_all(text.as_bytes()));
+        let output = child.wait_with_output().expect("ours");
+        let _ = writing.join().expect("no panic");
+        output
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// Ended, and what it had open rolled back, when dropped.
+pub struct Session {
+    child: Child,
+    answers: std::io::BufReader<std::process::ChildStdout>,
+    asked: u64,
+}
+
+impl Session {
+    /// Says it and returns when it is done, with what it printed. Errors are not seen.
+    pub fn sql(&mut self, text: &str) -> String {
+        self.say(text);
+        self.answer()
+    }
+
+    /// Says it and does not wait: for statements that are to block. `answer` waits.
+    pub fn say(&mut self, text: &str) {
+        self.asked += 1;
+        let input = self.child.stdin.as_mut().expect("piped");
+        writeln!(input, "{text};\nSELECT 'answered {}';", self.asked).expect("the client listens");
+        input.flush().expect("the client listens");
+    }
+
+    /// What the last statement printed, once it is done.
+    pub fn answer(&mut self) -> String {
+        use std::io::BufRead;
+        let (end, mut seen) = (format!("answered {}", self.asked), String::new());
+        loop {
+            let mut line = String::new();
+            assert!(self.answers.read_line(&mut line).expect("text") > 0, "the client ended");
+            if line.trim_end() == end {
+                return seen;
+            }
+            seen += &line;
+        }
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).expect("ours");
+    for entry in fs::read_dir(from).expect("the template") {
+        let entry = entry.expect("readable");
+        let (path, to) = (entry.path(), to.join(entry.file_name()));
+        match path.is_dir() {
+            true => copy(&path, &to),
+            false => drop(fs::copy(&path, &to).expect("room")),
+        }
+    }
+}
