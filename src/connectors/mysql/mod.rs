@@ -1,1 +1,4 @@
 //! MySQL and MariaDB as a source and a target: servers that are followed by their binary log.
+
+mod gtid;
+mod position;
