@@ -5,7 +5,7 @@ mod mysql;
 
 pub(super) use self::{
     mariadb::{Domains, MariaGtid},
-    mysql::{GtidSet, MysqlGtid, Origin},
+    mysql::{GtidSet, MysqlGtid, Origin, take_packed},
 };
 
 /// Numbers of seven bits each, the low ones first: small ones are short.
