@@ -1,0 +1,197 @@
+//! Connections: hosts tried in turn, encrypted as configured, set up alike, and proven to reach one and the same server.
+
+use super::{
+    config::{Config, Host, Tls},
+    failure::{self, Answer, code},
+    server::{self, Server},
+};
+use crate::error::{Error, ErrorKind, Result};
+use mysql_async::{ClientIdentity, Conn, OptsBuilder, Params, Row, SslOpts, prelude::Queryable};
+use parking_lot::Mutex;
+use secrecy::ExposeSecret;
+use std::{path::Path, sync::Arc, time::Duration};
+
+/// Packets are cut by size where they are made; the driver need not ask for the server's limit.
+const MAX_PACKET: usize = 1 << 30;
+
+/// So that a dead host is noticed although nothing is sent for a while.
+const KEEPALIVE: Duration = Duration::from_secs(30);
+
+/// Prepared statements that a connection keeps: those of a few tables.
+const STATEMENTS: usize = 64;
+
+/// All connections of one source or target. They reach the same server, or none is made.
+pub(super) struct Connections {
+    pub config: Arc<Config>,
+    /// The server that answered first. Another one in the same place (a failover, a balancer) is an error once; what
+    /// was read from the first is dropped with its feeds, and the start proves the new one's log.
+    met: Mutex<Option<Arc<Server>>>,
+}
+
+impl Connections {
+    pub fn new(config: Arc<Config>) -> Connections {
+        Connections { config, met: Mutex::default() }
+    }
+
+    /// A connection of its own, ready for use.
+    pub async fn open(&self) -> Result<Session> {
+        let session = Session::open(&self.config).await?;
+        let mut met = self.met.lock();
+        match &*met {
+            Some(first) if first.identity != session.server.identity => {
+                let text = format!("`{}` answers where `{}` did", session.server.identity, first.identity);
+                *met = Some(Arc::clone(&session.server));
+                Err(Error::transient(format!("another server than before: {text}"))
+                    .hint("several hosts in one URL must be one primary at a time; a balancer over replicas is not"))
+            }
+            _ => {
+                *met = Some(Arc::clone(&session.server));
+                Ok(session)
+            }
+        }
+    }
+
+    /// The server that was met last, if there was one.
+    pub fn server(&self) -> Option<Arc<Server>> {
+        self.met.lock().clone()
+    }
+}
+
+/// One connection, set up as `Server::session` says.
+pub(super) struct Session {
+    pub conn: Conn,
+    pub server: Arc<Server>,
+}
+
+impl Session {
+    /// To the first host that answers.
+    pub async fn open(config: &Config) -> Result<Session> {
+        let mut failures = Vec::new();
+        for host in &config.hosts {
+            match Session::at(config, host).await {
+                Ok(session) => return Ok(session),
+                Err(error) => failures.push(error.at(host)),
+            }
+        }
+        // One that a person must look at says more than one that does not answer.
+        let told = failures.iter().position(|error| error.kind() == ErrorKind::Config).unwrap_or(0);
+        Err(failures.into_iter().nth(told).unwrap_or_else(|| Error::config("the URL names no host")))
+    }
+
+    async fn at(config: &Config, host: &Host) -> Result<Session> {
+        let opened = tokio::time::timeout(config.connect_timeout, Conn::new(options(config, host))).await;
+        let conn = match opened {
+            Err(_) => return Err(Error::transient(format!("no answer in {:?}", config.connect_timeout))),
+            Ok(conn) => conn.map_err(|failure| failure::error(failure, "connecting"))?,
+        };
+        Session::set_up(conn).await.map_err(|failure| failure::error(failure, "setting up the session"))
+    }
+
+    async fn set_up(mut conn: Conn) -> Answer<Session> {
+        let row: Option<Row> = conn.query_first(server::ASK).await?;
+        let answer: Vec<String> = row.map(|row| texts(&row)).unwrap_or_default();
+        let uuid = match conn.query_first("SELECT @@server_uuid").await {
+            Ok(uuid) => uuid,
+            Err(failure) if failure::number(&failure) == Some(1193) => None,
+            Err(failure) => return Err(failure),
+        };
+        let server = Server::read(&answer, uuid)
+            .ok_or_else(|| mysql_async::Error::Other("the server does not say which one it is".into()))?;
+        conn.query_drop(server.session()).await?;
+        conn.query_drop("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ").await?;
+        Ok(Session { conn, server: Arc::new(server) })
+    }
+
+    /// Rows of a plain query, all in memory: catalogues and settings only.
+    pub async fn rows(&mut self, sql: impl Into<String>) -> Answer<Vec<Vec<Option<String>>>> {
+        let rows: Vec<Row> = self.conn.query(sql.into()).await?;
+        Ok(rows.iter().map(|row| (0..row.len()).map(|at| text(row, at)).collect()).collect())
+    }
+
+    /// The same with parameters.
+    pub async fn rows_with(
+        &mut self,
+        sql: &str,
+        parameters: impl Into<Params> + Send,
+    ) -> Answer<Vec<Vec<Option<String>>>> {
+        let rows: Vec<Row> = self.conn.exec(sql, parameters).await?;
+        Ok(rows.iter().map(|row| (0..row.len()).map(|at| text(row, at)).collect()).collect())
+    }
+
+    /// The first value of the first row; `None`: no row, or NULL.
+    pub async fn value(&mut self, sql: impl Into<String>) -> Answer<Option<String>> {
+        Ok(self.rows(sql).await?.into_iter().next().and_then(|row| row.into_iter().next()).flatten())
+    }
+
+    pub async fn run(&mut self, sql: impl Into<String>) -> Answer<()> {
+        self.conn.query_drop(sql.into()).await
+    }
+
+    /// A setting of the server; `None`: it does not know it.
+    pub async fn setting(&mut self, name: &str) -> Answer<Option<String>> {
+        match self.value(format!("SELECT @@GLOBAL.{name}")).await {
+            Err(failure) if failure::number(&failure) == Some(1193) => Ok(None),
+            found => found,
+        }
+    }
+
+    /// Whether the failure says that there is no such table.
+    pub fn is_no_table(failure: &mysql_async::Error) -> bool {
+        matches!(failure::number(failure), Some(code::NO_SUCH_TABLE | code::NO_SUCH_DATABASE))
+    }
+}
+
+/// Values of a catalogue's row as text; what is not UTF-8 is shown with replacement characters.
+fn text(row: &Row, at: usize) -> Option<String> {
+    use mysql_async::Value;
+    match row.as_ref(at)? {
+        Value::NULL => None,
+        Value::Bytes(bytes) => Some(String::from_utf8_lossy(bytes).into_owned()),
+        Value::Int(number) => Some(number.to_string()),
+        Value::UInt(number) => Some(number.to_string()),
+        Value::Float(number) => Some(number.to_string()),
+        Value::Double(number) => Some(number.to_string()),
+        other => Some(other.as_sql(true).trim_matches('\'').to_owned()),
+    }
+}
+
+fn texts(row: &Row) -> Vec<String> {
+    (0..row.len()).map(|at| text(row, at).unwrap_or_default()).collect()
+}
+
+fn options(config: &Config, host: &Host) -> OptsBuilder {
+    let password = config.password.as_ref().map(|password| password.expose_secret().to_owned());
+    OptsBuilder::default()
+        .ip_or_hostname(host.name.clone())
+        .tcp_port(host.port)
+        .user(Some(config.user.clone()))
+        .pass(password)
+        // Rows are counted that a statement finds, not those that it changes.
+        .client_found_rows(true)
+        .prefer_socket(false)
+        .tcp_nodelay(true)
+        .tcp_keepalive(Some(KEEPALIVE))
+        .stmt_cache_size(STATEMENTS)
+        .max_allowed_packet(Some(MAX_PACKET))
+        .wait_timeout(Some(28_800))
+        .ssl_opts(encryption(config))
+}
+
+fn encryption(config: &Config) -> Option<SslOpts> {
+    let file = |path: &Path| path.to_owned().into();
+    let options = match config.tls {
+        Tls::Off => return None,
+        Tls::Encrypt => {
+            SslOpts::default().with_danger_accept_invalid_certs(true).with_danger_skip_domain_validation(true)
+        }
+        Tls::VerifyCa => SslOpts::default().with_danger_skip_domain_validation(true),
+        Tls::Verify => SslOpts::default(),
+    };
+    let options = match &config.ca {
+        // Whoever names an authority means that one, not every public one besides.
+        Some(ca) => options.with_root_certs(vec![file(ca)]).with_disable_built_in_roots(true),
+        None => options,
+    };
+    let identity = config.identity.as_ref().map(|(cert, key)| ClientIdentity::new(file(cert), file(key)));
+    Some(options.with_client_identity(identity))
+}

@@ -1,0 +1,95 @@
+//! What an error of the server or of the way to it means for us.
+
+use crate::error::{Error, ErrorKind};
+use mysql_async::{Error as Foreign, IoError, ServerError};
+
+/// An answer of the server that is no error of ours yet: some callers expect some of them.
+pub(super) type Answer<T> = Result<T, Foreign>;
+
+/// The server's numbers that we look for.
+pub(super) mod code {
+    pub const NO_SUCH_DATABASE: u16 = 1049;
+    pub const NO_SUCH_TABLE: u16 = 1146;
+    pub const NO_SUCH_COLUMN: u16 = 1054;
+    pub const LOCK_WAIT: u16 = 1205;
+    pub const DEADLOCK: u16 = 1213;
+}
+
+/// The server's own number, if it was the server that complained.
+pub(super) fn number(failure: &Foreign) -> Option<u16> {
+    match failure {
+        Foreign::Server(error) => Some(error.code),
+        _ => None,
+    }
+}
+
+/// With what was tried: `error(failure, "reading the catalogue")`.
+pub(super) fn error(failure: Foreign, what: &str) -> Error {
+    match failure {
+        Foreign::Server(failure) => of_server(failure, what),
+        Foreign::Io(IoError::Tls(failure)) => {
+            Error::config(format!("{what}: no safe connection")).because(failure).hint(
+                "set the store's option `ca` to the file of the authority that signed the server's certificate; \
+             `tls = \"verify-ca\"` does not look at the host's name",
+            )
+        }
+        Foreign::Io(failure) => Error::transient(format!("{what}: the connection broke")).because(failure),
+        Foreign::Driver(mysql_async::DriverError::NoClientSslFlagFromServer) => {
+            Error::config(format!("{what}: the server has no TLS"))
+                .hint("give it a certificate, or set the store's option `tls = \"off\"` where nobody can listen")
+        }
+        failure => Error::transient(what.to_owned()).because(failure),
+    }
+}
+
+fn of_server(failure: ServerError, what: &str) -> Error {
+    let (kind, hint) = meaning(failure.code);
+    let error = Error::new(kind, what.to_owned()).because(failure);
+    match hint {
+        Some(hint) => error.hint(hint),
+        None => error,
+    }
+}
+
+/// What should happen next, and what a person could type.
+fn meaning(code: u16) -> (ErrorKind, Option<&'static str>) {
+    use ErrorKind::{Config, Refused, Transient};
+    match code {
+        1044 | 1142 | 1143 | 1227 | 1370 => {
+            (Config, Some("give the account the grant that is named; `whimbrel store check` prints the statement"))
+        }
+        1045 | 1698 | 1862 | 3118 | 1251 => {
+            (Config, Some("look at the account in the store's URL and at `secrets.password`"))
+        }
+        1130 | 1129 => {
+            (Config, Some("let the account connect from the daemon's host: `CREATE USER …@'%'`, or `FLUSH HOSTS`"))
+        }
+        code::NO_SUCH_DATABASE => (Config, Some("name a database that exists in the store's URL")),
+        // A value, not a moment: repeating it changes nothing.
+        1048 | 1062 | 1216 | 1217 | 1264 | 1265 | 1292 | 1364 | 1366 | 1406 | 1451 | 1452 | 1690 | 3140 | 3819
+        | 4025 => (Refused, None),
+        1153 => (Refused, Some("set the server's `max_allowed_packet` higher")),
+        1290 | 1792 | 1836 => {
+            (Config, Some("the server is read-only: point the store at the primary, or `SET GLOBAL read_only = 0`"))
+        }
+        _ => (Transient, None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(code: u16) -> Error {
+        error(Foreign::Server(ServerError { code, message: "no".into(), state: "HY000".into() }), "reading")
+    }
+
+    #[test]
+    fn waits_for_what_passes_and_asks_a_person_for_the_rest() {
+        assert!(of(code::DEADLOCK).is_transient() && of(code::LOCK_WAIT).is_transient() && of(1040).is_transient());
+        let denied = of(1045);
+        assert_eq!(denied.kind(), ErrorKind::Config);
+        assert!(denied.hint_text().is_some() && denied.to_string().starts_with("reading: "));
+        assert_eq!(of(1406).kind(), ErrorKind::Refused);
+    }
+}
