@@ -1,0 +1,301 @@
+//! Points in the log of a MySQL or MariaDB server.
+//!
+//! ```text
+//! point = 1 · at domains  · since: count (domain · server · number, 0: none)* · proof                        MariaDB
+//!       | 2 · at set      · since: at without this set                        · proof        MySQL with GTIDs
+//!       | 3 · server uuid · file text · offset · since: file text · offset    · proof     MySQL without them
+//! proof = 0 | 1 · which transaction · its time u32 big-endian, seconds            lengths and numbers: varints
+//! mark  = as a point's first byte and `at`
+//! ```
+//! Everything in `at` is before the point. Reading starts at `since`, which is before it: by one transaction, so that the
+//! last one is met again and proves that the log is still the one that we read, not another that a restored server wrote
+//! under the same numbers (hazards A13); or before the oldest XA transaction that was prepared and not yet ended, whose
+//! rows come with its end (A2). A list or set holds on every replica of a source, so a failover goes on by itself; a file
+//! and its offset are one server's own.
+
+use super::gtid::{Domains, GtidSet, MariaGtid, MysqlGtid, Origin, put_varint, take, take_varint};
+use crate::{
+    error::{Error, Result},
+    model::{Mark, Position},
+};
+use std::{cmp::Ordering, fmt};
+use uuid::Uuid;
+
+/// How far into a log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Reach {
+    Maria(Domains),
+    Mysql(GtidSet),
+    File(File),
+}
+
+/// Where in the files of one server, where its GTIDs are off.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct File {
+    pub server: Uuid,
+    pub name: String,
+    pub offset: u64,
+}
+
+/// One transaction of the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Gtid {
+    Maria(MariaGtid),
+    Mysql(MysqlGtid),
+    /// Where it starts in the file in which it ends.
+    Offset(u64),
+}
+
+/// The last transaction before a point, and when it was written: it must be met again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Proof {
+    pub of: Gtid,
+    pub time: u32,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Point {
+    pub at: Reach,
+    pub since: Reach,
+    pub proof: Option<Proof>,
+}
+
+impl Point {
+    /// Where nothing is known of the transactions before it.
+    pub fn plain(at: Reach) -> Point {
+        Point { since: at.clone(), at, proof: None }
+    }
+
+    /// `ordinal`: how far into the transaction that comes next.
+    pub fn position(&self, ordinal: u64) -> Position {
+        let mut bytes = Vec::new();
+        self.at.write(&mut bytes);
+        match (&self.at, &self.since) {
+            (Reach::Maria(at), Reach::Maria(since)) => {
+                let differ: Vec<MariaGtid> = at.iter().filter(|gtid| since.get(gtid.domain) != Some(*gtid)).collect();
+                put_varint(&mut bytes, differ.len() as u64);
+                for gtid in differ {
+                    let since = since.get(gtid.domain);
+                    put_varint(&mut bytes, u64::from(gtid.domain));
+                    put_varint(&mut bytes, since.map_or(0, |gtid| u64::from(gtid.server)));
+                    put_varint(&mut bytes, since.map_or(0, |gtid| gtid.number));
+                }
+            }
+            (Reach::Mysql(at), Reach::Mysql(since)) => {
+                let mut minus = at.clone();
+                minus.subtract(since);
+                minus.write(&mut bytes);
+            }
+            (Reach::File(_), Reach::File(since)) => {
+                put_text(&mut bytes, &since.name);
+                put_varint(&mut bytes, since.offset);
+            }
+            _ => unreachable!("both are read from one log"),
+        }
+        match &self.proof {
+            None => bytes.push(0),
+            Some(Proof { of, time }) => {
+                bytes.push(1);
+                match of {
+                    Gtid::Maria(gtid) => {
+                        put_varint(&mut bytes, u64::from(gtid.domain));
+                        put_varint(&mut bytes, u64::from(gtid.server));
+                        put_varint(&mut bytes, gtid.number);
+                    }
+                    Gtid::Mysql(gtid) => {
+                        bytes.extend_from_slice(gtid.origin.server.as_bytes());
+                        put_text(&mut bytes, &gtid.origin.tag);
+                        put_varint(&mut bytes, gtid.number);
+                    }
+                    Gtid::Offset(offset) => put_varint(&mut bytes, *offset),
+                }
+                bytes.extend_from_slice(&time.to_be_bytes());
+            }
+        }
+        Position::new(&bytes, ordinal)
+    }
+
+    pub fn read(position: &Position) -> Result<Point> {
+        Self::parse(position.point()).ok_or_else(|| {
+            Error::lost("the saved position is not one of a MySQL or MariaDB log that this version knows")
+                .hint("if the source's URL was changed to another kind of store, delete the job and create it anew")
+        })
+    }
+
+    fn parse(mut bytes: &[u8]) -> Option<Point> {
+        let bytes = &mut bytes;
+        let at = Reach::read(bytes)?;
+        let since = match &at {
+            Reach::Maria(at) => {
+                let mut since = at.clone();
+                for _ in 0..take_varint(bytes)? {
+                    let domain = u32::try_from(take_varint(bytes)?).ok()?;
+                    let server = u32::try_from(take_varint(bytes)?).ok()?;
+                    match take_varint(bytes)? {
+                        0 => since.remove(domain),
+                        number => since.set(MariaGtid { domain, server, number }),
+                    }
+                }
+                Reach::Maria(since)
+            }
+            Reach::Mysql(at) => {
+                let mut since = at.clone();
+                since.subtract(&GtidSet::read(bytes)?);
+                Reach::Mysql(since)
+            }
+            Reach::File(file) => {
+                let name = take_text(bytes)?;
+                Reach::File(File { server: file.server, name, offset: take_varint(bytes)? })
+            }
+        };
+        let proof = match take(bytes, 1)? {
+            [0] => None,
+            [1] => {
+                let of = match &at {
+                    Reach::Maria(_) => Gtid::Maria(MariaGtid {
+                        domain: u32::try_from(take_varint(bytes)?).ok()?,
+                        server: u32::try_from(take_varint(bytes)?).ok()?,
+                        number: take_varint(bytes)?,
+                    }),
+                    Reach::Mysql(_) => {
+                        let server = Uuid::from_slice(take(bytes, 16)?).ok()?;
+                        let origin = Origin { server, tag: take_text(bytes)? };
+                        Gtid::Mysql(MysqlGtid { origin, number: take_varint(bytes)? })
+                    }
+                    Reach::File(_) => Gtid::Offset(take_varint(bytes)?),
+                };
+                Some(Proof { of, time: u32::from_be_bytes(take(bytes, 4)?.try_into().ok()?) })
+            }
+            _ => return None,
+        };
+        bytes.is_empty().then_some(Point { at, since, proof })
+    }
+}
+
+impl Reach {
+    /// Whether everything in `other` is in this.
+    pub fn contains(&self, other: &Reach) -> Result<bool> {
+        match (self, other) {
+            (Reach::Maria(own), Reach::Maria(other)) => Ok(own.contains(other)),
+            (Reach::Mysql(own), Reach::Mysql(other)) => Ok(own.contains(other)),
+            (Reach::File(own), Reach::File(other)) => Ok(own.compare(other)?.is_ge()),
+            _ => Err(another_log()),
+        }
+    }
+
+    pub fn compare(&self, other: &Reach) -> Result<Ordering> {
+        let order = match (self, other) {
+            (Reach::Maria(own), Reach::Maria(other)) => own.compare(other),
+            (Reach::Mysql(own), Reach::Mysql(other)) => own.compare(other),
+            (Reach::File(own), Reach::File(other)) => Some(own.compare(other)?),
+            _ => None,
+        };
+        order.ok_or_else(another_log)
+    }
+
+    fn write(&self, bytes: &mut Vec<u8>) {
+        match self {
+            Reach::Maria(domains) => {
+                bytes.push(1);
+                domains.write(bytes);
+            }
+            Reach::Mysql(set) => {
+                bytes.push(2);
+                set.write(bytes);
+            }
+            Reach::File(file) => {
+                bytes.push(3);
+                bytes.extend_from_slice(file.server.as_bytes());
+                put_text(bytes, &file.name);
+                put_varint(bytes, file.offset);
+            }
+        }
+    }
+
+    fn read(bytes: &mut &[u8]) -> Option<Reach> {
+        match take(bytes, 1)? {
+            [1] => Domains::read(bytes).map(Reach::Maria),
+            [2] => GtidSet::read(bytes).map(Reach::Mysql),
+            [3] => {
+                let server = Uuid::from_slice(take(bytes, 16)?).ok()?;
+                let name = take_text(bytes)?;
+                Some(Reach::File(File { server, name, offset: take_varint(bytes)? }))
+            }
+            _ => None,
+        }
+    }
+
+    pub fn mark(&self) -> Mark {
+        let mut bytes = Vec::new();
+        self.write(&mut bytes);
+        Mark(bytes)
+    }
+
+    /// Whether everything up to `mark` is in this; a mark of another log never is.
+    pub fn has_passed(&self, mark: &Mark) -> bool {
+        let mut bytes = mark.0.as_slice();
+        let goal = Reach::read(&mut bytes).filter(|_| bytes.is_empty());
+        goal.is_some_and(|goal| self.contains(&goal).unwrap_or(false))
+    }
+}
+
+impl File {
+    /// Files are numbered at their ends, and the number may grow past its digits.
+    fn compare(&self, other: &File) -> Result<Ordering> {
+        let split = |name: &str| {
+            let (base, number) = name.rsplit_once('.')?;
+            Some((base.to_owned(), number.parse::<u64>().ok()?))
+        };
+        match (split(&self.name), split(&other.name)) {
+            (Some((base, number)), Some((of, other_number))) if base == of && self.server == other.server => {
+                Ok(number.cmp(&other_number).then(self.offset.cmp(&other.offset)))
+            }
+            _ => Err(another_log()),
+        }
+    }
+}
+
+impl fmt::Display for Reach {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Reach::Maria(domains) => domains.fmt(f),
+            Reach::Mysql(set) => set.fmt(f),
+            Reach::File(file) => write!(f, "{}:{}", file.name, file.offset),
+        }
+    }
+}
+
+impl fmt::Display for Gtid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Gtid::Maria(gtid) => gtid.fmt(f),
+            Gtid::Mysql(gtid) => gtid.fmt(f),
+            Gtid::Offset(offset) => write!(f, "offset {offset}"),
+        }
+    }
+}
+
+/// Orders two positions; those of two histories cannot be ordered.
+pub(super) fn order(a: &Position, b: &Position) -> Result<Ordering> {
+    let order = Point::read(a)?.at.compare(&Point::read(b)?.at)?;
+    Ok(order.then(a.ordinal().cmp(&b.ordinal())))
+}
+
+pub(super) fn another_log() -> Error {
+    Error::lost("the position belongs to another history than the server's: neither has all that the other has")
+        .hint("delete the job and create it again with `existing: replace`; or name the right server in the URL")
+}
+
+fn put_text(bytes: &mut Vec<u8>, text: &str) {
+    put_varint(bytes, text.len() as u64);
+    bytes.extend_from_slice(text.as_bytes());
+}
+
+fn take_text(bytes: &mut &[u8]) -> Option<String> {
+    let length = usize::try_from(take_varint(bytes)?).ok()?;
+    std::str::from_utf8(take(bytes, length)?).ok().map(str::to_owned)
+}
+
+#[cfg(test)]
+#[path = "position_tests.rs"]
+mod tests;
