@@ -7,6 +7,7 @@
 mod binding;
 mod binlog;
 mod charset;
+mod charset_tables;
 mod check;
 mod config;
 mod connect;
