@@ -1,0 +1,303 @@
+//! Shapes from the server's catalogue: columns, keys, unique indexes, foreign keys with their actions.
+
+use super::{
+    connect::Session,
+    decode,
+    failure::Answer,
+    indexes::{self, Index},
+    server::Family,
+    text::{self, literal, quote},
+    types::Native,
+};
+use crate::model::{Action, Column, Equality, Finding, ForeignKey, Severity, Table, TableName, Type};
+use std::{collections::BTreeMap, sync::Arc};
+
+/// The server's own databases.
+const SYSTEM: &str = "'mysql', 'information_schema', 'performance_schema', 'sys'";
+
+/// A table as we read it.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Shape {
+    pub table: Arc<Table>,
+    /// Of the table's columns, in order.
+    pub natives: Vec<Native>,
+    /// The key's columns as their index keeps them; empty without a key.
+    pub terms: Vec<Term>,
+    /// The index that holds the key, if the server may be told to walk it.
+    pub index: Option<String>,
+    /// When it was made or last altered, as far as the server notes that: seconds since 1970.
+    pub altered: u64,
+    pub engine: String,
+}
+
+/// One column of the key.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Term {
+    /// Into the table's columns.
+    pub column: usize,
+    pub descending: bool,
+}
+
+impl Shape {
+    /// What a query asks for, in the order of the columns.
+    pub fn column_list(&self) -> String {
+        let columns = self.table.columns.iter().zip(&self.natives);
+        columns.map(|(column, native)| decode::expression(&quote(&column.name), native)).collect::<Vec<_>>().join(", ")
+    }
+
+    /// The same for the key alone, in key order.
+    pub fn key_list(&self) -> String {
+        let one = |&column: &usize| decode::expression(&quote(&self.table.columns[column].name), &self.natives[column]);
+        self.table.key.iter().map(one).collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// All tables of a database (`None`: of all but the server's own), and why others are not carried.
+pub(super) async fn list(session: &mut Session, database: Option<&str>) -> Answer<(Vec<Shape>, Vec<Finding>)> {
+    let filter = match database {
+        Some(name) => format!("TABLE_SCHEMA = {}", literal(name)),
+        None => format!("TABLE_SCHEMA NOT IN ({SYSTEM})"),
+    };
+    read_all(session, &filter).await
+}
+
+/// One table; `None`: there is no such table, or none that we carry.
+pub(super) async fn read(session: &mut Session, name: &TableName) -> Answer<Option<Shape>> {
+    let filter = format!("TABLE_SCHEMA = {} AND TABLE_NAME = {}", literal(&name.schema), literal(&name.name));
+    let (shapes, _) = read_all(session, &filter).await?;
+    Ok(shapes.into_iter().find(|shape| shape.table.name == *name))
+}
+
+/// What `SHOW CREATE TABLE` says, without the counter that every insert moves. `None`: there is no such table.
+pub(super) async fn statement(session: &mut Session, name: &TableName) -> Answer<Option<String>> {
+    let shown = match session.rows(format!("SHOW CREATE TABLE {}", text::table(name))).await {
+        Err(failure) if Session::is_no_table(&failure) => return Ok(None),
+        shown => shown?,
+    };
+    let statement = shown.into_iter().next().and_then(|row| row.into_iter().nth(1)).flatten();
+    Ok(statement.map(|statement| without_counter(&statement)))
+}
+
+async fn read_all(session: &mut Session, filter: &str) -> Answer<(Vec<Shape>, Vec<Finding>)> {
+    let sql = format!(
+        "SELECT TABLE_SCHEMA, TABLE_NAME, TABLE_TYPE, COALESCE(ENGINE, ''), UNIX_TIMESTAMP(CREATE_TIME) \
+         FROM information_schema.TABLES WHERE {filter} ORDER BY TABLE_SCHEMA, TABLE_NAME"
+    );
+    let tables = session.rows(sql).await?;
+    let mut columns = columns(session, filter).await?;
+    let mut indexes = indexes::read(session, filter).await?;
+    let mut foreign_keys = foreign_keys(session, filter).await?;
+    let (mut shapes, mut findings) = (Vec::new(), Vec::new());
+    for table in tables {
+        let [schema, name, kind, engine, altered] = strings(table);
+        let name = TableName::new(schema, name);
+        if let Some(why) = not_carried(&kind) {
+            findings.push(Finding::new(Severity::Info, name.to_string(), why));
+            continue;
+        }
+        if name.name.starts_with("whimbrel_") {
+            continue;
+        }
+        let (Some(columns), Some(definition)) = (columns.remove(&name), statement(session, &name).await?) else {
+            continue; // Dropped this very moment.
+        };
+        let indexes = indexes.remove(&name).unwrap_or_default();
+        let made = Made { columns, indexes, foreign_keys: foreign_keys.remove(&name).unwrap_or_default(), definition };
+        match made.shape(name.clone(), session.server.family, altered.parse().unwrap_or(0), engine) {
+            Ok(shape) => shapes.push(shape),
+            Err(why) => findings.push(Finding::new(Severity::Blocking, name.to_string(), why)),
+        }
+    }
+    Ok((shapes, findings))
+}
+
+fn not_carried(kind: &str) -> Option<&'static str> {
+    Some(match kind {
+        "BASE TABLE" => return None,
+        "VIEW" => "a view is not carried: it has no rows of its own; create it at the target by hand",
+        "SEQUENCE" => "a sequence is not carried: create it at the target by hand, beyond its value here",
+        "SYSTEM VERSIONED" => "a system-versioned table is not carried: its history cannot be written elsewhere",
+        _ => "it is no table that holds rows",
+    })
+}
+
+/// What the catalogue says of one table.
+struct Made {
+    columns: Vec<Column>,
+    indexes: Vec<Index>,
+    foreign_keys: Vec<Foreign>,
+    definition: String,
+}
+
+impl Made {
+    fn shape(self, name: TableName, family: Family, altered: u64, engine: String) -> Result<Shape, String> {
+        let native = |column: &Column| {
+            let unknown = || format!("column `{}` has the type `{}`, which is not known", column.name, column.declared);
+            Native::of(&column.declared).ok_or_else(unknown)
+        };
+        let natives = self.columns.iter().map(native).collect::<Result<Vec<_>, _>>()?;
+        let place = |name: &str| self.columns.iter().position(|column| column.name.eq_ignore_ascii_case(name));
+        let key = indexes::key(&self.indexes, &self.columns);
+        let terms: Vec<Term> = key.map(|index| index.terms(&self.columns)).unwrap_or_default();
+        let uniques =
+            self.indexes.iter().filter(|index| index.unique && !key.is_some_and(|key| key.name == index.name));
+        let uniques = uniques.map(|index| index.unique(&name, &self.columns, &self.definition)).collect();
+        let foreign_keys = self.foreign_keys.iter().map(|foreign| ForeignKey {
+            columns: foreign.columns.iter().filter_map(|column| place(column)).collect(),
+            parent: foreign.parent.clone(),
+            parent_columns: foreign.parent_columns.clone(),
+            on_delete: foreign.on_delete,
+            on_update: foreign.on_update,
+        });
+        let foreign_keys = foreign_keys.collect();
+        let index = key.filter(|index| index.is_walkable()).map(|index| index.name.clone());
+        let key = terms.iter().map(|term| term.column).collect();
+        let table = Table {
+            name,
+            version: 0,
+            columns: self.columns,
+            key,
+            uniques,
+            foreign_keys,
+            family: family.name().to_owned(),
+            definition: Some(self.definition),
+        };
+        Ok(Shape { table: Arc::new(table), natives, terms, index, altered, engine })
+    }
+}
+
+async fn columns(session: &mut Session, filter: &str) -> Answer<BTreeMap<TableName, Vec<Column>>> {
+    let sql = format!(
+        "SELECT TABLE_SCHEMA, TABLE_NAME, COLUMN_NAME, COLUMN_TYPE, IS_NULLABLE, EXTRA, CHARACTER_SET_NAME, \
+         COLLATION_NAME FROM information_schema.COLUMNS WHERE {filter} \
+         ORDER BY TABLE_SCHEMA, TABLE_NAME, ORDINAL_POSITION"
+    );
+    let mut columns: BTreeMap<TableName, Vec<Column>> = BTreeMap::new();
+    for row in session.rows(sql).await? {
+        let [schema, table, name, mut declared, nullable, extra, charset, collation] = strings(row);
+        if !charset.is_empty() {
+            declared = format!("{declared} CHARACTER SET {charset} COLLATE {collation}");
+        }
+        let extra = extra.to_ascii_uppercase();
+        let column = Column {
+            kind: Native::of(&declared).map_or(Type::Native, |native| native.kind()),
+            equality: equality(&declared, &collation),
+            nullable: nullable == "YES",
+            // `DEFAULT_GENERATED` only says that the default is an expression.
+            generated: extra.replace("DEFAULT_GENERATED", "").contains("GENERATED")
+                || extra.split(' ').any(|word| matches!(word, "VIRTUAL" | "PERSISTENT")),
+            name,
+            declared,
+        };
+        columns.entry(TableName::new(schema, table)).or_default().push(column);
+    }
+    Ok(columns)
+}
+
+/// Labels are told apart by their number. Padded collations take 'a' and 'a ' for equal, also the binary ones.
+fn equality(declared: &str, collation: &str) -> Equality {
+    let labelled = declared.starts_with("enum") || declared.starts_with("set");
+    let exact = matches!(collation, "" | "binary" | "utf8mb4_0900_bin") || collation.ends_with("_nopad_bin");
+    if labelled || exact { Equality::Exact } else { Equality::Coarse }
+}
+
+struct Foreign {
+    columns: Vec<String>,
+    parent: TableName,
+    parent_columns: Vec<String>,
+    on_delete: Action,
+    on_update: Action,
+}
+
+async fn foreign_keys(session: &mut Session, filter: &str) -> Answer<BTreeMap<TableName, Vec<Foreign>>> {
+    let of_constraints = filter.replace("TABLE_SCHEMA", "CONSTRAINT_SCHEMA");
+    let sql = format!(
+        "SELECT CONSTRAINT_SCHEMA, TABLE_NAME, CONSTRAINT_NAME, DELETE_RULE, UPDATE_RULE \
+         FROM information_schema.REFERENTIAL_CONSTRAINTS WHERE {of_constraints}"
+    );
+    let mut rules = BTreeMap::new();
+    for row in session.rows(sql).await? {
+        let [schema, table, constraint, delete, update] = strings(row);
+        rules.insert((TableName::new(schema, table), constraint), (action(&delete), action(&update)));
+    }
+    let mut found: BTreeMap<TableName, Vec<Foreign>> = BTreeMap::new();
+    if rules.is_empty() {
+        return Ok(found);
+    }
+    let sql = format!(
+        "SELECT TABLE_SCHEMA, TABLE_NAME, CONSTRAINT_NAME, COLUMN_NAME, REFERENCED_TABLE_SCHEMA, \
+         REFERENCED_TABLE_NAME, REFERENCED_COLUMN_NAME FROM information_schema.KEY_COLUMN_USAGE \
+         WHERE {filter} AND REFERENCED_TABLE_NAME IS NOT NULL \
+         ORDER BY TABLE_SCHEMA, TABLE_NAME, CONSTRAINT_NAME, ORDINAL_POSITION"
+    );
+    let mut last = None;
+    for row in session.rows(sql).await? {
+        let [schema, table, constraint, column, parent_schema, parent, parent_column] = strings(row);
+        let table = TableName::new(schema, table);
+        let this = (table.clone(), constraint);
+        let Some(&(on_delete, on_update)) = rules.get(&this) else { continue };
+        let keys = found.entry(table).or_default();
+        if last.as_ref() != Some(&this) {
+            let parent = TableName::new(parent_schema, parent);
+            keys.push(Foreign { columns: Vec::new(), parent, parent_columns: Vec::new(), on_delete, on_update });
+            last = Some(this);
+        }
+        let key = keys.last_mut().expect("just pushed");
+        key.columns.push(column);
+        key.parent_columns.push(parent_column);
+    }
+    Ok(found)
+}
+
+fn action(name: &str) -> Action {
+    match name {
+        "CASCADE" => Action::Cascade,
+        "SET NULL" => Action::SetNull,
+        "SET DEFAULT" => Action::SetDefault,
+        "RESTRICT" => Action::Restrict,
+        _ => Action::None,
+    }
+}
+
+/// The values of a catalogue's row, NULL as an empty text.
+pub(super) fn strings<const N: usize>(row: Vec<Option<String>>) -> [String; N] {
+    let mut values = row.into_iter();
+    std::array::from_fn(|_| values.next().flatten().unwrap_or_default())
+}
+
+/// `) ENGINE=InnoDB AUTO_INCREMENT=7 DEFAULT …` without the counter.
+fn without_counter(statement: &str) -> String {
+    const COUNTER: &str = " AUTO_INCREMENT=";
+    let options = statement.rfind("\n) ").unwrap_or(0);
+    let Some(start) = statement[options..].find(COUNTER).map(|at| options + at) else { return statement.to_owned() };
+    if statement[options..start].contains(" COMMENT=") {
+        return statement.to_owned();
+    }
+    let rest = &statement[start + COUNTER.len()..];
+    let rest = rest.trim_start_matches(|c: char| c.is_ascii_digit());
+    format!("{}{rest}", &statement[..start])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_counter_is_no_part_of_a_shape() {
+        let with =
+            "CREATE TABLE `t` (\n  `a` int COMMENT ' AUTO_INCREMENT=3'\n) ENGINE=InnoDB AUTO_INCREMENT=17 DEFAULT";
+        let without = "CREATE TABLE `t` (\n  `a` int COMMENT ' AUTO_INCREMENT=3'\n) ENGINE=InnoDB DEFAULT";
+        assert_eq!(without_counter(with), without);
+        assert_eq!(without_counter(without), without);
+        let comment = "CREATE TABLE `t` (\n  `a` int\n) ENGINE=InnoDB COMMENT='x AUTO_INCREMENT=17'";
+        assert_eq!(without_counter(comment), comment);
+    }
+
+    #[test]
+    fn equal_means_what_the_collation_says() {
+        assert_eq!(equality("varchar(3)", "utf8mb4_bin"), Equality::Coarse);
+        assert_eq!(equality("varchar(3)", "utf8mb4_nopad_bin"), Equality::Exact);
+        assert_eq!(equality("enum('a')", "latin1_swedish_ci"), Equality::Exact);
+        assert_eq!(equality("int(11)", ""), Equality::Exact);
+    }
+}
