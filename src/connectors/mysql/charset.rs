@@ -42,6 +42,11 @@ impl Charset {
         Charset { name: name.to_owned(), form }
     }
 
+    /// Whether bytes that `decode` does not take are no text to the server either: it would put `?` in their place.
+    pub fn is_malformed(&self, bytes: &[u8]) -> bool {
+        !matches!(self.form, Form::Table(..) | Form::Foreign) && self.decode(bytes).is_none()
+    }
+
     /// `None`: not text that we can tell.
     pub fn decode<'a>(&self, bytes: &'a [u8]) -> Option<Cow<'a, str>> {
         let text = |chars: Option<String>| chars.map(Cow::Owned);

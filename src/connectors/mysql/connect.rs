@@ -11,8 +11,8 @@ use parking_lot::Mutex;
 use secrecy::ExposeSecret;
 use std::{path::Path, sync::Arc, time::Duration};
 
-/// Packets are cut by size where they are made; the driver need not ask for the server's limit.
-const MAX_PACKET: usize = 1 << 30;
+/// Of a packet beside its largest row: the driver refuses what is longer, before it is in memory.
+const PACKET_ROOM: usize = 1 << 20;
 
 /// So that a dead host is noticed although nothing is sent for a while.
 const KEEPALIVE: Duration = Duration::from_secs(30);
@@ -26,11 +26,50 @@ pub(super) struct Connections {
     /// The server that answered first. Another one in the same place (a failover, a balancer) is an error once; what
     /// was read from the first is dropped with its feeds, and the start proves the new one's log.
     met: Mutex<Option<Arc<Server>>>,
+    /// Ready for the next who needs one.
+    idle: Mutex<Vec<Session>>,
 }
+
+/// As many as copy side by side in an ordinary job.
+const IDLE: usize = 8;
+
+/// One that does not answer by then is as good as gone.
+const PING: Duration = Duration::from_secs(5);
 
 impl Connections {
     pub fn new(config: Arc<Config>) -> Connections {
-        Connections { config, met: Mutex::default() }
+        Connections { config, met: Mutex::default(), idle: Mutex::default() }
+    }
+
+    /// One that is idle and still answers, or a new one.
+    pub async fn lease(&self) -> Result<Session> {
+        loop {
+            let Some(mut session) = self.idle.lock().pop() else { return self.open().await };
+            if matches!(tokio::time::timeout(PING, session.conn.ping()).await, Ok(Ok(()))) {
+                return Ok(session);
+            }
+        }
+    }
+
+    /// For the next: in no transaction, with nothing unread.
+    pub fn give_back(&self, session: Session) {
+        let mut idle = self.idle.lock();
+        if idle.len() < IDLE {
+            idle.push(session);
+        }
+    }
+
+    /// Ends another connection of ours, whatever it does.
+    pub fn kill(self: &Arc<Self>, connection: u32) {
+        let own = Arc::clone(self);
+        tokio::spawn(async move {
+            // It may have ended by itself, or its server may be gone.
+            if let Ok(mut session) = own.lease().await
+                && session.run(format!("KILL CONNECTION {connection}")).await.is_ok()
+            {
+                own.give_back(session);
+            }
+        });
     }
 
     /// A connection of its own, ready for use.
@@ -172,7 +211,7 @@ fn options(config: &Config, host: &Host) -> OptsBuilder {
         .tcp_nodelay(true)
         .tcp_keepalive(Some(KEEPALIVE))
         .stmt_cache_size(STATEMENTS)
-        .max_allowed_packet(Some(MAX_PACKET))
+        .max_allowed_packet(Some(config.max_row_bytes + PACKET_ROOM))
         .wait_timeout(Some(28_800))
         .ssl_opts(encryption(config))
 }

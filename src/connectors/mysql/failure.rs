@@ -38,6 +38,12 @@ pub(super) fn error(failure: Foreign, what: &str) -> Error {
             Error::config(format!("{what}: the server has no TLS"))
                 .hint("give it a certificate, or set the store's option `tls = \"off\"` where nobody can listen")
         }
+        Foreign::Driver(mysql_async::DriverError::PacketTooLarge) => {
+            Error::refused(format!("{what}: a row is larger than `max_row_bytes`")).hint(
+                "set the store's option `max_row_bytes` (and the job's `apply.max_row_bytes`) higher, or leave the \
+                 table out",
+            )
+        }
         failure => Error::transient(what.to_owned()).because(failure),
     }
 }

@@ -1,0 +1,198 @@
+//! R2: what a read of ours sees of the log, proven before it; R1: what it has shown, noted after it.
+
+use super::{
+    connect::{Connections, Session},
+    failure::{self, Answer},
+    position::{File, Point, Reach},
+    server::Family,
+};
+use crate::{
+    error::{Error, Result},
+    model::{Checkpoint, Partition},
+};
+use parking_lot::Mutex;
+use std::time::{Duration, Instant};
+use uuid::Uuid;
+
+/// How long a server may take until it shows what it has logged: a replica that lags, a commit that waits for replicas.
+const PATIENCE: Duration = Duration::from_secs(10);
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// Of one source.
+#[derive(Default)]
+pub(super) struct Sight {
+    /// Every read on this server sees it.
+    proven: Mutex<Option<(String, Reach)>>,
+    /// At or after everything that reads have shown.
+    shown: Mutex<Option<Reach>>,
+}
+
+impl Sight {
+    /// Returns when every read that starts from now on sees all transactions at or before `after`.
+    pub async fn prove(&self, session: &mut Session, after: &Checkpoint) -> Result<()> {
+        let Some(position) = after.get(&Partition::new(Partition::ONLY)) else { return Ok(()) };
+        let goal = Point::read(position)?.at;
+        // Inside of a transaction, that one must be seen too: the end of the log has it.
+        if position.ordinal() == 0 && self.knows(session, &goal)? {
+            return Ok(());
+        }
+        let deadline = Instant::now() + PATIENCE;
+        let logged = loop {
+            let logged =
+                logged(session).await.map_err(|failure| failure::error(failure, "asking where the log ends"))?;
+            if logged.contains(&goal)? {
+                break logged;
+            }
+            wait(deadline, || format!("the server has not got as far as {goal} yet, it is at {logged}")).await?;
+        };
+        if session.server.is_mariadb() {
+            shows_its_log(session, deadline).await?;
+        }
+        *self.proven.lock() = Some((session.server.identity.clone(), logged));
+        Ok(())
+    }
+
+    /// To be called behind each read, on a connection beside it: the log ended there or earlier when it was made.
+    pub async fn note(&self, connections: &Connections) -> Result<()> {
+        let mut session = connections.lease().await?;
+        let logged =
+            logged(&mut session).await.map_err(|failure| failure::error(failure, "asking where the log ends"))?;
+        connections.give_back(session);
+        let mut shown = self.shown.lock();
+        // Reads go on side by side; an earlier answer may come later.
+        match &*shown {
+            Some(known) if known.contains(&logged).unwrap_or(false) => {}
+            _ => *shown = Some(logged),
+        }
+        Ok(())
+    }
+
+    /// Where the log stood, or further, when the last read was made.
+    pub fn shown(&self) -> Option<Reach> {
+        self.shown.lock().clone()
+    }
+
+    fn knows(&self, session: &Session, goal: &Reach) -> Result<bool> {
+        match &*self.proven.lock() {
+            Some((server, reach)) if *server == session.server.identity => reach.contains(goal),
+            _ => Ok(false),
+        }
+    }
+}
+
+async fn wait(deadline: Instant, text: impl FnOnce() -> String) -> Result<()> {
+    if Instant::now() >= deadline {
+        return Err(Error::transient(text()).hint("a replica may lag: `SHOW REPLICA STATUS` tells"));
+    }
+    tokio::time::sleep(PAUSE).await;
+    Ok(())
+}
+
+/// Where the log ends: at or after everything that is committed.
+pub(super) async fn logged(session: &mut Session) -> Answer<Reach> {
+    if session.server.is_mariadb() {
+        let domains = session.value("SELECT @@GLOBAL.gtid_binlog_pos").await?.unwrap_or_default();
+        return Ok(Reach::Maria(domains.parse().map_err(|_| strange(&domains))?));
+    }
+    let set = session.value("SELECT IF(@@GLOBAL.gtid_mode = 'ON', @@GLOBAL.gtid_executed, NULL)").await?;
+    if let Some(set) = set {
+        return Ok(Reach::Mysql(set.parse().map_err(|_| strange(&set))?));
+    }
+    let (name, offset) = end_of_files(session).await?;
+    let server = Uuid::parse_str(&session.server.identity).map_err(|_| strange(&session.server.identity))?;
+    Ok(Reach::File(File { server, name, offset }))
+}
+
+/// The newest file of the log and where it ends.
+pub(super) async fn end_of_files(session: &mut Session) -> Answer<(String, u64)> {
+    let ask = match session.server.at_least(Family::Mysql, (8, 2, 0)) {
+        true => "SHOW BINARY LOG STATUS",
+        false => "SHOW MASTER STATUS",
+    };
+    let row = session.rows(ask).await?.into_iter().next();
+    let mut values = row.into_iter().flatten().map(Option::unwrap_or_default);
+    match (values.next(), values.next().and_then(|offset| offset.parse().ok())) {
+        (Some(name), Some(offset)) => Ok((name, offset)),
+        _ => Err(mysql_async::Error::Other("the server keeps no binary log".into())),
+    }
+}
+
+/// MariaDB writes a transaction to the log before it commits it, and may wait for a replica in between. Where a snapshot
+/// stands, all before is committed; once that is where the log ended, all of it is seen.
+async fn shows_its_log(session: &mut Session, deadline: Instant) -> Result<()> {
+    let asking = |failure| failure::error(failure, "asking what a snapshot shows");
+    let end = end_of_files(session).await.map_err(asking)?;
+    loop {
+        let shown = open_snapshot(session).await.map_err(asking)?;
+        session.run("COMMIT").await.map_err(asking)?;
+        if is_at_or_after(&shown, &end) {
+            return Ok(());
+        }
+        wait(deadline, || format!("{}:{} is logged, but only shown up to {}:{}", end.0, end.1, shown.0, shown.1))
+            .await?;
+    }
+}
+
+/// Files are numbered at their ends.
+fn is_at_or_after(at: &(String, u64), other: &(String, u64)) -> bool {
+    let number = |name: &str| name.rsplit('.').next().and_then(|number| number.parse::<u64>().ok()).unwrap_or(0);
+    (number(&at.0), at.1) >= (number(&other.0), other.1)
+}
+
+/// MariaDB: opens a transaction whose reads are all of one moment; file and offset where that is in the log.
+async fn open_snapshot(session: &mut Session) -> Answer<(String, u64)> {
+    session.run("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY").await?;
+    let status = session.rows("SHOW STATUS LIKE 'binlog_snapshot_%'").await?;
+    let find = |name: &str| {
+        let row = status.iter().find(|row| row[0].as_deref().is_some_and(|found| found.eq_ignore_ascii_case(name)))?;
+        row[1].clone()
+    };
+    let offset = find("binlog_snapshot_position").and_then(|offset| offset.parse().ok());
+    match (find("binlog_snapshot_file").filter(|file| !file.is_empty()), offset) {
+        (Some(file), Some(offset)) => Ok((file, offset)),
+        _ => Err(mysql_async::Error::Other("the server keeps no binary log".into())),
+    }
+}
+
+/// Opens a transaction whose reads are all of one moment, and says exactly where in the log that is.
+pub(super) async fn exact_snapshot(session: &mut Session) -> Result<Reach> {
+    let opening = |failure| failure::error(failure, "opening a snapshot");
+    if session.server.is_mariadb() {
+        let (file, offset) = open_snapshot(session).await.map_err(opening)?;
+        let sql = format!("SELECT BINLOG_GTID_POS({}, {offset})", super::text::literal(&file));
+        let domains =
+            session.value(sql).await.map_err(opening)?.ok_or_else(|| {
+                Error::transient(format!("the server does not know where {file}:{offset} is in its log"))
+            })?;
+        return Ok(Reach::Maria(domains.parse().map_err(|_| opening(strange(&domains)))?));
+    }
+    // MySQL does not say where a snapshot stands; if the log did not move around its opening, it stands there.
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let before = logged(session).await.map_err(opening)?;
+        session.run("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY").await.map_err(opening)?;
+        let after = logged(session).await.map_err(opening)?;
+        if before == after {
+            return Ok(after);
+        }
+        session.run("ROLLBACK").await.map_err(opening)?;
+        wait(deadline, || "the server commits without a pause: no snapshot with a known position".to_owned()).await?;
+    }
+}
+
+fn strange(text: &str) -> mysql_async::Error {
+    mysql_async::Error::Other(format!("the server names a position that cannot be read: `{text}`").into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_follow_each_other_by_number() {
+        let at = |name: &str, offset| (name.to_owned(), offset);
+        assert!(is_at_or_after(&at("binlog.1000000", 4), &at("binlog.999999", 900)));
+        assert!(is_at_or_after(&at("binlog.000002", 7), &at("binlog.000002", 7)));
+        assert!(!is_at_or_after(&at("binlog.000002", 6), &at("binlog.000002", 7)));
+    }
+}
