@@ -231,9 +231,10 @@ pub(super) fn cut(batch: &Batch, taken: usize) -> Position {
     if taken >= rows.mutations.len() {
         return batch.to.clone();
     }
-    let place = rows.slab.split_last_chunk().and_then(|(head, place)| {
-        RowRef::checked(head.get(u32::from_le_bytes(*place) as usize..)?)
-    });
+    let place = rows
+        .slab
+        .split_last_chunk()
+        .and_then(|(head, place)| RowRef::checked(head.get(u32::from_le_bytes(*place) as usize..)?));
     let mut found = None;
     if let Some(row) = place {
         let mut fields = row.fields();

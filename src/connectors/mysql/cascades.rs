@@ -61,6 +61,19 @@ impl Cascades {
         self.children.contains_key(name)
     }
 
+    /// All tables whose rows may change with a row of this one.
+    pub fn below(&self, parent: &TableName) -> impl Iterator<Item = Arc<Table>> {
+        let (mut found, mut next) = (BTreeMap::new(), vec![parent.clone()]);
+        while let Some(parent) = next.pop() {
+            for (child, _) in self.children.get(&parent).into_iter().flatten() {
+                if found.insert(child.table.name.clone(), Arc::clone(&child.table)).is_none() {
+                    next.push(child.table.name.clone());
+                }
+            }
+        }
+        found.into_values()
+    }
+
     /// Children's changes, the farthest first; `after`: `None` where the parent's row is gone. Only of tables in `followed`.
     pub fn of_row(
         &self,
@@ -84,7 +97,7 @@ impl Cascades {
                 (Some(old), _) if old.contains(&Value::Null) => continue,
                 _ => {}
             }
-            self.below(&child.table.name, action, followed, &mut effects);
+            self.farther(&child.table.name, action, followed, &mut effects);
             if followed.contains(&child.table.name) {
                 effects.push(effect(child, key, action, old, new));
             }
@@ -93,9 +106,13 @@ impl Cascades {
     }
 
     /// Children of a child: which of its rows changed is not known here.
-    fn below(&self, name: &TableName, action: Action, followed: &BTreeSet<TableName>, effects: &mut Vec<Effect>) {
+    fn farther(&self, name: &TableName, action: Action, followed: &BTreeSet<TableName>, effects: &mut Vec<Effect>) {
         for (child, key) in self.children.get(name).into_iter().flatten() {
-            let acts_on = if action == Action::Cascade { acts(key.on_delete) || acts(key.on_update) } else { acts(key.on_update) };
+            let acts_on = if action == Action::Cascade {
+                acts(key.on_delete) || acts(key.on_update)
+            } else {
+                acts(key.on_update)
+            };
             if !acts_on || effects.iter().any(|effect| effect.table.name == child.table.name) {
                 continue;
             }
@@ -103,7 +120,7 @@ impl Cascades {
                 effects.push(recopy(child));
             }
             if child.table.name != *name {
-                self.below(&child.table.name, Action::Cascade, followed, effects);
+                self.farther(&child.table.name, Action::Cascade, followed, effects);
             }
         }
     }
@@ -121,16 +138,23 @@ fn effect(
     let moves_key = key.columns.iter().any(|column| table.key.contains(column));
     let deletes = action == Action::Cascade && new.is_none();
     let points_to_itself = key.parent == table.name;
-    let Some(old) = old.filter(|_| !is_coarse && !points_to_itself && (deletes || !moves_key)) else { return recopy(child) };
+    let Some(old) = old.filter(|_| !is_coarse && !points_to_itself && (deletes || !moves_key)) else {
+        return recopy(child);
+    };
     let sets: Option<Vec<Value>> = match action {
         Action::Cascade => new,
         Action::SetNull => Some(vec![Value::Null; old.len()]),
         _ => return recopy(child),
     };
     let mut rows = Rows::default();
-    let criteria: Vec<Criterion> = key.columns.iter().zip(&old).filter_map(|(&column, value)| {
-        Some(Criterion { column: u16::try_from(column).ok()?, operator: Operator::Equal, value: value.clone() })
-    }).collect();
+    let criteria: Vec<Criterion> = key
+        .columns
+        .iter()
+        .zip(&old)
+        .filter_map(|(&column, value)| {
+            Some(Criterion { column: u16::try_from(column).ok()?, operator: Operator::Equal, value: value.clone() })
+        })
+        .collect();
     let before = rows.add_criteria(&criteria);
     let row = match (deletes, sets) {
         (false, Some(sets)) => {

@@ -31,23 +31,63 @@ pub(super) enum Statement {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum What {
-    Created { if_absent: bool },
+    Created {
+        if_absent: bool,
+    },
     /// `keeps`: rows that are there stay as they are, but for columns that come empty or go.
-    Altered { keeps: bool },
+    Altered {
+        keeps: bool,
+    },
     Truncated,
     Gone,
 }
 
 /// Statements that change no table's rows, by their first word.
 const HARMLESS: &[&str] = &[
-    "GRANT", "REVOKE", "SET", "FLUSH", "ANALYZE", "OPTIMIZE", "REPAIR", "CHECK", "SAVEPOINT", "RELEASE", "INSTALL",
-    "UNINSTALL", "USE", "RESET", "PURGE", "CHANGE", "START", "STOP", "KILL", "HELP", "COMMENT", "DO", "BACKUP",
+    "GRANT",
+    "REVOKE",
+    "SET",
+    "FLUSH",
+    "ANALYZE",
+    "OPTIMIZE",
+    "REPAIR",
+    "CHECK",
+    "SAVEPOINT",
+    "RELEASE",
+    "INSTALL",
+    "UNINSTALL",
+    "USE",
+    "RESET",
+    "PURGE",
+    "CHANGE",
+    "START",
+    "STOP",
+    "KILL",
+    "HELP",
+    "COMMENT",
+    "DO",
+    "BACKUP",
 ];
 
 /// What `CREATE`, `ALTER`, `DROP` and `RENAME` may be about besides tables.
 const OBJECTS: &[&str] = &[
-    "VIEW", "TRIGGER", "PROCEDURE", "FUNCTION", "EVENT", "USER", "ROLE", "SERVER", "SEQUENCE", "PACKAGE", "TABLESPACE",
-    "LOGFILE", "UNDO", "RESOURCE", "SPATIAL_REFERENCE", "INSTANCE", "LIBRARY",
+    "VIEW",
+    "TRIGGER",
+    "PROCEDURE",
+    "FUNCTION",
+    "EVENT",
+    "USER",
+    "ROLE",
+    "SERVER",
+    "SEQUENCE",
+    "PACKAGE",
+    "TABLESPACE",
+    "LOGFILE",
+    "UNDO",
+    "RESOURCE",
+    "SPATIAL_REFERENCE",
+    "INSTANCE",
+    "LIBRARY",
 ];
 
 pub(super) fn read(query: &Query<'_>) -> Statement {
@@ -202,7 +242,9 @@ impl<'t> Words<'t> {
                 self.skip(&["TABLE"]);
                 Statement::Tables(vec![(self.table()?, What::Truncated)])
             }
-            "INSERT" | "UPDATE" | "DELETE" | "REPLACE" | "LOAD" | "CALL" | "WITH" | "SELECT" | "EXECUTE" => Statement::Rows,
+            "INSERT" | "UPDATE" | "DELETE" | "REPLACE" | "LOAD" | "CALL" | "WITH" | "SELECT" | "EXECUTE" => {
+                Statement::Rows
+            }
             "START" if self.skip(&["TRANSACTION"]) => Statement::Begin,
             word if HARMLESS.contains(&word) => Statement::Other,
             _ => return None,
@@ -326,7 +368,10 @@ impl<'t> Words<'t> {
             if index(self) {
                 return Some(Clause::Keeps);
             }
-            if self.tokens.first().is_some_and(|token| token.is("PRIMARY") || token.is("PARTITION") || token.is("SYSTEM"))
+            if self
+                .tokens
+                .first()
+                .is_some_and(|token| token.is("PRIMARY") || token.is("PARTITION") || token.is("SYSTEM"))
             {
                 return Some(Clause::Changes);
             }
@@ -344,7 +389,10 @@ impl<'t> Words<'t> {
             if index(self) {
                 return Some(Clause::Keeps);
             }
-            if self.tokens.first().is_some_and(|token| token.is("PRIMARY") || token.is("PARTITION") || token.is("SYSTEM"))
+            if self
+                .tokens
+                .first()
+                .is_some_and(|token| token.is("PRIMARY") || token.is("PARTITION") || token.is("SYSTEM"))
             {
                 return Some(Clause::Changes);
             }
@@ -368,13 +416,32 @@ impl<'t> Words<'t> {
             return Some(Clause::Renamed(self.table()?));
         }
         if self.skip(&["ALTER"]) {
-            let is_default = self.tokens.iter().any(|token| token.is("DEFAULT") || token.is("INDEX") || token.is("CHECK"));
+            let is_default =
+                self.tokens.iter().any(|token| token.is("DEFAULT") || token.is("INDEX") || token.is("CHECK"));
             return Some(if is_default { Clause::Keeps } else { Clause::Changes });
         }
         const KEEPS: &[&str] = &[
-            "ALGORITHM", "LOCK", "COMMENT", "ENGINE", "ROW_FORMAT", "AUTO_INCREMENT", "ENABLE", "DISABLE", "FORCE",
-            "STATS_PERSISTENT", "STATS_AUTO_RECALC", "STATS_SAMPLE_PAGES", "KEY_BLOCK_SIZE", "PAGE_COMPRESSED",
-            "AVG_ROW_LENGTH", "MAX_ROWS", "MIN_ROWS", "CHECKSUM", "DELAY_KEY_WRITE", "ENCRYPTED", "ENCRYPTION",
+            "ALGORITHM",
+            "LOCK",
+            "COMMENT",
+            "ENGINE",
+            "ROW_FORMAT",
+            "AUTO_INCREMENT",
+            "ENABLE",
+            "DISABLE",
+            "FORCE",
+            "STATS_PERSISTENT",
+            "STATS_AUTO_RECALC",
+            "STATS_SAMPLE_PAGES",
+            "KEY_BLOCK_SIZE",
+            "PAGE_COMPRESSED",
+            "AVG_ROW_LENGTH",
+            "MAX_ROWS",
+            "MIN_ROWS",
+            "CHECKSUM",
+            "DELAY_KEY_WRITE",
+            "ENCRYPTED",
+            "ENCRYPTION",
         ];
         let keeps = self.tokens.is_empty() || KEEPS.iter().any(|word| self.skip(&[word]));
         Some(if keeps { Clause::Keeps } else { Clause::Changes })

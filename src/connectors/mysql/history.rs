@@ -95,42 +95,30 @@ impl History {
         self.known.get(name)
     }
 
-    pub fn names(&self) -> impl Iterator<Item = &TableName> {
-        self.known.keys()
-    }
-
-    /// The shape that the newest rows have; also of a table that is ahead.
-    pub fn shape(&self, name: &TableName) -> Option<Arc<Shape>> {
-        match self.known.get(name)? {
-            Known::Certain(shape) => Some(Arc::clone(shape)),
-            Known::Ahead(ahead) => ahead.shape.clone(),
-            Known::Gone => None,
-        }
-    }
-
     pub fn set_told(&mut self, name: &TableName) {
         if let Some(Known::Ahead(ahead)) = self.known.get_mut(name) {
             ahead.told = true;
         }
     }
 
-    pub fn set_gone(&mut self, name: &TableName) {
-        if let Some(known) = self.known.get_mut(name) {
-            *known = Known::Gone;
+    /// Of a table that is ahead: a change that rows do not survive was met on the way.
+    pub fn set_changed(&mut self, name: &TableName) {
+        if let Some(Known::Ahead(ahead)) = self.known.get_mut(name) {
+            ahead.keeps = false;
         }
-        self.point();
     }
 
-    /// We stand behind the last change of a table that was ahead; it is certain again. What it was.
-    pub fn arrive(&mut self, name: &TableName, at: &Reach) -> Result<Option<Ahead>> {
-        let Some(Known::Ahead(ahead)) = self.known.get(name) else { return Ok(None) };
-        if !at.contains(&ahead.until)? {
-            return Ok(None);
-        }
-        let ahead = ahead.clone();
-        self.known.insert(name.clone(), ahead.shape.clone().map_or(Known::Gone, Known::Certain));
-        self.point();
-        Ok(Some(ahead))
+    /// Followed tables whose rows go or change with rows of this one.
+    pub fn children(&self, parent: &TableName) -> Vec<Arc<Table>> {
+        self.cascades.below(parent).filter(|table| self.followed.contains(&table.name)).collect()
+    }
+
+    pub fn of_schema(&self, schema: &str) -> Vec<TableName> {
+        let same = |name: &&TableName| match self.folds_names {
+            true => name.schema.eq_ignore_ascii_case(schema),
+            false => name.schema == schema,
+        };
+        self.known.keys().filter(same).cloned().collect()
     }
 
     /// Reads the catalogue for `names`, seen from `at`; parents of theirs are found on the way.
@@ -221,7 +209,8 @@ impl History {
                 };
                 let same = |name: &&TableName| match self.folds_names {
                     true => {
-                        name.schema.eq_ignore_ascii_case(&changed.schema) && name.name.eq_ignore_ascii_case(&changed.name)
+                        name.schema.eq_ignore_ascii_case(&changed.schema)
+                            && name.name.eq_ignore_ascii_case(&changed.name)
                     }
                     false => **name == changed,
                 };

@@ -87,14 +87,8 @@ fn fits(native: &Native, LoggedColumn { kind: logged, meta, .. }: LoggedColumn) 
         _ if logged == plain => digits == 0,
         _ => logged == with && meta == u16::from(digits),
     };
-    let strings = [
-        kind::STRING,
-        kind::VARCHAR,
-        kind::VAR_STRING,
-        kind::BLOB,
-        kind::BLOB_COMPRESSED,
-        kind::VARCHAR_COMPRESSED,
-    ];
+    let strings =
+        [kind::STRING, kind::VARCHAR, kind::VAR_STRING, kind::BLOB, kind::BLOB_COMPRESSED, kind::VARCHAR_COMPRESSED];
     match native {
         Native::Int(width) | Native::Unsigned(width) => {
             let kinds = [kind::TINY, kind::SHORT, kind::INT24, kind::LONG, kind::LONGLONG];

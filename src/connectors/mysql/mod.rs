@@ -1,23 +1,36 @@
 //! MySQL and MariaDB as a source and a target: servers that are followed by their binary log.
 
+mod altering;
+mod batches;
 mod binding;
 mod binlog;
+mod cascades;
+mod changes;
 mod charset;
 mod config;
 mod connect;
 mod copy;
+mod ddl;
 mod decode;
 mod failure;
+mod feed;
 mod fetch;
 mod gtid;
+mod history;
+mod image;
 mod indexes;
 mod paging;
 mod position;
+mod prepared;
+mod proof;
 mod schema;
 mod server;
 mod shapes;
 mod sight;
 mod split;
+mod stream;
+mod tail;
 mod text;
 mod types;
 mod values;
+mod wire;

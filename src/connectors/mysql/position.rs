@@ -213,7 +213,11 @@ impl Reach {
     pub fn union(&mut self, other: &Reach) -> Result<()> {
         match (&mut *self, other) {
             (Reach::Maria(own), Reach::Maria(other)) => {
-                other.iter().for_each(|gtid| if !own.has(gtid) { own.set(gtid) });
+                other.iter().for_each(|gtid| {
+                    if !own.has(gtid) {
+                        own.set(gtid)
+                    }
+                });
             }
             (Reach::Mysql(own), Reach::Mysql(other)) => own.union(other),
             (Reach::File(own), Reach::File(other)) => {

@@ -126,7 +126,10 @@ impl Transactions {
         self.proven = true;
         match self.at.contains(files_before)? {
             true => Ok(()),
-            false => Err(proof::forgotten(format!("the log that is left begins behind {files_before}, we stand at {}", self.at))),
+            false => Err(proof::forgotten(format!(
+                "the log that is left begins behind {files_before}, we stand at {}",
+                self.at
+            ))),
         }
     }
 
@@ -162,4 +165,3 @@ pub(super) fn is_behind(at: &Reach, gtid: &Gtid) -> bool {
         _ => false,
     }
 }
-

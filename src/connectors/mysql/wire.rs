@@ -1,16 +1,11 @@
 //! The stream of a server's log: asked for, read event by event, and found dead if it is.
 
-use super::{
-    config::Config,
-    connect::Session,
-    failure,
-    gtid::Domains,
-    position::Reach,
-};
+use super::{config::Config, connect::Session, failure, gtid::Domains, position::Reach};
 use crate::error::{Error, Result};
 use futures_util::StreamExt;
-use mysql_async::{BinlogStream, BinlogStreamRequest, prelude::Queryable};
+use mysql_async::{BinlogStream, BinlogStreamRequest};
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// The server speaks at least so often.
 const HEARTBEAT: Duration = Duration::from_secs(2);
@@ -23,6 +18,8 @@ const SLOW_READER_S: u64 = 365 * 24 * 3600;
 
 pub(super) struct Wire {
     stream: BinlogStream,
+    /// Since when nothing came although we waited.
+    quiet_since: Option<Instant>,
 }
 
 impl Wire {
@@ -58,13 +55,15 @@ impl Wire {
         let set_up = session.run(format!("SET {}", settings.join(", "))).await;
         set_up.map_err(|failure| failure::error(failure, "setting up the log's stream"))?;
         let stream = session.conn.get_binlog_stream(request).await;
-        Ok(Wire { stream: stream.map_err(|failure| of_stream(failure, from))? })
+        Ok(Wire { stream: stream.map_err(|failure| of_stream(failure, from))?, quiet_since: None })
     }
 
     /// The next event, header, checksum and all. Dropping the future loses nothing.
     pub async fn next(&mut self) -> Result<Vec<u8>> {
-        let next = tokio::time::timeout(SILENCE, self.stream.next()).await;
+        let dead = *self.quiet_since.get_or_insert_with(Instant::now) + SILENCE;
+        let next = tokio::time::timeout_at(dead, self.stream.next()).await;
         let next = next.map_err(|_| Error::transient(format!("the server said nothing for {SILENCE:?}")))?;
+        self.quiet_since = None;
         let event = next.ok_or_else(|| Error::transient("the server ended the log's stream"))?;
         event.map(|event| bytes_of(&event)).map_err(|failure| of_stream(failure, &Reach::Maria(Domains::default())))
     }
@@ -103,12 +102,13 @@ fn of_stream(failure: mysql_async::Error, from: &Reach) -> Error {
     }
     let says = |part: &str| text.contains(part);
     if says("same server_uuid") || says("same server_id") || says("same server-id") {
-        return Error::config("another replica of the server has our number").because(failure).hint(
-            "remove the store's option `server_id`: then a free number is taken; or give each daemon its own",
-        );
+        return Error::config("another replica of the server has our number")
+            .because(failure)
+            .hint("remove the store's option `server_id`: then a free number is taken; or give each daemon its own");
     }
     if says("max_allowed_packet") {
-        return Error::config("an event of the log is larger than the server may send").because(failure)
+        return Error::config("an event of the log is larger than the server may send")
+            .because(failure)
             .hint("SET GLOBAL max_allowed_packet = 1073741824");
     }
     Error::lost(format!("the server cannot give its log from {from} on")).because(failure).hint(
