@@ -11,18 +11,19 @@ use futures_util::FutureExt;
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
-/// Where the log ends for now, it is waited so long for the rest of a transaction before others are handed out.
 pub(super) struct TailFeed {
     wire: Wire,
     tail: Tail,
+    /// The stream's first event, which was waited for when it was opened.
+    first: Option<Vec<u8>>,
     /// The end of what `next` has returned.
     returned: Point,
     shown: Option<Position>,
 }
 
 impl TailFeed {
-    pub fn new(wire: Wire, tail: Tail) -> TailFeed {
-        TailFeed { wire, returned: tail.point.clone(), tail, shown: None }
+    pub fn new(wire: Wire, tail: Tail, first: Vec<u8>) -> TailFeed {
+        TailFeed { wire, returned: tail.point.clone(), tail, first: Some(first), shown: None }
     }
 
     fn batch(&mut self, all: bool) -> Result<Option<Next>> {
@@ -60,6 +61,10 @@ impl Feed for TailFeed {
             self.tail.look().await?;
             if let Some(batch) = self.batch(false)? {
                 return Ok(batch);
+            }
+            if let Some(first) = self.first.take() {
+                self.tail.take(&first)?;
+                continue;
             }
             let ready = self.wire.next().now_or_never();
             let event = match ready {

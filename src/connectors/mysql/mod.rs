@@ -2,6 +2,7 @@
 
 mod altering;
 mod batches;
+mod begin;
 mod binding;
 mod binlog;
 mod cascades;
@@ -15,6 +16,7 @@ mod decode;
 mod failure;
 mod feed;
 mod fetch;
+mod follow;
 mod gtid;
 mod history;
 mod image;
