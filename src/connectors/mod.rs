@@ -19,6 +19,10 @@ use std::{collections::BTreeMap, sync::Arc};
 
 static CONNECTORS: &[&Connector] = &[
     &memory::CONNECTOR,
+    #[cfg(feature = "mysql")]
+    &mysql::MARIADB,
+    #[cfg(feature = "mysql")]
+    &mysql::MYSQL,
     #[cfg(feature = "sqlite")]
     &sqlite::CONNECTOR,
 ];

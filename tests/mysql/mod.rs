@@ -1,5 +1,10 @@
 //! The MySQL and MariaDB connector on real servers, judged by their own clients.
 
+mod charsets;
+mod copying;
+mod reading;
+mod types;
+
 use crate::support::mysql::Server;
 
 #[test]

@@ -1,4 +1,8 @@
 //! MySQL and MariaDB as a source and a target: servers that are followed by their binary log.
+//!
+//! A copy reads pages along a table's key, each in a short statement of its own (`copy`, `paging`); values come as the
+//! bytes that the server keeps, and are read as those of the log are (`types`, `values`, `charset`). What a read has to
+//! see of the log is proven before it, and what it may have shown is noted behind it (`sight`).
 
 mod altering;
 mod batches;
@@ -8,6 +12,7 @@ mod binlog;
 mod cascades;
 mod changes;
 mod charset;
+mod check;
 mod config;
 mod connect;
 mod copy;
@@ -29,10 +34,62 @@ mod schema;
 mod server;
 mod shapes;
 mod sight;
+mod source;
 mod split;
 mod stream;
+mod survey;
 mod tail;
 mod text;
 mod types;
 mod values;
 mod wire;
+
+use self::{config::Config, source::MysqlSource};
+use super::{Connector, Store, StoreSettings};
+use crate::{
+    error::{Error, Result},
+    model::{JobId, Leftover},
+    source::Source,
+    target::Target,
+};
+use async_trait::async_trait;
+use std::sync::Arc;
+
+pub static MYSQL: Connector = Connector {
+    scheme: "mysql",
+    about: "MySQL servers: `mysql://user@host:3306/database`",
+    secrets: &["password"],
+    open,
+    fixture: None,
+};
+
+pub static MARIADB: Connector = Connector {
+    scheme: "mariadb",
+    about: "MariaDB servers: `mariadb://user@host:3306/database`",
+    secrets: &["password"],
+    open,
+    fixture: None,
+};
+
+fn open(settings: &StoreSettings) -> Result<Arc<dyn Store>> {
+    Ok(Arc::new(MysqlStore { config: Arc::new(Config::read(settings)?) }))
+}
+
+struct MysqlStore {
+    config: Arc<Config>,
+}
+
+#[async_trait]
+impl Store for MysqlStore {
+    fn source(&self) -> Result<Arc<dyn Source>> {
+        Ok(Arc::new(MysqlSource::new(Arc::clone(&self.config))))
+    }
+
+    fn target(&self) -> Result<Arc<dyn Target>> {
+        Err(Error::config("MySQL and MariaDB stores can only be sources yet").hint("choose a target of another kind"))
+    }
+
+    async fn leftovers(&self, _: &[JobId]) -> Result<Vec<Leftover>> {
+        Ok(Vec::new()) // Following a server leaves nothing in it.
+    }
+}

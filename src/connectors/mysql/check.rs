@@ -1,0 +1,233 @@
+//! What a server lacks before its tables can be followed, each with the statement that mends it. Writes nothing.
+
+use super::{
+    config::Config,
+    connect::Session,
+    failure::{self, Answer},
+    schema::{self, Shape},
+    survey,
+    text::{self, quote},
+    types::Native,
+};
+use crate::{
+    error::Result,
+    model::{Action, Finding, JobId, Severity, Table, TableName},
+};
+use std::{sync::Arc, time::Duration};
+
+/// Below, a weekend without the daemon ends in a new copy.
+const LOG_KEPT: Duration = Duration::from_secs(3 * 86_400);
+
+pub(super) async fn check(
+    session: &mut Session,
+    config: &Config,
+    _: JobId,
+    tables: &[Arc<Table>],
+) -> Result<Vec<Finding>> {
+    let asking = |failure| failure::error(failure, "checking the server");
+    let mut findings = Vec::new();
+    settings(session, &mut findings).await.map_err(asking)?;
+    grants(session, config, &mut findings).await.map_err(asking)?;
+    for table in tables {
+        match schema::read(session, &table.name).await.map_err(asking)? {
+            Some(shape) => of_table(session, &shape, &mut findings).await.map_err(asking)?,
+            None => findings.push(
+                Finding::new(Severity::Blocking, table.name.to_string(), "there is no such table at the source")
+                    .mend("take it out of the job's tables, or create it"),
+            ),
+        }
+    }
+    Ok(findings)
+}
+
+/// Of the whole server.
+async fn settings(session: &mut Session, findings: &mut Vec<Finding>) -> Answer<()> {
+    let on = |value: &str| matches!(value, "1" | "ON");
+    let mut add = |severity, name: &str, text: String, mend: &str| {
+        findings.push(Finding::new(severity, name, text).mend(mend));
+    };
+    if !session.setting("log_bin").await?.is_some_and(|value| on(&value)) {
+        let mend = "in the server's configuration, below [mysqld]: log_bin = binlog; then restart it";
+        add(Severity::Blocking, "log_bin", "the server keeps no binary log".into(), mend);
+        return Ok(());
+    }
+    let format = session.setting("binlog_format").await?.unwrap_or_else(|| "ROW".into());
+    if format != "ROW" {
+        let text = format!("the log is kept as {format}: it holds statements, not the rows that they change");
+        let mend = "SET GLOBAL binlog_format = 'ROW'; and in the server's configuration: binlog_format = ROW; sessions \
+                    that are open keep the old one until they end";
+        add(Severity::Blocking, "binlog_format", text, mend);
+    }
+    let image = session.setting("binlog_row_image").await?.unwrap_or_else(|| "FULL".into());
+    if !matches!(image.as_str(), "FULL" | "FULL_NODUP") {
+        let text = format!("rows are logged as {image}: those that the target lacks are read from the source again");
+        add(Severity::Warning, "binlog_row_image", text, "SET GLOBAL binlog_row_image = 'FULL'");
+    }
+    if session.server.is_mariadb() {
+        let metadata = session.setting("binlog_row_metadata").await?.unwrap_or_default();
+        if metadata != "FULL" {
+            let text = format!(
+                "the log does not name columns (binlog_row_metadata = {metadata}): after a change of a \
+                                table while no daemon runs, its rows may have to be copied again"
+            );
+            add(Severity::Info, "binlog_row_metadata", text, "SET GLOBAL binlog_row_metadata = 'FULL'");
+        }
+    } else if session.setting("gtid_mode").await?.is_none_or(|mode| mode != "ON") {
+        let text = "GTIDs are off: the job cannot go on at another server after a failover".to_owned();
+        let mend =
+            "SET GLOBAL enforce_gtid_consistency = ON; then gtid_mode = OFF_PERMISSIVE, ON_PERMISSIVE and ON in turn";
+        add(Severity::Warning, "gtid_mode", text, mend);
+    }
+    if session.setting("server_id").await?.is_none_or(|id| id == "0") {
+        let text = "the server has no number of its own (server_id = 0) and refuses replicas".to_owned();
+        add(
+            Severity::Blocking,
+            "server_id",
+            text,
+            "SET GLOBAL server_id = 1; and the same in the server's configuration",
+        );
+    }
+    for (name, durable) in [("sync_binlog", "1"), ("innodb_flush_log_at_trx_commit", "1")] {
+        let value = session.setting(name).await?.unwrap_or_else(|| durable.into());
+        if value != durable {
+            let text = format!(
+                "{name} is {value}: a power cut at the source can take back what targets already have; \
+                                the job is then lost"
+            );
+            add(Severity::Warning, name, text, &format!("SET GLOBAL {name} = {durable}"));
+        }
+    }
+    let updates = session.setting("log_slave_updates").await?;
+    let replica = !session.rows(replicas(session)).await.unwrap_or_default().is_empty();
+    if replica && updates.is_some_and(|value| !on(&value)) {
+        let text = "this is a replica that does not log what it replicates".to_owned();
+        let mend = "in the server's configuration: log_slave_updates = ON; then restart it";
+        add(Severity::Blocking, "log_slave_updates", text, mend);
+    }
+    if let Some(kept) = survey::log_kept(session).await?.filter(|kept| *kept < LOG_KEPT) {
+        let text = format!(
+            "the log is purged after {} hours, also where a job still needs it: a longer stop of the daemon ends in a \
+             new copy",
+            kept.as_secs() / 3_600
+        );
+        let mend = match session.setting("binlog_expire_logs_seconds").await? {
+            Some(_) => "SET GLOBAL binlog_expire_logs_seconds = 604800",
+            None => "SET GLOBAL expire_logs_days = 7",
+        };
+        add(Severity::Warning, "binlog_expire_logs_seconds", text, mend);
+    }
+    Ok(())
+}
+
+fn replicas(session: &Session) -> &'static str {
+    match session.server.is_mariadb() {
+        true => "SHOW ALL SLAVES STATUS",
+        false if session.server.version >= (8, 0, 22) => "SHOW REPLICA STATUS",
+        false => "SHOW SLAVE STATUS",
+    }
+}
+
+/// What the account may do: reading the log needs more than reading tables.
+async fn grants(session: &mut Session, config: &Config, findings: &mut Vec<Finding>) -> Answer<()> {
+    let rows = session.rows("SHOW GRANTS").await?;
+    let granted: Vec<String> = rows
+        .into_iter()
+        .filter_map(|row| row.into_iter().next().flatten())
+        .map(|line| line.to_ascii_uppercase())
+        .collect();
+    let everywhere = |names: &[&str]| {
+        granted.iter().filter(|line| line.contains(" ON *.* ")).any(|line| {
+            let list = line.strip_prefix("GRANT ").and_then(|line| line.split(" ON *.* ").next()).unwrap_or_default();
+            list.split(", ").any(|granted| granted == "ALL PRIVILEGES" || names.contains(&granted.trim()))
+        })
+    };
+    let account = session.value("SELECT CURRENT_USER()").await?.unwrap_or_else(|| config.user.clone());
+    let account = account.rsplit_once('@').map_or_else(|| account.clone(), |(user, host)| format!("'{user}'@'{host}'"));
+    let monitor = match session.server.is_mariadb() && session.server.version >= (10, 5, 2) {
+        true => "BINLOG MONITOR",
+        false => "REPLICATION CLIENT",
+    };
+    let needs: [(&str, &[&str], &str); 2] = [
+        ("REPLICATION SLAVE", &["REPLICATION SLAVE", "REPLICATION REPLICA"], "read the binary log"),
+        (monitor, &["BINLOG MONITOR", "REPLICATION CLIENT", "SUPER"], "ask where the binary log ends"),
+    ];
+    for (grant, names, purpose) in needs {
+        if !everywhere(names) {
+            let text = format!("the account {account} may not {purpose}");
+            let finding = Finding::new(Severity::Blocking, config.user.clone(), text);
+            findings.push(finding.mend(format!("GRANT {grant} ON *.* TO {account}")));
+        }
+    }
+    Ok(())
+}
+
+async fn of_table(session: &mut Session, shape: &Shape, findings: &mut Vec<Finding>) -> Answer<()> {
+    let name = &shape.table.name;
+    let mut add = |severity, text: String, mend: Option<String>| {
+        let finding = Finding::new(severity, name.to_string(), text);
+        findings.push(match mend {
+            Some(mend) => finding.mend(mend),
+            None => finding,
+        });
+    };
+    let table = text::table(name);
+    if shape.table.is_keyless() {
+        let text = "it has no primary key, and no unique index over columns that are never NULL: its rows can only be \
+                    told apart by all their values, and it is copied in one long read";
+        let mend = format!("ALTER TABLE {table} ADD COLUMN `id` BIGINT UNSIGNED AUTO_INCREMENT PRIMARY KEY");
+        add(Severity::Warning, text.into(), Some(mend));
+    } else if !super::paging::is_pageable(shape) {
+        let text = "its key cannot be cut into ranges (a label, or part of a text, is in it): it is copied in one long \
+                    read";
+        add(Severity::Info, text.into(), None);
+    }
+    if !shape.engine.eq_ignore_ascii_case("InnoDB") {
+        let text = format!(
+            "its engine is {}, which has no snapshots: what a read sees of a statement is by chance",
+            shape.engine
+        );
+        let severity = if shape.table.is_keyless() { Severity::Blocking } else { Severity::Warning };
+        add(severity, text, Some(format!("ALTER TABLE {table} ENGINE = InnoDB")));
+    }
+    let acts = |action: Action| matches!(action, Action::Cascade | Action::SetNull | Action::SetDefault);
+    for foreign in shape.table.foreign_keys.iter().filter(|foreign| acts(foreign.on_delete) || acts(foreign.on_update))
+    {
+        let text = format!(
+            "a foreign key to {} changes rows by itself; the server does not log those changes, they are worked out \
+             from the parent's",
+            foreign.parent
+        );
+        if session.server.is_mariadb() || session.server.version < (9, 6, 0) {
+            add(Severity::Info, text, None);
+        }
+    }
+    for (column, native) in shape.table.columns.iter().zip(&shape.natives) {
+        let unreadable = |label: &String| label.contains('?');
+        if let Native::Enum(labels) | Native::Set(labels) = native
+            && labels.iter().filter(|label| unreadable(label)).count() > 1
+        {
+            let text = format!("labels of column `{}` hold characters that the catalogue cannot name", column.name);
+            let mend =
+                format!("give the labels of {} names without characters beyond the basic plane", quote(&column.name));
+            add(Severity::Blocking, text, Some(mend));
+        }
+    }
+    let others = beside(session, name).await?;
+    for text in others {
+        findings.push(Finding::new(Severity::Info, name.to_string(), text));
+    }
+    Ok(())
+}
+
+/// Triggers, which are not carried: what they write is.
+async fn beside(session: &mut Session, name: &TableName) -> Answer<Vec<String>> {
+    let sql = format!(
+        "SELECT TRIGGER_NAME FROM information_schema.TRIGGERS WHERE EVENT_OBJECT_SCHEMA = {} AND EVENT_OBJECT_TABLE = {}",
+        text::literal(&name.schema),
+        text::literal(&name.name)
+    );
+    let triggers = session.rows(sql).await?.into_iter().filter_map(|row| row.into_iter().next().flatten());
+    let one =
+        |trigger| format!("its trigger `{trigger}` is not carried: what it writes is; create it at the target by hand");
+    Ok(triggers.map(one).collect())
+}

@@ -1,0 +1,149 @@
+//! MySQL and MariaDB as a source: what the engine may ask, handed to who knows.
+
+use super::{
+    batches, begin, check,
+    config::Config,
+    connect::{Connections, Session},
+    copy::{CopyFeed, Reads},
+    failure, fetch, follow,
+    history::World,
+    position::{self, Point},
+    proof, schema, sight, split, survey,
+};
+use crate::{
+    error::Result,
+    model::{Batch, Checkpoint, Finding, JobId, KeyRange, Mark, Position, Table, TableName},
+    source::{Backlog, Columns, Feed, Fetched, Source, Survey, Wanted},
+};
+use async_trait::async_trait;
+use std::{cmp::Ordering, sync::Arc, time::Duration};
+
+pub(super) struct MysqlSource {
+    reads: Reads,
+}
+
+impl MysqlSource {
+    pub fn new(config: Arc<Config>) -> MysqlSource {
+        let connections = Arc::new(Connections::new(config));
+        MysqlSource { reads: Reads { connections, shapes: Arc::default(), sight: Arc::default() } }
+    }
+
+    async fn lease(&self) -> Result<Session> {
+        self.reads.connections.lease().await
+    }
+
+    fn give_back(&self, session: Session) {
+        self.reads.connections.give_back(session);
+    }
+}
+
+#[async_trait]
+impl Source for MysqlSource {
+    async fn check(&self, job: JobId, tables: &[Arc<Table>]) -> Result<Vec<Finding>> {
+        let mut session = self.lease().await?;
+        let findings = check::check(&mut session, &self.reads.connections.config, job, tables).await?;
+        self.give_back(session);
+        Ok(findings)
+    }
+
+    async fn tables(&self) -> Result<(Vec<Arc<Table>>, Vec<Finding>)> {
+        let mut session = self.lease().await?;
+        let database = self.reads.connections.config.database.as_deref();
+        let listed = schema::list(&mut session, database).await;
+        let (shapes, findings) = listed.map_err(|failure| failure::error(failure, "reading the catalogue"))?;
+        self.give_back(session);
+        Ok((shapes.into_iter().map(|shape| Arc::clone(&self.reads.shapes.note(shape).table)).collect(), findings))
+    }
+
+    async fn begin(&self, _: JobId, _: &[Arc<Table>]) -> Result<Checkpoint> {
+        let mut session = self.lease().await?;
+        let begun = begin::begin(&mut session).await?;
+        self.give_back(session);
+        Ok(begun)
+    }
+
+    async fn release(&self, _: JobId) -> Result<()> {
+        Ok(()) // The server keeps its log for as long as it is told to; nothing in it is ours.
+    }
+
+    async fn mark(&self) -> Result<Mark> {
+        let mut session = self.lease().await?;
+        let logged = sight::logged(&mut session).await;
+        let logged = logged.map_err(|failure| failure::error(failure, "asking where the log ends"))?;
+        self.give_back(session);
+        Ok(logged.mark())
+    }
+
+    async fn split(&self, table: &Arc<Table>, range: &KeyRange, pieces: usize) -> Result<Vec<KeyRange>> {
+        let mut session = self.lease().await?;
+        let reading = |failure| failure::error(failure, "reading the table's shape").at(&table.name);
+        let ranges = match self.reads.shapes.get(&mut session, &table.name).await.map_err(reading)? {
+            Some(shape) => {
+                split::split(&mut session, &shape, range, pieces).await.map_err(|error| error.at(&table.name))?
+            }
+            None => vec![range.clone()],
+        };
+        self.give_back(session);
+        Ok(ranges)
+    }
+
+    async fn copy(
+        &self,
+        table: &Arc<Table>,
+        range: &KeyRange,
+        columns: Columns,
+        after: &Checkpoint,
+    ) -> Result<Box<dyn Feed>> {
+        Ok(Box::new(CopyFeed::open(&self.reads, &table.name, range, columns, after).await?))
+    }
+
+    async fn fetch(&self, wanted: &[Wanted], after: &Checkpoint, max_bytes: usize) -> Result<Vec<Fetched>> {
+        fetch::fetch(&self.reads, wanted, after, max_bytes).await
+    }
+
+    async fn tail(
+        &self,
+        _: JobId,
+        from: &Checkpoint,
+        edges: &[Checkpoint],
+        tables: &[TableName],
+    ) -> Result<Box<dyn Feed>> {
+        let connections = Arc::clone(&self.reads.connections);
+        let world =
+            World { config: Arc::clone(&connections.config), connections, shapes: Arc::clone(&self.reads.shapes) };
+        Ok(Box::new(follow::open(world, from, edges, tables).await?))
+    }
+
+    fn cut(&self, batch: &Batch, taken: usize) -> Position {
+        proof::vouch(&batches::cut(batch, taken), self.reads.sight.shown().as_ref())
+    }
+
+    fn order(&self, a: &Position, b: &Position) -> Result<Ordering> {
+        position::order(a, b)
+    }
+
+    fn seen(&self) -> Checkpoint {
+        let shown = self.reads.sight.shown();
+        shown.map(|reach| Checkpoint::only(Point::plain(reach).position(0))).unwrap_or_default()
+    }
+
+    async fn backlog(&self, _: JobId, from: &Checkpoint) -> Result<Backlog> {
+        let mut session = self.lease().await?;
+        let backlog = follow::backlog(&mut session, from).await?;
+        self.give_back(session);
+        Ok(backlog)
+    }
+
+    async fn survey(&self, tables: &[Arc<Table>], within: Duration) -> Result<Survey> {
+        let mut session = self.lease().await?;
+        let survey = survey::survey(&mut session, tables, within).await?;
+        self.give_back(session);
+        Ok(survey)
+    }
+
+    fn place(&self) -> Option<String> {
+        let server = self.reads.connections.server()?;
+        let database = self.reads.connections.config.database.as_deref().unwrap_or("*");
+        Some(format!("{}:{}/{database}", server.family.name(), server.identity))
+    }
+}

@@ -1,0 +1,73 @@
+//! Every character of every character set: what we read as text is what the server makes of the same bytes.
+
+use super::reading::{copied, source, table};
+use crate::support::mysql::Server;
+use std::collections::BTreeMap;
+use whimbrel::model::{KeyRange, Value};
+
+/// Characters of one, two and three bytes, by their first bytes.
+const BYTES: &str = "SELECT seq AS n FROM seq_1_to_255 \
+    UNION ALL SELECT a.seq * 256 + b.seq FROM seq_129_to_254 a JOIN seq_64_to_254 b WHERE @wide > 1 \
+    UNION ALL SELECT 9371648 + a.seq * 256 + b.seq FROM seq_161_to_254 a JOIN seq_161_to_254 b WHERE @wide > 2";
+
+/// Sets that are read as text, but for a few of their characters.
+const READ: &[&str] = &[
+    "latin1", "latin2", "latin5", "latin7", "cp1250", "cp1251", "cp1256", "cp1257", "cp866", "koi8r", "koi8u", "greek",
+    "hebrew", "tis620", "macroman", "gbk", "gb2312", "big5", "sjis", "cp932", "euckr", "ujis", "eucjpms", "ascii",
+    "utf8mb3", "utf8mb4", "ucs2", "utf16", "utf16le", "utf32",
+];
+
+#[tokio::test]
+async fn no_byte_is_read_as_another_character_than_the_servers() {
+    let server = Server::mariadb(&["--sql-mode="]);
+    let source = source(&server);
+    let sets = server.sql(
+        "SELECT CHARACTER_SET_NAME, MAXLEN FROM information_schema.CHARACTER_SETS WHERE CHARACTER_SET_NAME <> 'binary'",
+    );
+    let (mut problems, mut bytes_only) = (Vec::new(), BTreeMap::new());
+    for line in sets.lines() {
+        let (set, wide) = line.split_once('\t').expect("two values");
+        let unicode = set.starts_with("utf") || set == "ucs2";
+        let value = match unicode {
+            // Their own form of every character of the basic plane.
+            true => format!("CONVERT(CHAR(n USING utf32) USING {set})"),
+            false => format!("CONVERT(UNHEX(IF(n < 16, CONCAT('0', HEX(n)), HEX(n))) USING {set})"),
+        };
+        let numbers =
+            if unicode { "SELECT seq AS n FROM seq_1_to_65000 WHERE seq < 55296 OR seq > 57343" } else { BYTES };
+        server.sql(&format!(
+            "SET @wide = {wide}; CREATE TABLE {set} (id INT PRIMARY KEY, v VARCHAR(4) CHARACTER SET {set}); \
+             INSERT INTO {set} SELECT n, {value} FROM ({numbers}) numbers"
+        ));
+        let told = server.sql(&format!("SELECT HEX(v), HEX(CONVERT(v USING utf8mb4)) FROM {set} ORDER BY id"));
+        let table = table(&*source, set).await;
+        let rows = copied(&*source, &table, &KeyRange::all()).await;
+        assert_eq!(rows.len(), told.lines().count());
+        let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02X}")).collect::<String>();
+        let mut wrong: Vec<String> = Vec::new();
+        let mut raw = 0;
+        for (row, told) in rows.iter().zip(told.lines()) {
+            let (bytes, text) = told.split_once('\t').expect("two values");
+            match &row[1] {
+                Value::Text(read) if hex(read.as_bytes()) == text => {}
+                Value::Text(read) => wrong.push(format!("{bytes}: {} not {text}", hex(read.as_bytes()))),
+                Value::Native(kind, read) if kind == set && hex(read) == bytes => raw += 1,
+                other => wrong.push(format!("{bytes}: {other:?}")),
+            }
+        }
+        if !wrong.is_empty() {
+            problems.push(format!(
+                "{set}: {} of {}: {}",
+                wrong.len(),
+                rows.len(),
+                wrong[..wrong.len().min(12)].join(", ")
+            ));
+        }
+        bytes_only.insert(set.to_owned(), (raw, rows.len()));
+    }
+    assert!(problems.is_empty(), "{}\nread as bytes: {bytes_only:?}", problems.join("\n"));
+    for set in READ {
+        let (raw, all) = bytes_only[*set];
+        assert!(raw * 10 <= all, "{set}: {raw} of {all} characters are read as bytes");
+    }
+}
