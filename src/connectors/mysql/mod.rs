@@ -4,31 +4,46 @@
 //! bytes that the server keeps, and are read as those of the log are (`types`, `values`, `charset`). What a read has to
 //! see of the log is proven before it, and what it may have shown is noted behind it (`sight`).
 
+mod altering;
+mod batches;
+mod begin;
 mod binding;
 mod binlog;
+mod cascades;
+mod changes;
 mod charset;
 mod charset_tables;
 mod check;
 mod config;
 mod connect;
 mod copy;
+mod ddl;
 mod decode;
 mod failure;
+mod feed;
 mod fetch;
+mod follow;
 mod gtid;
+mod history;
+mod image;
 mod indexes;
 mod paging;
 mod position;
+mod prepared;
+mod proof;
 mod schema;
 mod server;
 mod shapes;
 mod sight;
 mod source;
 mod split;
+mod stream;
 mod survey;
+mod tail;
 mod text;
 mod types;
 mod values;
+mod wire;
 
 use self::{config::Config, source::MysqlSource};
 use super::{Connector, Store, StoreSettings};

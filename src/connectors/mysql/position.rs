@@ -1,17 +1,19 @@
 //! Points in the log of a MySQL or MariaDB server.
 //!
 //! ```text
-//! point = 1 · at domains  · since: count (domain · server · number, 0: none)* · proof                        MariaDB
-//!       | 2 · at set      · since: at without this set                        · proof        MySQL with GTIDs
-//!       | 3 · server uuid · file text · offset · since: file text · offset    · proof     MySQL without them
-//! proof = 0 | 1 · which transaction · its time u32 big-endian, seconds            lengths and numbers: varints
-//! mark  = as a point's first byte and `at`
+//! point = 1 · at domains  · since: count (domain · server · number, 0: none)* · proof · seen                 MariaDB
+//!       | 2 · at set      · since: at without this set                        · proof · seen      MySQL with GTIDs
+//!       | 3 · server uuid · file text · offset · since: file text · offset    · proof · seen   MySQL without them
+//! proof = 0 | 1 · which transaction · its time u32 big-endian, seconds              lengths and numbers: varints
+//! seen  = 0 | 1 · as a point's first bytes up to and with `at`
+//! mark  = the same bytes
 //! ```
 //! Everything in `at` is before the point. Reading starts at `since`, which is before it: by one transaction, so that the
 //! last one is met again and proves that the log is still the one that we read, not another that a restored server wrote
 //! under the same numbers (hazards A13); or before the oldest XA transaction that was prepared and not yet ended, whose
 //! rows come with its end (A2). A list or set holds on every replica of a source, so a failover goes on by itself; a file
-//! and its offset are one server's own.
+//! and its offset are one server's own. Rows that were fetched for the changes before the point may be newer than it:
+//! `seen` is what the server must still have, too.
 
 use super::gtid::{Domains, GtidSet, MariaGtid, MysqlGtid, Origin, put_varint, take, take_varint};
 use crate::{
@@ -58,12 +60,14 @@ pub(super) struct Point {
     pub at: Reach,
     pub since: Reach,
     pub proof: Option<Proof>,
+    /// What reads have shown beyond `at`.
+    pub seen: Option<Reach>,
 }
 
 impl Point {
     /// Where nothing is known of the transactions before it.
     pub fn plain(at: Reach) -> Point {
-        Point { since: at.clone(), at, proof: None }
+        Point { since: at.clone(), at, proof: None, seen: None }
     }
 
     /// `ordinal`: how far into the transaction that comes next.
@@ -110,6 +114,13 @@ impl Point {
                     Gtid::Offset(offset) => put_varint(&mut bytes, *offset),
                 }
                 bytes.extend_from_slice(&time.to_be_bytes());
+            }
+        }
+        match &self.seen {
+            None => bytes.push(0),
+            Some(seen) => {
+                bytes.push(1);
+                seen.write(&mut bytes);
             }
         }
         Position::new(&bytes, ordinal)
@@ -168,7 +179,12 @@ impl Point {
             }
             _ => return None,
         };
-        bytes.is_empty().then_some(Point { at, since, proof })
+        let seen = match take(bytes, 1)? {
+            [0] => None,
+            [1] => Some(Reach::read(bytes)?),
+            _ => return None,
+        };
+        bytes.is_empty().then_some(Point { at, since, proof, seen })
     }
 }
 
@@ -191,6 +207,27 @@ impl Reach {
             _ => None,
         };
         order.ok_or_else(another_log)
+    }
+
+    /// What is in either. Of one server's files, the later point.
+    pub fn union(&mut self, other: &Reach) -> Result<()> {
+        match (&mut *self, other) {
+            (Reach::Maria(own), Reach::Maria(other)) => {
+                other.iter().for_each(|gtid| {
+                    if !own.has(gtid) {
+                        own.set(gtid)
+                    }
+                });
+            }
+            (Reach::Mysql(own), Reach::Mysql(other)) => own.union(other),
+            (Reach::File(own), Reach::File(other)) => {
+                if own.compare(other)?.is_lt() {
+                    *own = other.clone();
+                }
+            }
+            _ => return Err(another_log()),
+        }
+        Ok(())
     }
 
     fn write(&self, bytes: &mut Vec<u8>) {

@@ -10,21 +10,21 @@ fn maria(at: &str, since: &str) -> Point {
     let reach = |text: &str| Reach::Maria(text.parse().expect("a list"));
     let of = at.split(',').next_back().expect("one").parse().map(Gtid::Maria);
     let proof = of.ok().map(|of| Proof { of, time: 1_795_000_000 });
-    Point { at: reach(at), since: reach(since), proof }
+    Point { at: reach(at), since: reach(since), proof, seen: None }
 }
 
 fn mysql(at: &str, since: &str) -> Point {
     let reach = |text: &str| Reach::Mysql(format!("{SERVER}:{text}").parse().expect("a set"));
     let origin = Origin { server: SERVER.parse().expect("a uuid"), tag: "x".into() };
     let proof = Proof { of: Gtid::Mysql(MysqlGtid { origin, number: 3 }), time: 1 };
-    Point { at: reach(at), since: reach(since), proof: Some(proof) }
+    Point { at: reach(at), since: reach(since), proof: Some(proof), seen: None }
 }
 
 fn file(name: &str, offset: u64) -> Point {
     let server = SERVER.parse().expect("a uuid");
     let at = Reach::File(File { server, name: name.into(), offset });
     let since = Reach::File(File { server, name: name.into(), offset: offset - 4 });
-    Point { at, since, proof: Some(Proof { of: Gtid::Offset(offset - 4), time: 7 }) }
+    Point { at, since, proof: Some(Proof { of: Gtid::Offset(offset - 4), time: 7 }), seen: None }
 }
 
 #[test]
@@ -35,6 +35,7 @@ fn the_bytes_of_a_position_are_kept_for_ever() {
         ("list", maria("0-1-100,3-7-18446744073709551615", "0-1-100,3-7-9")),
         ("list, a new domain", maria("0-1-100,3-7-1", "0-1-99")),
         ("set", mysql("1-5:9-1000000:x:1-3", "1-5:9-1000000:x:1-2")),
+        ("fetched for", Point { seen: Some(maria("0-1-9", "").at), ..maria("0-1-5", "0-1-4") }),
         ("file", file("binlog.000009", 5_000_000_000)),
     ];
     for (name, point) in points {

@@ -1,16 +1,17 @@
 //! MySQL and MariaDB as a source: what the engine may ask, handed to who knows.
 
 use super::{
-    check,
+    batches, begin, check,
     config::Config,
     connect::{Connections, Session},
     copy::{CopyFeed, Reads},
-    failure, fetch,
+    failure, fetch, follow,
+    history::World,
     position::{self, Point},
-    schema, sight, split, survey,
+    proof, schema, sight, split, survey,
 };
 use crate::{
-    error::{Error, Result},
+    error::Result,
     model::{Batch, Checkpoint, Finding, JobId, KeyRange, Mark, Position, Table, TableName},
     source::{Backlog, Columns, Feed, Fetched, Source, Survey, Wanted},
 };
@@ -56,10 +57,9 @@ impl Source for MysqlSource {
 
     async fn begin(&self, _: JobId, _: &[Arc<Table>]) -> Result<Checkpoint> {
         let mut session = self.lease().await?;
-        let at = sight::exact_snapshot(&mut session).await?;
-        session.run("COMMIT").await.map_err(|failure| failure::error(failure, "closing a snapshot"))?;
+        let begun = begin::begin(&mut session).await?;
         self.give_back(session);
-        Ok(Checkpoint::only(Point::plain(at).position(0)))
+        Ok(begun)
     }
 
     async fn release(&self, _: JobId) -> Result<()> {
@@ -101,12 +101,21 @@ impl Source for MysqlSource {
         fetch::fetch(&self.reads, wanted, after, max_bytes).await
     }
 
-    async fn tail(&self, _: JobId, _: &Checkpoint, _: &[Checkpoint], _: &[TableName]) -> Result<Box<dyn Feed>> {
-        Err(Error::config("the log of this store cannot be followed yet"))
+    async fn tail(
+        &self,
+        _: JobId,
+        from: &Checkpoint,
+        edges: &[Checkpoint],
+        tables: &[TableName],
+    ) -> Result<Box<dyn Feed>> {
+        let connections = Arc::clone(&self.reads.connections);
+        let world =
+            World { config: Arc::clone(&connections.config), connections, shapes: Arc::clone(&self.reads.shapes) };
+        Ok(Box::new(follow::open(world, from, edges, tables).await?))
     }
 
-    fn cut(&self, batch: &Batch, _: usize) -> Position {
-        batch.from.clone()
+    fn cut(&self, batch: &Batch, taken: usize) -> Position {
+        proof::vouch(&batches::cut(batch, taken), self.reads.sight.shown().as_ref())
     }
 
     fn order(&self, a: &Position, b: &Position) -> Result<Ordering> {
@@ -118,8 +127,11 @@ impl Source for MysqlSource {
         shown.map(|reach| Checkpoint::only(Point::plain(reach).position(0))).unwrap_or_default()
     }
 
-    async fn backlog(&self, _: JobId, _: &Checkpoint) -> Result<Backlog> {
-        Ok(Backlog::default())
+    async fn backlog(&self, _: JobId, from: &Checkpoint) -> Result<Backlog> {
+        let mut session = self.lease().await?;
+        let backlog = follow::backlog(&mut session, from).await?;
+        self.give_back(session);
+        Ok(backlog)
     }
 
     async fn survey(&self, tables: &[Arc<Table>], within: Duration) -> Result<Survey> {

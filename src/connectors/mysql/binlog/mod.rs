@@ -13,11 +13,11 @@ mod value;
 
 pub(super) use self::{
     bytes::{Bytes, bit},
-    inflate::Payload,
+    inflate::{Payload, column as column_bytes},
     query::Query,
     rows::{Operation, RowsEvent},
-    table_map::{Optional, TableMap},
-    value::{Raw, raw_value},
+    table_map::{Layout, LoggedColumn, TableMap, kind},
+    value::{Raw, decimal_text, raw_value},
 };
 
 use self::checksum::Checksum;

@@ -1,0 +1,49 @@
+//! Where a job begins: at a snapshot, and before every XA transaction that could still be ended behind it.
+
+use super::{
+    connect::Session,
+    failure,
+    position::{Point, Reach},
+    sight,
+};
+use crate::{
+    error::{Error, Result},
+    faults,
+    model::Checkpoint,
+};
+
+/// R1, rounding down: what the snapshot does not show is behind the point, also where the log has it already (a commit
+/// that waits for its replica, hazards A2).
+///
+/// Rows of an XA transaction are in the log where it was prepared, and count from where it is committed. None may be
+/// prepared at the moment the log is asked for its end; reading starts there, so those that follow are met.
+pub(super) async fn begin(session: &mut Session) -> Result<Checkpoint> {
+    let asking = |failure| failure::error(failure, "asking where the log ends");
+    let before = sight::logged(session).await.map_err(asking)?;
+    nothing_prepared(session).await?;
+    faults::point("mysql/begin");
+    let at = sight::exact_snapshot(session).await?;
+    session.run("COMMIT").await.map_err(|failure| failure::error(failure, "closing a snapshot"))?;
+    let since = match (&at, at.contains(&before)?) {
+        (Reach::File(_), _) | (_, false) => at.clone(),
+        (_, true) => before,
+    };
+    Ok(Checkpoint::only(Point { since, ..Point::plain(at) }.position(0)))
+}
+
+async fn nothing_prepared(session: &mut Session) -> Result<()> {
+    let asking = |failure| failure::error(failure, "asking for prepared transactions");
+    // In the log, and not yet in the list.
+    let preparing = "SELECT COUNT(*) FROM information_schema.PROCESSLIST \
+                     WHERE INFO LIKE 'XA %PREPARE%' OR INFO LIKE 'xa %prepare%'";
+    let preparing = session.value(preparing).await.map_err(asking)?;
+    let prepared = session.rows("XA RECOVER").await.map_err(asking)?;
+    if prepared.is_empty() && preparing.as_deref() == Some("0") {
+        return Ok(());
+    }
+    let name = |row: &Vec<Option<String>>| row.last().cloned().flatten().unwrap_or_default();
+    let names: Vec<String> = prepared.iter().map(|row| format!("'{}'", name(row))).take(5).collect();
+    Err(Error::transient(format!("{} XA transactions are prepared: {}", prepared.len(), names.join(", "))).hint(
+        "the job begins when they have ended; of those that nobody will end: XA RECOVER, then XA COMMIT or XA ROLLBACK",
+    ))
+}

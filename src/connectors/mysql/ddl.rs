@@ -1,0 +1,519 @@
+//! What a statement of the log does to which tables. Pure.
+//!
+//! Only statements that change tables matter, and of those that change rows none may be there (row format). What is
+//! neither of the two nor known by its first word stops the feed: it could change rows unseen.
+
+use super::binlog::Query;
+use crate::model::TableName;
+use std::borrow::Cow;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Statement {
+    /// Transactions begin and end.
+    Begin,
+    Commit,
+    Rollback,
+    /// Back to a savepoint: what came before in this transaction may not have happened.
+    RollbackTo,
+    XaStart,
+    XaCommit(String),
+    XaRollback(String),
+    /// Tables change.
+    Tables(Vec<(TableName, What)>),
+    /// All tables of a database are gone.
+    DropDatabase(String),
+    /// Changes rows, in statement format.
+    Rows,
+    /// Nothing of ours.
+    Other,
+    Unknown,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum What {
+    Created {
+        if_absent: bool,
+    },
+    /// `keeps`: rows that are there stay as they are, but for columns that come empty or go.
+    Altered {
+        keeps: bool,
+    },
+    Truncated,
+    Gone,
+}
+
+/// Statements that change no table's rows, by their first word.
+const HARMLESS: &[&str] = &[
+    "GRANT",
+    "REVOKE",
+    "SET",
+    "FLUSH",
+    "ANALYZE",
+    "OPTIMIZE",
+    "REPAIR",
+    "CHECK",
+    "SAVEPOINT",
+    "RELEASE",
+    "INSTALL",
+    "UNINSTALL",
+    "USE",
+    "RESET",
+    "PURGE",
+    "CHANGE",
+    "START",
+    "STOP",
+    "KILL",
+    "HELP",
+    "COMMENT",
+    "DO",
+    "BACKUP",
+];
+
+/// What `CREATE`, `ALTER`, `DROP` and `RENAME` may be about besides tables.
+const OBJECTS: &[&str] = &[
+    "VIEW",
+    "TRIGGER",
+    "PROCEDURE",
+    "FUNCTION",
+    "EVENT",
+    "USER",
+    "ROLE",
+    "SERVER",
+    "SEQUENCE",
+    "PACKAGE",
+    "TABLESPACE",
+    "LOGFILE",
+    "UNDO",
+    "RESOURCE",
+    "SPATIAL_REFERENCE",
+    "INSTANCE",
+    "LIBRARY",
+];
+
+pub(super) fn read(query: &Query<'_>) -> Statement {
+    if query.is_load {
+        return Statement::Rows;
+    }
+    let text = text_of(query);
+    let tokens = tokens(&text, query.sql_mode);
+    let mut words = Words { tokens: &tokens, schema: &query.schema };
+    words.statement().unwrap_or(Statement::Unknown)
+}
+
+/// Statements come in the client's character set. Names that are not UTF-8 are read as the most common other one.
+fn text_of<'q>(query: &'q Query<'_>) -> Cow<'q, str> {
+    match std::str::from_utf8(&query.text) {
+        Ok(text) => Cow::Borrowed(text),
+        Err(_) => encoding_rs::WINDOWS_1252.decode_without_bom_handling(&query.text).0,
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Token {
+    /// A bare word.
+    Word(String),
+    /// A name in quotes.
+    Name(String),
+    Text(String),
+    Sign(char),
+}
+
+impl Token {
+    fn is(&self, word: &str) -> bool {
+        matches!(self, Token::Word(own) if own.eq_ignore_ascii_case(word))
+    }
+}
+
+fn tokens(text: &str, sql_mode: u64) -> Vec<Token> {
+    let mut tokens = Vec::new();
+    let mut rest = text;
+    while let Some(first) = rest.chars().next() {
+        let after = &rest[first.len_utf8()..];
+        if first.is_whitespace() {
+            rest = after;
+        } else if first == '#' || rest.starts_with("-- ") || rest.starts_with("--\t") || rest.starts_with("--\n") {
+            rest = rest.split_once('\n').map_or("", |(_, rest)| rest);
+        } else if let Some(inside) = rest.strip_prefix("/*") {
+            let (comment, behind) = inside.split_once("*/").unwrap_or((inside, ""));
+            // What is in `/*! … */` and `/*M! … */` is run.
+            let run = comment.strip_prefix('!').or_else(|| comment.strip_prefix("M!"));
+            if let Some(run) = run {
+                let run = run.trim_start_matches(|c: char| c.is_ascii_digit());
+                tokens.extend(self::tokens(run, sql_mode));
+            }
+            rest = behind;
+        } else if matches!(first, '`' | '\'' | '"') {
+            let escapes = first != '`' && sql_mode & Query::NO_BACKSLASH_ESCAPES == 0;
+            let (inside, behind) = quoted(after, first, escapes);
+            let is_name = first == '`' || first == '"' && sql_mode & Query::ANSI_QUOTES != 0;
+            tokens.push(if is_name { Token::Name(inside) } else { Token::Text(inside) });
+            rest = behind;
+        } else if first.is_alphanumeric() || matches!(first, '_' | '$' | '@') || !first.is_ascii() {
+            let is_part = |c: char| c.is_alphanumeric() || matches!(c, '_' | '$' | '@') || !c.is_ascii();
+            let end = rest.find(|c| !is_part(c)).unwrap_or(rest.len());
+            tokens.push(Token::Word(rest[..end].to_owned()));
+            rest = &rest[end..];
+        } else {
+            tokens.push(Token::Sign(first));
+            rest = after;
+        }
+    }
+    tokens
+}
+
+/// Up to the closing quote; a doubled one stands for itself.
+fn quoted(text: &str, quote: char, escapes: bool) -> (String, &str) {
+    let mut inside = String::new();
+    let mut chars = text.char_indices();
+    while let Some((at, c)) = chars.next() {
+        if c == '\\' && escapes {
+            inside.extend(chars.next().map(|(_, c)| c));
+        } else if c == quote {
+            let rest = &text[at + 1..];
+            if !rest.starts_with(quote) {
+                return (inside, rest);
+            }
+            inside.push(quote);
+            chars.next();
+        } else {
+            inside.push(c);
+        }
+    }
+    (inside, "")
+}
+
+struct Words<'t> {
+    tokens: &'t [Token],
+    schema: &'t str,
+}
+
+impl<'t> Words<'t> {
+    fn next(&mut self) -> Option<&'t Token> {
+        let (first, rest) = self.tokens.split_first()?;
+        self.tokens = rest;
+        Some(first)
+    }
+
+    /// Steps over these words, if they all come next.
+    fn skip(&mut self, words: &[&str]) -> bool {
+        let come = words.len() <= self.tokens.len() && self.tokens.iter().zip(words).all(|(own, word)| own.is(word));
+        if come {
+            self.tokens = &self.tokens[words.len()..];
+        }
+        come
+    }
+
+    fn skip_sign(&mut self, sign: char) -> bool {
+        let comes = self.tokens.first() == Some(&Token::Sign(sign));
+        if comes {
+            self.tokens = &self.tokens[1..];
+        }
+        comes
+    }
+
+    /// `name` or `schema.name`.
+    fn table(&mut self) -> Option<TableName> {
+        let name = |token: &Token| match token {
+            Token::Word(name) | Token::Name(name) => Some(name.clone()),
+            Token::Text(_) | Token::Sign(_) => None,
+        };
+        let first = name(self.next()?)?;
+        match self.skip_sign('.') {
+            true => Some(TableName::new(first, name(self.next()?)?)),
+            false => Some(TableName::new(self.schema, first)),
+        }
+    }
+
+    fn statement(&mut self) -> Option<Statement> {
+        let Some(first) = self.next() else { return Some(Statement::Other) };
+        let Token::Word(first) = first else { return None };
+        let first = first.to_ascii_uppercase();
+        Some(match first.as_str() {
+            "BEGIN" => Statement::Begin,
+            "COMMIT" => Statement::Commit,
+            "ROLLBACK" if self.tokens.is_empty() || self.skip(&["WORK"]) => Statement::Rollback,
+            "ROLLBACK" => Statement::RollbackTo,
+            "XA" => self.xa()?,
+            "CREATE" => self.create()?,
+            "ALTER" => self.alter()?,
+            "DROP" => self.drop()?,
+            "RENAME" => self.rename()?,
+            "TRUNCATE" => {
+                self.skip(&["TABLE"]);
+                Statement::Tables(vec![(self.table()?, What::Truncated)])
+            }
+            "INSERT" | "UPDATE" | "DELETE" | "REPLACE" | "LOAD" | "CALL" | "WITH" | "SELECT" | "EXECUTE" => {
+                Statement::Rows
+            }
+            "START" if self.skip(&["TRANSACTION"]) => Statement::Begin,
+            word if HARMLESS.contains(&word) => Statement::Other,
+            _ => return None,
+        })
+    }
+
+    fn xa(&mut self) -> Option<Statement> {
+        let Token::Word(verb) = self.next()? else { return None };
+        let verb = verb.to_ascii_uppercase();
+        Some(match verb.as_str() {
+            "START" | "BEGIN" | "END" | "PREPARE" => Statement::XaStart,
+            "COMMIT" => Statement::XaCommit(self.xid()?),
+            "ROLLBACK" => Statement::XaRollback(self.xid()?),
+            _ => return None,
+        })
+    }
+
+    /// As `binlog::xa_name` writes it. The server logs names as `X'61',X'',1`; by hand they may be plain texts.
+    fn xid(&mut self) -> Option<String> {
+        let mut part = || {
+            let is_hex = self.skip(&["X"]);
+            match self.next()? {
+                Token::Text(text) if is_hex => Some(text.to_ascii_lowercase()),
+                Token::Text(text) => Some(text.bytes().map(|byte| format!("{byte:02x}")).collect()),
+                _ => None,
+            }
+        };
+        let gtrid = part()?;
+        let mut bqual = String::new();
+        let mut format = "1".to_owned();
+        if self.skip_sign(',') {
+            let is_hex = self.skip(&["X"]);
+            bqual = match self.next()? {
+                Token::Text(text) if is_hex => text.to_ascii_lowercase(),
+                Token::Text(text) => text.bytes().map(|byte| format!("{byte:02x}")).collect(),
+                _ => return None,
+            };
+            if self.skip_sign(',') {
+                let Token::Word(number) = self.next()? else { return None };
+                format.clone_from(number);
+            }
+        }
+        Some(format!("X'{gtrid}',X'{bqual}',{format}"))
+    }
+
+    fn create(&mut self) -> Option<Statement> {
+        self.skip(&["OR", "REPLACE"]);
+        if self.skip(&["TEMPORARY"]) {
+            return Some(Statement::Other);
+        }
+        if self.skip(&["TABLE"]) {
+            let if_absent = self.skip(&["IF", "NOT", "EXISTS"]);
+            return Some(Statement::Tables(vec![(self.table()?, What::Created { if_absent })]));
+        }
+        let mut rest = Words { tokens: self.tokens, schema: self.schema };
+        for word in ["UNIQUE", "FULLTEXT", "SPATIAL", "VECTOR", "ONLINE", "OFFLINE"] {
+            rest.skip(&[word]);
+        }
+        if rest.skip(&["INDEX"]) {
+            return rest.index();
+        }
+        self.object()
+    }
+
+    /// `… name ON table`, of an index that comes or goes.
+    fn index(&mut self) -> Option<Statement> {
+        let on = self.tokens.iter().position(|token| token.is("ON"))?;
+        self.tokens = &self.tokens[on + 1..];
+        Some(Statement::Tables(vec![(self.table()?, What::Altered { keeps: true })]))
+    }
+
+    /// About something that is no table: it is named before anything that could be a name of it.
+    fn object(&mut self) -> Option<Statement> {
+        if self.skip(&["DATABASE"]) || self.skip(&["SCHEMA"]) {
+            return Some(Statement::Other);
+        }
+        // `DEFINER = user@host`, `ALGORITHM = …`, `SQL SECURITY …` come first.
+        let about = self.tokens.iter().find(|token| OBJECTS.iter().chain(&["TABLE"]).any(|word| token.is(word)))?;
+        (!about.is("TABLE")).then_some(Statement::Other)
+    }
+
+    fn alter(&mut self) -> Option<Statement> {
+        self.skip(&["ONLINE"]);
+        self.skip(&["IGNORE"]);
+        if !self.skip(&["TABLE"]) {
+            return self.object();
+        }
+        self.skip(&["IF", "EXISTS"]);
+        let table = self.table()?;
+        if self.skip(&["WAIT"]) {
+            self.next()?;
+        }
+        self.skip(&["NOWAIT"]);
+        let mut renamed = None;
+        let (mut keeps, mut come, mut gone) = (true, Vec::new(), Vec::new());
+        for clause in clauses(self.tokens) {
+            let mut words = Words { tokens: clause, schema: self.schema };
+            match words.clause()? {
+                Clause::Keeps => {}
+                Clause::Changes => keeps = false,
+                Clause::Comes(name) => come.push(name),
+                Clause::Goes(name) => gone.push(name),
+                Clause::Renamed(to) => renamed = Some(to),
+            }
+        }
+        let keeps = keeps && !come.iter().any(|name| gone.contains(name));
+        Some(Statement::Tables(match renamed {
+            Some(to) => vec![(table, What::Gone), (to, What::Created { if_absent: false })],
+            None => vec![(table, What::Altered { keeps })],
+        }))
+    }
+
+    /// One clause of `ALTER TABLE`. What is not known here changes values, for all we know.
+    fn clause(&mut self) -> Option<Clause> {
+        let index = |words: &mut Words<'_>| {
+            ["INDEX", "KEY", "UNIQUE", "FULLTEXT", "SPATIAL", "FOREIGN", "CONSTRAINT", "CHECK"]
+                .iter()
+                .any(|word| words.skip(&[word]))
+        };
+        if self.skip(&["ADD"]) {
+            if index(self) {
+                return Some(Clause::Keeps);
+            }
+            if self
+                .tokens
+                .first()
+                .is_some_and(|token| token.is("PRIMARY") || token.is("PARTITION") || token.is("SYSTEM"))
+            {
+                return Some(Clause::Changes);
+            }
+            self.skip(&["COLUMN"]);
+            self.skip(&["IF", "NOT", "EXISTS"]);
+            // A value for the rows that are there, or several columns at once.
+            let gives = ["DEFAULT", "AS", "GENERATED", "NOT", "AUTO_INCREMENT", "SERIAL", "PRIMARY"];
+            let plain = !self.tokens.iter().any(|token| gives.iter().any(|word| token.is(word)));
+            return Some(match self.next()? {
+                Token::Word(name) | Token::Name(name) if plain => Clause::Comes(name.to_lowercase()),
+                _ => Clause::Changes,
+            });
+        }
+        if self.skip(&["DROP"]) {
+            if index(self) {
+                return Some(Clause::Keeps);
+            }
+            if self
+                .tokens
+                .first()
+                .is_some_and(|token| token.is("PRIMARY") || token.is("PARTITION") || token.is("SYSTEM"))
+            {
+                return Some(Clause::Changes);
+            }
+            self.skip(&["COLUMN"]);
+            self.skip(&["IF", "EXISTS"]);
+            return Some(match self.next()? {
+                Token::Word(name) | Token::Name(name) => Clause::Goes(name.to_lowercase()),
+                _ => Clause::Changes,
+            });
+        }
+        if self.skip(&["RENAME"]) {
+            if self.skip(&["INDEX"]) || self.skip(&["KEY"]) {
+                return Some(Clause::Keeps);
+            }
+            if self.skip(&["COLUMN"]) {
+                return Some(Clause::Changes);
+            }
+            if !self.skip(&["TO"]) && !self.skip(&["AS"]) {
+                self.skip_sign('=');
+            }
+            return Some(Clause::Renamed(self.table()?));
+        }
+        if self.skip(&["ALTER"]) {
+            let is_default =
+                self.tokens.iter().any(|token| token.is("DEFAULT") || token.is("INDEX") || token.is("CHECK"));
+            return Some(if is_default { Clause::Keeps } else { Clause::Changes });
+        }
+        const KEEPS: &[&str] = &[
+            "ALGORITHM",
+            "LOCK",
+            "COMMENT",
+            "ENGINE",
+            "ROW_FORMAT",
+            "AUTO_INCREMENT",
+            "ENABLE",
+            "DISABLE",
+            "FORCE",
+            "STATS_PERSISTENT",
+            "STATS_AUTO_RECALC",
+            "STATS_SAMPLE_PAGES",
+            "KEY_BLOCK_SIZE",
+            "PAGE_COMPRESSED",
+            "AVG_ROW_LENGTH",
+            "MAX_ROWS",
+            "MIN_ROWS",
+            "CHECKSUM",
+            "DELAY_KEY_WRITE",
+            "ENCRYPTED",
+            "ENCRYPTION",
+        ];
+        let keeps = self.tokens.is_empty() || KEEPS.iter().any(|word| self.skip(&[word]));
+        Some(if keeps { Clause::Keeps } else { Clause::Changes })
+    }
+
+    fn drop(&mut self) -> Option<Statement> {
+        if self.skip(&["TEMPORARY"]) {
+            return Some(Statement::Other);
+        }
+        if self.skip(&["DATABASE"]) || self.skip(&["SCHEMA"]) {
+            self.skip(&["IF", "EXISTS"]);
+            let (Token::Word(name) | Token::Name(name)) = self.next()? else { return None };
+            return Some(Statement::DropDatabase(name.clone()));
+        }
+        if self.skip(&["TABLE"]) || self.skip(&["TABLES"]) {
+            self.skip(&["IF", "EXISTS"]);
+            let mut gone = vec![(self.table()?, What::Gone)];
+            while self.skip_sign(',') {
+                gone.push((self.table()?, What::Gone));
+            }
+            return Some(Statement::Tables(gone));
+        }
+        self.skip(&["ONLINE"]);
+        if self.skip(&["INDEX"]) {
+            return self.index();
+        }
+        self.object()
+    }
+
+    fn rename(&mut self) -> Option<Statement> {
+        if !self.skip(&["TABLE"]) && !self.skip(&["TABLES"]) {
+            return self.object();
+        }
+        self.skip(&["IF", "EXISTS"]);
+        let mut changes = Vec::new();
+        loop {
+            let from = self.table()?;
+            if !self.skip(&["TO"]) {
+                return None;
+            }
+            changes.push((from, What::Gone));
+            changes.push((self.table()?, What::Created { if_absent: false }));
+            if !self.skip_sign(',') {
+                return Some(Statement::Tables(changes));
+            }
+        }
+    }
+}
+
+/// The parts between commas that are in no brackets.
+fn clauses(tokens: &[Token]) -> Vec<&[Token]> {
+    let mut depth = 0_i32;
+    let is_comma = |token: &Token| {
+        match token {
+            Token::Sign('(') => depth += 1,
+            Token::Sign(')') => depth -= 1,
+            Token::Sign(',') => return depth == 0,
+            _ => {}
+        }
+        false
+    };
+    tokens.split(is_comma).collect()
+}
+
+enum Clause {
+    Keeps,
+    Changes,
+    Comes(String),
+    Goes(String),
+    Renamed(TableName),
+}
+
+#[cfg(test)]
+#[path = "ddl_tests.rs"]
+mod tests;

@@ -1,0 +1,102 @@
+//! The tail as the engine sees it: reads the stream when asked, as much as there is, and no more than a batch.
+
+use super::{batches::PARTITION, position::Point, tail::Tail, wire::Wire};
+use crate::{
+    error::Result,
+    model::{Checkpoint, Mark, Position},
+    source::{Feed, Next},
+};
+use async_trait::async_trait;
+use futures_util::FutureExt;
+use std::time::Duration;
+use tokio::time::{Instant, timeout_at};
+
+pub(super) struct TailFeed {
+    wire: Wire,
+    tail: Tail,
+    /// The stream's first event, which was waited for when it was opened.
+    first: Option<Vec<u8>>,
+    /// The end of what `next` has returned.
+    returned: Point,
+    shown: Option<Position>,
+}
+
+impl TailFeed {
+    pub fn new(wire: Wire, tail: Tail, first: Vec<u8>) -> TailFeed {
+        TailFeed { wire, returned: tail.point.clone(), tail, first: Some(first), shown: None }
+    }
+
+    fn batch(&mut self, all: bool) -> Result<Option<Next>> {
+        let Some(batch) = self.tail.batches.next(all) else { return Ok(None) };
+        self.stand_at(&batch.to)?;
+        Ok(Some(Next::Batch(batch)))
+    }
+
+    fn idle(&mut self) -> Result<Next> {
+        let position = self.tail.batches.idle();
+        self.stand_at(&position)?;
+        Ok(Next::Idle(Checkpoint::only(position)))
+    }
+
+    fn stand_at(&mut self, position: &Position) -> Result<()> {
+        if self.shown.as_ref() != Some(position) {
+            self.returned = Point::read(position)?;
+            self.shown = Some(position.clone());
+        }
+        Ok(())
+    }
+
+    /// News of an idle log are not kept back.
+    fn has_moved(&mut self) -> bool {
+        self.tail.is_between() && self.shown.as_ref() != Some(&self.tail.batches.idle())
+    }
+}
+
+#[async_trait]
+impl Feed for TailFeed {
+    async fn next(&mut self, patience: Duration) -> Result<Next> {
+        let until = Instant::now() + patience;
+        loop {
+            // A look that was dropped halfway is taken up again.
+            self.tail.look().await?;
+            if let Some(batch) = self.batch(false)? {
+                return Ok(batch);
+            }
+            if let Some(first) = self.first.take() {
+                self.tail.take(&first)?;
+                continue;
+            }
+            let ready = self.wire.next().now_or_never();
+            let event = match ready {
+                Some(event) => event?,
+                None => {
+                    if let Some(batch) = self.batch(true)? {
+                        return Ok(batch);
+                    }
+                    if self.has_moved() {
+                        return self.idle();
+                    }
+                    match timeout_at(until, self.wire.next()).await {
+                        Ok(event) => event?,
+                        Err(_) => return self.idle(),
+                    }
+                }
+            };
+            self.tail.take(&event)?;
+        }
+    }
+
+    /// The server keeps its log as it is set up to; nothing is told it.
+    async fn acknowledge(&mut self, _upto: &Checkpoint) -> Result<()> {
+        Ok(())
+    }
+
+    fn passed(&mut self, mark: &Mark) -> bool {
+        self.returned.at.has_passed(mark)
+    }
+}
+
+/// The only partition's position.
+pub(super) fn only(checkpoint: &Checkpoint) -> Option<&Position> {
+    checkpoint.get(&PARTITION)
+}

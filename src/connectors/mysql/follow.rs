@@ -1,0 +1,85 @@
+//! Opens the log at a position: proves it continuous on both sides first (invariant 8).
+
+use super::{
+    batches::Batches,
+    connect::Session,
+    failure,
+    feed::{TailFeed, only},
+    history::{History, World},
+    position::{Point, Reach},
+    proof,
+    server::Family,
+    sight,
+    tail::Tail,
+    wire::Wire,
+};
+use crate::{
+    error::{Error, ErrorKind, Result},
+    model::{Checkpoint, TableName},
+    source::Backlog,
+};
+
+pub(super) async fn open(
+    world: World,
+    from: &Checkpoint,
+    edges: &[Checkpoint],
+    names: &[TableName],
+) -> Result<TailFeed> {
+    let from = only(from).ok_or_else(|| Error::lost("there is no saved position to follow the log from"))?;
+    let mut point = Point::read(from)?;
+    let mut session = world.connections.open().await?;
+    let logged = sight::logged(&mut session).await;
+    proof::prove(&logged.map_err(|failure| failure::error(failure, "asking where the log ends"))?, &point)?;
+    // MySQL logs what foreign keys do since 9.6, unless it is told to leave that to InnoDB.
+    let server = session.server.clone();
+    let native = match server.at_least(Family::Mysql, (9, 6, 0)) {
+        true => session.setting("innodb_native_foreign_keys").await,
+        false => Ok(Some("1".to_owned())),
+    };
+    let native = native.map_err(|failure| failure::error(failure, "asking for a setting"))?;
+    let expands = matches!(native.as_deref(), Some("1" | "ON"));
+    let batches = Batches::new(from, edges)?;
+    let (wire, first) = match first(&world, session, &point.since).await {
+        // The last transaction before us is purged, what follows is not: nothing is missing.
+        Err(error) if error.kind() == ErrorKind::Lost && point.since != point.at && point.proof.is_some() => {
+            let session = world.connections.open().await?;
+            let opened = first(&world, session, &point.at).await.map_err(|_| error)?;
+            point = Point { since: point.at.clone(), proof: None, ..point };
+            opened
+        }
+        opened => opened?,
+    };
+    let history = History::open(world, &point.at, names, server.folds_names).await?;
+    let tail = Tail::new(from, point, batches, history, expands);
+    Ok(TailFeed::new(wire, tail, first))
+}
+
+/// The stream, and its first event: a server that cannot give the log says so instead.
+async fn first(world: &World, session: Session, from: &Reach) -> Result<(Wire, Vec<u8>)> {
+    let mut wire = Wire::open(&world.config, session, from).await?;
+    let first = wire.next().await?;
+    Ok((wire, first))
+}
+
+/// How many transactions lie behind `from`; an error if the log does not reach back to it.
+pub(super) async fn backlog(session: &mut Session, from: &Checkpoint) -> Result<Backlog> {
+    let asking = |failure| failure::error(failure, "asking where the log ends");
+    let Some(from) = only(from) else { return Ok(Backlog::default()) };
+    let point = Point::read(from)?;
+    let logged = sight::logged(session).await.map_err(asking)?;
+    proof::prove(&logged, &point)?;
+    let (Reach::Maria(end), Reach::Maria(at)) = (&logged, &point.at) else { return Ok(Backlog::default()) };
+    let files = session.rows("SHOW BINARY LOGS").await.map_err(asking)?;
+    if let Some(Some(oldest)) = files.first().and_then(|row| row.first()) {
+        let sql = format!("SELECT BINLOG_GTID_POS({}, 4)", super::text::literal(oldest));
+        let purged = session.value(sql).await.map_err(asking)?.unwrap_or_default();
+        if let Ok(purged) = purged.parse()
+            && !at.contains(&purged)
+        {
+            return Err(proof::forgotten(format!("the log that is left begins behind {purged}, we stand at {at}")));
+        }
+    }
+    let behind = |number: u64, domain| number.saturating_sub(at.get(domain).map_or(0, |at| at.number));
+    let changes = end.iter().map(|gtid| behind(gtid.number, gtid.domain)).sum();
+    Ok(Backlog { changes: Some(changes), ..Backlog::default() })
+}

@@ -1,0 +1,239 @@
+//! Which shape rows of the log have: the catalogue's, where the log holds no change of the table between the two.
+//!
+//! The catalogue tells of now; the log may be behind. So the log is looked through, once, from where we stand to where
+//! the catalogue was read. A table that was altered in between is *ahead*: its rows up to there cannot be read for
+//! certain (MariaDB's default metadata has neither names nor signs), and the table is copied again instead.
+
+use super::{
+    binlog::{Decoder, Event},
+    cascades::Cascades,
+    config::Config,
+    connect::{Connections, Session},
+    ddl::{self, Statement, What},
+    failure,
+    position::Reach,
+    schema::Shape,
+    shapes::Shapes,
+    sight,
+    stream::Transactions,
+    wire::Wire,
+};
+use crate::{
+    error::{Error, Result},
+    model::{Table, TableName},
+};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+/// The log is read anew when the catalogue changes while it is being read.
+const TRIES: usize = 5;
+
+/// What a tail needs of its source besides the stream.
+#[derive(Clone)]
+pub(super) struct World {
+    pub config: Arc<Config>,
+    pub connections: Arc<Connections>,
+    pub shapes: Arc<Shapes>,
+}
+
+/// The tables of a tail: those that it follows, and those whose rows have children among them.
+pub(super) struct History {
+    world: World,
+    pub followed: BTreeSet<TableName>,
+    known: BTreeMap<TableName, Known>,
+    pub cascades: Cascades,
+    folds_names: bool,
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum Known {
+    Certain(Arc<Shape>),
+    /// Altered behind where we stand, up to there.
+    Ahead(Ahead),
+    Gone,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Ahead {
+    pub until: Reach,
+    /// Of then.
+    pub shape: Option<Arc<Shape>>,
+    /// Rows that are there stay as they are.
+    pub keeps: bool,
+    /// That it is to be copied again was said.
+    pub told: bool,
+}
+
+impl History {
+    pub async fn open(world: World, at: &Reach, names: &[TableName], folds_names: bool) -> Result<History> {
+        let followed: BTreeSet<TableName> = names.iter().cloned().collect();
+        let mut history =
+            History { world, followed, known: BTreeMap::new(), cascades: Cascades::default(), folds_names };
+        history.look(at, names.to_vec()).await?;
+        Ok(history)
+    }
+
+    /// The table, spelled as we know it.
+    pub fn name(&self, schema: &[u8], name: &[u8]) -> Option<TableName> {
+        let (schema, name) = (std::str::from_utf8(schema).ok()?, std::str::from_utf8(name).ok()?);
+        self.spelled(&TableName::new(schema, name))
+    }
+
+    pub fn spelled(&self, name: &TableName) -> Option<TableName> {
+        if let Some((name, _)) = self.known.get_key_value(name) {
+            return Some(name.clone());
+        }
+        let same = |own: &&TableName| {
+            own.schema.eq_ignore_ascii_case(&name.schema) && own.name.eq_ignore_ascii_case(&name.name)
+        };
+        self.known.keys().find(same).filter(|_| self.folds_names).cloned()
+    }
+
+    pub fn known(&self, name: &TableName) -> Option<&Known> {
+        self.known.get(name)
+    }
+
+    pub fn set_told(&mut self, name: &TableName) {
+        if let Some(Known::Ahead(ahead)) = self.known.get_mut(name) {
+            ahead.told = true;
+        }
+    }
+
+    /// Of a table that is ahead: a change that rows do not survive was met on the way.
+    pub fn set_changed(&mut self, name: &TableName) {
+        if let Some(Known::Ahead(ahead)) = self.known.get_mut(name) {
+            ahead.keeps = false;
+        }
+    }
+
+    /// Followed tables whose rows go or change with rows of this one.
+    pub fn children(&self, parent: &TableName) -> Vec<Arc<Table>> {
+        self.cascades.below(parent).filter(|table| self.followed.contains(&table.name)).collect()
+    }
+
+    pub fn of_schema(&self, schema: &str) -> Vec<TableName> {
+        let same = |name: &&TableName| match self.folds_names {
+            true => name.schema.eq_ignore_ascii_case(schema),
+            false => name.schema == schema,
+        };
+        self.known.keys().filter(same).cloned().collect()
+    }
+
+    /// Reads the catalogue for `names`, seen from `at`; parents of theirs are found on the way.
+    pub async fn look(&mut self, at: &Reach, mut names: Vec<TableName>) -> Result<()> {
+        let mut session = self.world.connections.open().await?;
+        for _ in 0..TRIES {
+            let before = logged(&mut session).await?;
+            let mut found = BTreeMap::new();
+            for name in &names {
+                let shape = self.world.shapes.get(&mut session, name).await;
+                found.insert(name.clone(), shape.map_err(|failure| failure::error(failure, "reading the catalogue"))?);
+            }
+            let after = logged(&mut session).await?;
+            let altered = match at.contains(&after)? {
+                true => BTreeMap::new(),
+                false => self.altered(at, &after, &names).await?,
+            };
+            let mut again = false;
+            for (name, shape) in found {
+                let known = match altered.get(&name) {
+                    Some((until, _)) if !before.contains(until)? => {
+                        again = true;
+                        continue;
+                    }
+                    Some((until, keeps)) => {
+                        Known::Ahead(Ahead { until: until.clone(), shape, keeps: *keeps, told: false })
+                    }
+                    None => shape.map_or(Known::Gone, Known::Certain),
+                };
+                self.known.insert(name, known);
+            }
+            if again {
+                continue;
+            }
+            self.point();
+            names = self.cascades.parents().filter(|name| !self.known.contains_key(*name)).cloned().collect();
+            if names.is_empty() {
+                return Ok(());
+            }
+        }
+        Err(Error::transient("tables are altered faster than the catalogue can be read"))
+    }
+
+    fn point(&mut self) {
+        let certain = self.known.values().filter_map(|known| match known {
+            Known::Certain(shape) => Some(shape),
+            Known::Ahead(ahead) => ahead.shape.as_ref(),
+            Known::Gone => None,
+        });
+        self.cascades = Cascades::of(certain);
+    }
+
+    /// Tables that the log alters in `(at, upto]`: where last, and whether each time their rows stayed as they are.
+    async fn altered(
+        &self,
+        at: &Reach,
+        upto: &Reach,
+        names: &[TableName],
+    ) -> Result<BTreeMap<TableName, (Reach, bool)>> {
+        let session = Session::open(&self.world.config).await?;
+        let mut wire = Wire::open(&self.world.config, session, at).await?;
+        let (mut decoder, mut transactions) = (Decoder::default(), Transactions::new(at));
+        let mut altered: BTreeMap<TableName, (Reach, bool)> = BTreeMap::new();
+        let mut now = Vec::new();
+        while !transactions.at.contains(upto)? {
+            let raw = wire.next().await?;
+            let (header, body) = decoder.open(&raw)?;
+            let event = decoder.read(&header, body)?;
+            if let Event::Query(query) = &event {
+                match ddl::read(query) {
+                    Statement::Tables(changes) => now.extend(changes),
+                    Statement::DropDatabase(schema) => {
+                        let gone = names.iter().filter(|name| name.schema == schema);
+                        now.extend(gone.map(|name| (name.clone(), What::Gone)));
+                    }
+                    _ => {}
+                }
+            }
+            if !transactions.step(&header, &event)?.ended {
+                continue;
+            }
+            for (changed, what) in now.drain(..) {
+                let keeps = match what {
+                    What::Truncated => continue,
+                    What::Created { if_absent: true } => true,
+                    What::Altered { keeps } => keeps,
+                    What::Created { .. } | What::Gone => false,
+                };
+                let same = |name: &&TableName| match self.folds_names {
+                    true => {
+                        name.schema.eq_ignore_ascii_case(&changed.schema)
+                            && name.name.eq_ignore_ascii_case(&changed.name)
+                    }
+                    false => **name == changed,
+                };
+                if let Some(name) = names.iter().find(same) {
+                    let before = altered.get(name).is_none_or(|(_, keeps)| *keeps);
+                    altered.insert(name.clone(), (transactions.at.clone(), before && keeps));
+                }
+            }
+        }
+        Ok(altered)
+    }
+}
+
+/// Whether rows of the old shape stay as they are in the new one: columns that came are empty, others went.
+pub(super) fn follows(old: &Table, new: &Table) -> bool {
+    let key = |table: &Table| table.key.iter().map(|&column| table.columns[column].name.clone()).collect::<Vec<_>>();
+    let stays = new.columns.iter().all(|column| match old.column(&column.name) {
+        Some(before) => *column == old.columns[before],
+        None => column.nullable && !column.generated,
+    });
+    stays && key(old) == key(new)
+}
+
+async fn logged(session: &mut Session) -> Result<Reach> {
+    sight::logged(session).await.map_err(|failure| failure::error(failure, "asking where the log ends"))
+}

@@ -1,0 +1,77 @@
+//! XA transactions that are prepared and not yet ended: their rows wait here for `XA COMMIT`.
+
+use super::{batches::Told, position::Reach};
+use crate::{
+    error::{Error, Result},
+    model::{Change, RowRef, Table},
+};
+use std::{collections::BTreeMap, sync::Arc};
+
+/// Of all that wait. One that is larger is the same to an application as a lock on all its rows; it should be smaller.
+const MOST_BYTES: usize = 32 << 20;
+
+/// A change that outlives the event that told of it.
+#[derive(Clone, Debug)]
+pub(super) struct Owned {
+    table: Arc<Table>,
+    change: Change,
+    row: Option<Vec<u8>>,
+    before: Option<Vec<u8>>,
+}
+
+impl Owned {
+    pub fn of(told: &Told<'_>) -> Owned {
+        let bytes = |row: Option<RowRef<'_>>| row.map(|row| row.bytes().to_vec());
+        Owned { table: Arc::clone(told.table), change: told.change, row: bytes(told.row), before: bytes(told.before) }
+    }
+
+    pub fn told(&self) -> Told<'_> {
+        fn row(bytes: &Option<Vec<u8>>) -> Option<RowRef<'_>> {
+            bytes.as_deref().map(|bytes| RowRef::new(bytes, 0))
+        }
+        Told { table: &self.table, change: self.change, row: row(&self.row), before: row(&self.before) }
+    }
+
+    pub fn bytes(&self) -> usize {
+        size_of::<Owned>() + self.row.as_ref().map_or(0, Vec::len) + self.before.as_ref().map_or(0, Vec::len)
+    }
+}
+
+#[derive(Default)]
+pub(super) struct Prepared {
+    waiting: BTreeMap<String, (Reach, Vec<Owned>)>,
+}
+
+impl Prepared {
+    /// `before`: what comes before its rows in the log.
+    pub fn add(&mut self, xid: String, before: Reach, changes: Vec<Owned>) -> Result<()> {
+        check(self.waiting.values().map(|(_, changes)| weight(changes)).sum::<usize>() + weight(&changes))?;
+        self.waiting.insert(xid, (before, changes));
+        Ok(())
+    }
+
+    /// It has ended. `None`: it was never prepared.
+    pub fn end(&mut self, xid: &str) -> Option<Vec<Owned>> {
+        self.waiting.remove(xid).map(|(_, changes)| changes)
+    }
+
+    /// Before all that wait.
+    pub fn oldest(&self) -> Option<&Reach> {
+        let mut reaches = self.waiting.values().map(|(before, _)| before);
+        let first = reaches.next()?;
+        Some(reaches.fold(first, |oldest, other| if oldest.contains(other).unwrap_or(false) { other } else { oldest }))
+    }
+}
+
+fn weight(changes: &[Owned]) -> usize {
+    changes.iter().map(Owned::bytes).sum()
+}
+
+/// Of what is held while a transaction is being prepared.
+pub(super) fn check(bytes: usize) -> Result<()> {
+    match bytes > MOST_BYTES {
+        true => Err(Error::config("prepared XA transactions hold more rows than are kept in memory (32 MiB)")
+            .hint("XA RECOVER on the source, and end what is left over; and prepare smaller transactions")),
+        false => Ok(()),
+    }
+}

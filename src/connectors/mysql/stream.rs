@@ -1,0 +1,167 @@
+//! Transactions of the log's stream: where each begins and ends, and what is behind them.
+
+use super::{
+    binlog::{Event, Header, maria},
+    ddl::{self, Statement},
+    gtid::{Domains, GtidSet, MariaGtid},
+    position::{Gtid, Reach},
+    proof,
+};
+use crate::error::{Error, Result};
+
+/// What an event was for its transaction.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Step {
+    pub began: bool,
+    /// `at` is behind it now.
+    pub ended: bool,
+    /// One that had begun did not end: the server died while it wrote it.
+    pub torn: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Open {
+    pub gtid: Gtid,
+    pub flags: u8,
+    pub time: u32,
+    pub committed_us: u64,
+    /// One event and no end.
+    standalone: bool,
+    /// `BEGIN` was seen, so an end comes.
+    pub begun: bool,
+}
+
+/// Follows the stream from a known point.
+pub(super) struct Transactions {
+    /// Everything before the transaction that is open.
+    pub at: Reach,
+    pub open: Option<Open>,
+    /// What files before the first one held was looked at.
+    proven: bool,
+}
+
+impl Transactions {
+    pub fn new(at: &Reach) -> Transactions {
+        Transactions { at: at.clone(), open: None, proven: false }
+    }
+
+    pub fn step(&mut self, header: &Header, event: &Event<'_>) -> Result<Step> {
+        let mut step = Step::default();
+        match event {
+            Event::Before(domains) if !self.proven => self.reaches_back(&Reach::Maria(domains.clone()))?,
+            Event::Previous(set) if !self.proven => self.reaches_back(&Reach::Mysql(set.clone()))?,
+            Event::Rotate { file, offset } => self.rotate(file, *offset)?,
+            Event::Format if !header.artificial => {
+                step.torn = self.open.take().is_some();
+            }
+            Event::MariaGtid { gtid, flags } => {
+                step.torn = self.open.is_some();
+                step.began = true;
+                self.grows(*gtid)?;
+                self.begin(header, Gtid::Maria(*gtid), *flags, 0);
+            }
+            Event::MysqlGtid { gtid, committed_us } => {
+                step.torn = self.open.is_some();
+                step.began = true;
+                self.begin(header, Gtid::Mysql(gtid.clone()), 0, *committed_us);
+            }
+            Event::Commit | Event::XaPrepare { .. } => step.ended = self.end(),
+            Event::Query(query) => {
+                let standalone = self.open.as_ref().is_some_and(|open| open.standalone || !open.begun);
+                let statement = ddl::read(query);
+                step.ended = match statement {
+                    Statement::Begin | Statement::XaStart => {
+                        if let Some(open) = &mut self.open {
+                            open.begun = true;
+                        }
+                        false
+                    }
+                    Statement::Commit | Statement::Rollback => self.end(),
+                    _ if standalone => self.end(),
+                    _ => false,
+                };
+            }
+            _ => {}
+        }
+        Ok(step)
+    }
+
+    fn begin(&mut self, header: &Header, gtid: Gtid, flags: u8, committed_us: u64) {
+        // MariaDB leaves `BEGIN` out: what is not standalone has an end.
+        let (standalone, begun) = match gtid {
+            Gtid::Maria(_) => (flags & maria::STANDALONE != 0, flags & maria::STANDALONE == 0),
+            _ => (false, false),
+        };
+        self.open = Some(Open { gtid, flags, time: header.time, committed_us, standalone, begun });
+    }
+
+    fn end(&mut self) -> bool {
+        let Some(open) = self.open.take() else { return false };
+        match (&mut self.at, open.gtid) {
+            (Reach::Maria(domains), Gtid::Maria(gtid)) => {
+                if !domains.has(gtid) {
+                    domains.set(gtid);
+                }
+            }
+            (Reach::Mysql(set), Gtid::Mysql(gtid)) => set.add(&gtid),
+            _ => {}
+        }
+        true
+    }
+
+    /// Numbers of a domain only grow; where they do not, what we have cannot be told from what we lack.
+    fn grows(&self, gtid: MariaGtid) -> Result<()> {
+        match &self.at {
+            Reach::Maria(domains) if domains.has(gtid) => {
+                let at = domains.get(gtid.domain).map(|at| at.to_string()).unwrap_or_default();
+                Err(Error::lost(format!("after transaction {at} the log goes on with {gtid}, which is not higher"))
+                    .hint("SET GLOBAL gtid_strict_mode = 1; then delete the job and create it again with `existing: replace`"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Invariant 8, the far side: all that is in files before the first one we are sent is behind us.
+    fn reaches_back(&mut self, files_before: &Reach) -> Result<()> {
+        self.proven = true;
+        match self.at.contains(files_before)? {
+            true => Ok(()),
+            false => Err(proof::forgotten(format!(
+                "the log that is left begins behind {files_before}, we stand at {}",
+                self.at
+            ))),
+        }
+    }
+
+    fn rotate(&mut self, file: &[u8], offset: u64) -> Result<()> {
+        if let Reach::File(at) = &mut self.at {
+            at.name = String::from_utf8_lossy(file).into_owned();
+            at.offset = offset;
+        }
+        Ok(())
+    }
+}
+
+/// The point before a transaction that is behind `at`: reading from there meets it again.
+pub(super) fn before(at: &Reach, previous: &Reach, gtid: &Gtid) -> Reach {
+    match (at, gtid) {
+        (Reach::Maria(_), Gtid::Maria(_)) | (Reach::File(_), _) => previous.clone(),
+        (Reach::Mysql(set), Gtid::Mysql(gtid)) => {
+            let mut one = GtidSet::default();
+            one.add(gtid);
+            let mut before = set.clone();
+            before.subtract(&one);
+            Reach::Mysql(before)
+        }
+        _ => at.clone(),
+    }
+}
+
+/// Whether the transaction is behind the point.
+pub(super) fn is_behind(at: &Reach, gtid: &Gtid) -> bool {
+    match (at, gtid) {
+        (Reach::Maria(domains), Gtid::Maria(gtid)) => Domains::has(domains, *gtid),
+        (Reach::Mysql(set), Gtid::Mysql(gtid)) => GtidSet::has(set, gtid),
+        _ => false,
+    }
+}

@@ -1,0 +1,516 @@
+//! Follows the log from a position: events in, batches out. `feed` waits for the events.
+
+use super::{
+    batches::{Batches, Told, ordinal},
+    binlog::{self, Bytes, Decoder, Event, Header, Operation, Payload, Query, RowsEvent, TableMap, maria},
+    changes::{self, Watched},
+    ddl::{self, Statement, What},
+    history::{History, Known},
+    image::{Misfit, Plan},
+    position::{Gtid, Point, Proof, Reach},
+    prepared::{self, Owned, Prepared},
+    proof,
+    stream::{Open, Transactions, before, is_behind},
+};
+use crate::{
+    error::{Error, Result},
+    model::{Change, Place, Position, RowRef, Table, TableName},
+};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
+
+pub(super) struct Tail {
+    pub batches: Batches,
+    /// Where the last transaction that ended left us.
+    pub point: Point,
+    pub(super) history: History,
+    decoder: Decoder,
+    /// By the number that row events name.
+    tables: HashMap<u64, Arc<Watched>>,
+    transactions: Transactions,
+    /// All up to here was applied before we began.
+    saved: Reach,
+    /// The transaction that must be met again.
+    proof: Option<Proof>,
+    /// Of the first transaction behind `saved`, so much was applied before.
+    skip: u64,
+    /// Whether parents' changes tell of their children's.
+    expands: bool,
+    prepared: Prepared,
+    pub(super) open: Current,
+    pub(super) altering: Option<Altering>,
+    scratch: Vec<u8>,
+}
+
+/// The transaction that is being read.
+pub(super) struct Current {
+    what: Option<Open>,
+    /// What is before it in the stream.
+    previous: Reach,
+    pub mode: Mode,
+    row: u64,
+    step: u64,
+    /// Tables whose rows were told.
+    touched: Vec<Arc<Table>>,
+    /// Copied again already.
+    recopied: BTreeSet<TableName>,
+    /// Some of it did not happen, and it is not known what.
+    doubtful: bool,
+    held: Vec<Owned>,
+    held_bytes: usize,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mode {
+    /// Applied before we began.
+    Skip,
+    Apply,
+    /// An XA transaction: kept until its end is known. `again`: applied before we began, if it was.
+    Prepare {
+        again: bool,
+    },
+}
+
+/// A statement that waits for a look at the catalogue.
+pub(super) struct Altering {
+    pub changes: Vec<(TableName, What)>,
+    /// It is the whole transaction.
+    pub ended: bool,
+}
+
+impl Tail {
+    /// The stream starts at the point's `since`.
+    pub fn new(from: &Position, point: Point, batches: Batches, history: History, expands: bool) -> Tail {
+        // Met again only if reading starts before it.
+        let proof = point.proof.clone().filter(|proof| !is_behind(&point.since, &proof.of));
+        let open = Current {
+            what: None,
+            previous: point.since.clone(),
+            mode: Mode::Skip,
+            row: 0,
+            step: 0,
+            touched: Vec::new(),
+            recopied: BTreeSet::new(),
+            doubtful: false,
+            held: Vec::new(),
+            held_bytes: 0,
+        };
+        Tail {
+            batches,
+            history,
+            decoder: Decoder::default(),
+            tables: HashMap::new(),
+            transactions: Transactions::new(&point.since),
+            saved: point.at.clone(),
+            point,
+            proof,
+            skip: from.ordinal(),
+            expands,
+            prepared: Prepared::default(),
+            open,
+            altering: None,
+            scratch: Vec::new(),
+        }
+    }
+
+    /// Takes an event. If it says so, `look` comes next.
+    pub fn take(&mut self, raw: &[u8]) -> Result<bool> {
+        let mut decoder = std::mem::take(&mut self.decoder);
+        let taken = decoder.open(raw).and_then(|(header, body)| {
+            let event = decoder.read(&header, body)?;
+            self.event(&header, event, &mut decoder)
+        });
+        self.decoder = decoder;
+        taken?;
+        Ok(self.altering.is_some())
+    }
+
+    /// Whether nothing of a transaction is read yet.
+    pub fn is_between(&self) -> bool {
+        self.transactions.open.is_none()
+    }
+
+    fn event(&mut self, header: &Header, event: Event<'_>, decoder: &mut Decoder) -> Result<()> {
+        let step = self.transactions.step(header, &event)?;
+        if step.torn {
+            self.torn()?;
+        }
+        if step.began {
+            self.begin()?;
+        }
+        match event {
+            // Numbers of tables start anew with the server.
+            Event::Format if !header.artificial => self.tables.clear(),
+            Event::TableMap(map) => self.table(&map)?,
+            Event::Rows(rows) => self.rows(&rows)?,
+            Event::Query(query) => {
+                self.query(&query, step.ended)?;
+                if self.altering.is_some() {
+                    return Ok(());
+                }
+            }
+            Event::XaPrepare { one_phase, xid } => self.prepare(one_phase, xid)?,
+            Event::Payload(body) => {
+                let malformed = || binlog::malformed("a compressed transaction", header.kind);
+                let mut payload = Payload::open(body).ok_or_else(malformed)?;
+                while let Some(raw) = payload.next().ok_or_else(malformed)? {
+                    let (header, body) = decoder.open_inner(&raw)?;
+                    let event = decoder.read(&header, body)?;
+                    self.event(&header, event, decoder)?;
+                }
+            }
+            Event::Incident(text) => {
+                return Err(Error::lost(format!("the server could not log something: {text}"))
+                    .hint("delete the job and create it again with `existing: replace`"));
+            }
+            Event::Anonymous if !matches!(self.saved, Reach::File(_)) => {
+                return Err(Error::lost("the log holds a transaction without a GTID, and is followed by GTIDs").hint(
+                    "SET GLOBAL gtid_mode = ON; then delete the job and create it again with `existing: replace`",
+                ));
+            }
+            _ => {}
+        }
+        if step.ended { self.end() } else { Ok(()) }
+    }
+
+    fn begin(&mut self) -> Result<()> {
+        let Some(what) = self.transactions.open.clone() else { return Ok(()) };
+        self.prove(&what)?;
+        let again = is_behind(&self.saved, &what.gtid);
+        self.open.mode = match what.flags & maria::PREPARED_XA != 0 {
+            true => Mode::Prepare { again },
+            false if again => Mode::Skip,
+            false => Mode::Apply,
+        };
+        self.open.previous = self.transactions.at.clone();
+        self.open.what = Some(what);
+        (self.open.row, self.open.step, self.open.doubtful, self.open.held_bytes) = (0, 0, false, 0);
+        self.open.touched.clear();
+        self.open.recopied.clear();
+        self.open.held.clear();
+        if !again {
+            self.batches.begin(&self.point);
+        }
+        Ok(())
+    }
+
+    /// Invariant 8: the last transaction before us is the one that we read.
+    fn prove(&mut self, open: &Open) -> Result<()> {
+        let Some(Proof { of, time }) = &self.proof else { return Ok(()) };
+        if *of == open.gtid {
+            if *time != open.time {
+                return Err(proof::forgotten(format!("transaction {of} is another one now: it was written anew")));
+            }
+            self.proof = None;
+            return Ok(());
+        }
+        let follows = match (of, &open.gtid) {
+            (Gtid::Maria(of), Gtid::Maria(now)) => of.domain == now.domain && now.number >= of.number,
+            (Gtid::Mysql(_), _) => !is_behind(&self.saved, &open.gtid),
+            _ => false,
+        };
+        match follows {
+            true => Err(proof::forgotten(format!("transaction {of} is not in the log any more"))),
+            false => Ok(()),
+        }
+    }
+
+    fn end(&mut self) -> Result<()> {
+        if self.open.doubtful {
+            for table in std::mem::take(&mut self.open.touched) {
+                self.recopy(&table)?;
+            }
+        }
+        let Some(open) = self.open.what.take() else { return Ok(()) };
+        if is_behind(&self.saved, &open.gtid) {
+            return Ok(());
+        }
+        let mut at = self.point.at.clone();
+        at.union(&self.transactions.at)?;
+        let since = before(&at, &self.open.previous, &open.gtid);
+        let since = self.prepared.oldest().cloned().unwrap_or(since);
+        self.point = Point { since, proof: Some(Proof { of: open.gtid, time: open.time }), at, seen: None };
+        self.skip = 0;
+        self.batches.end(&self.point)
+    }
+
+    /// The server died while it wrote the transaction, and has taken it back.
+    fn torn(&mut self) -> Result<()> {
+        self.open.held.clear();
+        let happened = self.open.mode == Mode::Apply && self.open.row + self.open.step > 0;
+        match self.open.what.take() {
+            Some(open) if happened && !self.batches.take_back() => Err(Error::lost(format!(
+                "transaction {} was taken back by the server after part of it was applied",
+                open.gtid
+            ))
+            .hint("delete the job and create it again with `existing: replace`")),
+            _ => Ok(()),
+        }
+    }
+
+    /// A change for the targets, at the place where we are in the transaction.
+    pub(super) fn tell(&mut self, told: &Told<'_>) -> Result<()> {
+        match self.open.mode {
+            Mode::Skip => return Ok(()),
+            Mode::Prepare { .. } => {
+                let held = Owned::of(told);
+                self.open.held_bytes += held.bytes();
+                prepared::check(self.open.held_bytes)?;
+                self.open.held.push(held);
+                return Ok(());
+            }
+            Mode::Apply => {}
+        }
+        if !self.open.touched.last().is_some_and(|last| Arc::ptr_eq(last, told.table)) {
+            self.open.touched.push(Arc::clone(told.table));
+        }
+        let done = ordinal(self.open.row, self.open.step);
+        self.open.step += 1;
+        if done < self.skip {
+            return Ok(());
+        }
+        let committed_ms = self.open.what.as_ref().map_or(0, |open| match open.committed_us {
+            0 => u64::from(open.time) * 1000,
+            micros => micros / 1000,
+        });
+        self.batches.push(&self.point.at, done, committed_ms, told);
+        Ok(())
+    }
+
+    /// The table is copied again; once in a transaction is enough.
+    pub(super) fn recopy(&mut self, table: &Arc<Table>) -> Result<()> {
+        if self.open.mode == Mode::Apply && !self.open.recopied.insert(table.name.clone()) {
+            return Ok(());
+        }
+        self.tell(&Told { table, change: Change::Recopy, row: None, before: None })
+    }
+
+    fn table(&mut self, map: &TableMap<'_>) -> Result<()> {
+        let watched = match self.history.name(map.schema, map.name) {
+            None => Watched::Ignored,
+            Some(name) => self.watched(map, name)?,
+        };
+        self.tables.insert(map.id, Arc::new(watched));
+        Ok(())
+    }
+
+    fn watched(&self, map: &TableMap<'_>, name: TableName) -> Result<Watched> {
+        let layout = map.layout().ok_or_else(|| binlog::malformed("a table's layout", 19))?;
+        let followed = self.history.followed.contains(&name);
+        let parent = self.expands && self.history.cascades.is_parent(&name);
+        match self.history.known(&name) {
+            Some(Known::Certain(shape)) => match Plan::of(shape, layout) {
+                Ok(plan) => Ok(Watched::Rows { plan, followed, parent }),
+                Err(_) if self.open.mode == Mode::Skip => Ok(Watched::Ignored),
+                Err(Misfit(text)) => Err(Error::lost(format!("{name} is not what the log says it was: {text}")).hint(
+                    "it was altered without a word in the log (sql_log_bin = 0): \
+                     delete the job and create it again with `existing: replace`",
+                )),
+            },
+            Some(Known::Ahead(_)) => Ok(Watched::Ahead { name, columns: layout.columns, followed }),
+            // Gone from the catalogue, and so from the log some time later: its rows go with it.
+            Some(Known::Gone) | None => Ok(Watched::Ignored),
+        }
+    }
+
+    fn rows(&mut self, event: &RowsEvent<'_>) -> Result<()> {
+        if self.open.mode == Mode::Skip {
+            return Ok(());
+        }
+        let malformed = || binlog::malformed("rows", 0);
+        // All bits: the end of a statement without rows.
+        let Some(watched) = self.tables.get(&event.table).cloned() else {
+            return if event.columns == 0 || event.table == 0xff_ffff { Ok(()) } else { Err(malformed()) };
+        };
+        match &*watched {
+            Watched::Ignored => Ok(()),
+            Watched::Ahead { name, columns, followed } => self.rows_ahead(event, name, columns, *followed),
+            Watched::Rows { plan, followed, parent } => {
+                let data = event.rows().ok_or_else(malformed)?;
+                let mut bytes = Bytes(&data);
+                let mut slab = std::mem::take(&mut self.scratch);
+                while !bytes.0.is_empty() {
+                    slab.clear();
+                    let images = images(plan, event, &mut bytes, &mut slab).ok_or_else(malformed)?;
+                    if *parent && !event.is_without_foreign_keys() {
+                        self.expand(plan, images, &slab)?;
+                    }
+                    if *followed {
+                        for (change, place) in
+                            changes::of_row(plan, event, images.0, images.1, &mut slab)?.into_iter().flatten()
+                        {
+                            let row = Some(RowRef::new(&slab, place));
+                            self.tell(&Told { table: &plan.shape.table, change, row, before: None })?;
+                        }
+                        (self.open.row, self.open.step) = (self.open.row + 1, 0);
+                    }
+                }
+                self.scratch = slab;
+                Ok(())
+            }
+        }
+    }
+
+    /// What a parent's row does to its children, before it happens to itself.
+    fn expand(&mut self, plan: &Plan, images: (Option<Place>, Option<Place>), slab: &[u8]) -> Result<()> {
+        let (Some(before), after) = images else { return Ok(()) };
+        let row = |place| RowRef::new(slab, place);
+        let table = &plan.shape.table;
+        for effect in self.history.cascades.of_row(table, row(before), after.map(row), &self.history.followed) {
+            match effect.change {
+                Change::Recopy => self.recopy(&effect.table)?,
+                change => {
+                    self.tell(&Told { table: &effect.table, change, row: effect.patch(), before: effect.criteria() })?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn rows_ahead(
+        &mut self,
+        event: &RowsEvent<'_>,
+        name: &TableName,
+        columns: &[binlog::LoggedColumn],
+        followed: bool,
+    ) -> Result<()> {
+        if self.expands && event.operation != Operation::Insert {
+            let children: Vec<Arc<Table>> = self.history.children(name);
+            for child in children {
+                self.recopy(&child)?;
+            }
+        }
+        if followed {
+            self.tell_ahead(name)?;
+            let count = changes::count(event, columns).ok_or_else(|| binlog::malformed("rows", 0))?;
+            (self.open.row, self.open.step) = (self.open.row + count, 0);
+        }
+        Ok(())
+    }
+
+    /// Rows that cannot be read: the table is copied again, from behind its last change.
+    fn tell_ahead(&mut self, name: &TableName) -> Result<()> {
+        let Some(Known::Ahead(ahead)) = self.history.known(name) else { return Ok(()) };
+        let (told, shape) = (ahead.told, ahead.shape.clone());
+        if let Some(shape) = shape.filter(|_| !told) {
+            self.recopy(&shape.table)?;
+            if self.open.mode == Mode::Apply {
+                self.history.set_told(name);
+            }
+        }
+        Ok(())
+    }
+
+    fn query(&mut self, query: &Query<'_>, ended: bool) -> Result<()> {
+        let statement = ddl::read(query);
+        let skips = self.open.mode == Mode::Skip;
+        match statement {
+            Statement::XaStart => {
+                if matches!(self.saved, Reach::Mysql(_)) && !matches!(self.open.mode, Mode::Prepare { .. }) {
+                    self.open.mode = Mode::Prepare { again: skips };
+                }
+            }
+            Statement::XaCommit(xid) => match self.prepared.end(&xid) {
+                Some(held) => self.replay(&held)?,
+                None if skips => {}
+                None => {
+                    return Err(Error::lost(format!("XA transaction {xid} was prepared before this job began"))
+                        .hint("delete the job and create it again with `existing: replace`"));
+                }
+            },
+            Statement::XaRollback(xid) => drop(self.prepared.end(&xid)),
+            _ if skips => {}
+            Statement::Rollback | Statement::RollbackTo => self.open.doubtful = true,
+            Statement::Tables(changes) => self.alter(changes, ended),
+            Statement::DropDatabase(schema) => {
+                let gone = self.history.of_schema(&schema);
+                self.alter(gone.into_iter().map(|name| (name, What::Gone)).collect(), ended);
+            }
+            Statement::Rows | Statement::Unknown => {
+                let text = String::from_utf8_lossy(&query.text);
+                let word: String = text.trim_start().chars().take_while(|c| c.is_alphanumeric()).take(20).collect();
+                let of = self.open.what.as_ref().map_or(String::new(), |open| format!(" (transaction {})", open.gtid));
+                return Err(Error::config(format!(
+                    "the log holds a statement, `{word} …`{of}, instead of the rows it changed"
+                ))
+                .hint(
+                    "SET GLOBAL binlog_format = 'ROW' and end the sessions that began before it; then delete the job \
+                           and create it again with `existing: replace`",
+                ));
+            }
+            Statement::Begin | Statement::Commit | Statement::Other => {}
+        }
+        Ok(())
+    }
+
+    /// A table that we watch changes: the catalogue must be looked at before anything else is read.
+    fn alter(&mut self, changes: Vec<(TableName, What)>, ended: bool) {
+        let changes: Vec<_> =
+            changes.into_iter().filter_map(|(name, what)| Some((self.history.spelled(&name)?, what))).collect();
+        if !changes.is_empty() {
+            self.altering = Some(Altering { changes, ended });
+        }
+    }
+
+    /// What `look` does once the catalogue was read.
+    pub(super) fn finish_altering(&mut self, ended: bool) -> Result<()> {
+        // Rows of the old shape came under other numbers.
+        self.tables.clear();
+        if ended { self.end() } else { Ok(()) }
+    }
+
+    /// Everything before us, with the transaction that is open.
+    pub(super) fn reach_with_this(&self) -> Result<Reach> {
+        let mut at = self.point.at.clone();
+        at.union(&self.transactions.at)?;
+        match (&mut at, self.open.what.as_ref().map(|open| &open.gtid)) {
+            (Reach::Maria(domains), Some(Gtid::Maria(gtid))) => domains.set(*gtid),
+            (Reach::Mysql(set), Some(Gtid::Mysql(gtid))) => set.add(gtid),
+            _ => {}
+        }
+        Ok(at)
+    }
+
+    fn prepare(&mut self, one_phase: bool, xid: String) -> Result<()> {
+        let held = std::mem::take(&mut self.open.held);
+        if one_phase {
+            self.open.mode = match self.open.mode {
+                Mode::Prepare { again: true } | Mode::Skip => Mode::Skip,
+                Mode::Prepare { again: false } | Mode::Apply => Mode::Apply,
+            };
+            return self.replay(&held);
+        }
+        self.prepared.add(xid, self.open.previous.clone(), held)
+    }
+
+    /// Rows of a transaction that was prepared and is committed now.
+    fn replay(&mut self, held: &[Owned]) -> Result<()> {
+        for owned in held {
+            self.tell(&owned.told())?;
+            (self.open.row, self.open.step) = (self.open.row + 1, 0);
+        }
+        Ok(())
+    }
+}
+
+/// The row before and the row after, as far as the event has them.
+fn images(
+    plan: &Plan,
+    event: &RowsEvent<'_>,
+    bytes: &mut Bytes<'_>,
+    slab: &mut Vec<u8>,
+) -> Option<(Option<Place>, Option<Place>)> {
+    let mut one = |bits: &[u8], bytes: &mut Bytes<'_>| plan.row(bits, bytes, slab);
+    Some(match event.operation {
+        Operation::Insert => (None, Some(one(event.present, bytes)?)),
+        Operation::Delete => (Some(one(event.present, bytes)?), None),
+        Operation::Update => (Some(one(event.present, bytes)?), Some(one(event.present_after, bytes)?)),
+        Operation::PartialUpdate => {
+            let before = one(event.present, bytes)?;
+            plan.skip_partial_bits(bytes)?;
+            (Some(before), Some(one(event.present_after, bytes)?))
+        }
+    })
+}

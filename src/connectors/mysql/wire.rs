@@ -1,0 +1,124 @@
+//! The stream of a server's log: asked for, read event by event, and found dead if it is.
+
+use super::{config::Config, connect::Session, failure, gtid::Domains, position::Reach};
+use crate::error::{Error, Result};
+use futures_util::StreamExt;
+use mysql_async::{BinlogStream, BinlogStreamRequest};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// The server speaks at least so often.
+const HEARTBEAT: Duration = Duration::from_secs(2);
+
+/// A stream on which nothing came for so long is dead.
+const SILENCE: Duration = Duration::from_secs(30);
+
+/// How long the server waits for us to read on: a target may be slow, and that is no reason to read again.
+const SLOW_READER_S: u64 = 365 * 24 * 3600;
+
+pub(super) struct Wire {
+    stream: BinlogStream,
+    /// Since when nothing came although we waited.
+    quiet_since: Option<Instant>,
+}
+
+impl Wire {
+    /// The log behind `from`.
+    pub async fn open(config: &Config, mut session: Session, from: &Reach) -> Result<Wire> {
+        let server_id = config.server_id.unwrap_or_else(some_id);
+        let mut settings = vec![
+            format!("@master_heartbeat_period = {}", HEARTBEAT.as_nanos()),
+            format!("@source_heartbeat_period = {}", HEARTBEAT.as_nanos()),
+            "@source_binlog_checksum = 'CRC32'".to_owned(),
+            format!("net_write_timeout = {SLOW_READER_S}"),
+            format!("@slave_uuid = '{}'", uuid::Uuid::new_v4()),
+        ];
+        let mut request = BinlogStreamRequest::new(server_id).with_pos(4);
+        let file;
+        match from {
+            Reach::Maria(domains) => {
+                settings.push("@mariadb_slave_capability = 4".to_owned());
+                settings.push(format!("@slave_connect_state = '{domains}'"));
+                // A GTID that the log does not hold, exactly, is an error.
+                settings.push("@slave_gtid_strict_mode = 1".to_owned());
+                settings.push("@slave_gtid_ignore_duplicates = 0".to_owned());
+            }
+            Reach::Mysql(_) => {
+                return Err(Error::config("MySQL's GTID sets are not followed yet")
+                    .hint("name a MariaDB server, or run MySQL with `gtid_mode = OFF`"));
+            }
+            Reach::File(at) => {
+                file = at.name.clone();
+                request = request.with_filename(file.as_bytes()).with_pos(at.offset);
+            }
+        }
+        let set_up = session.run(format!("SET {}", settings.join(", "))).await;
+        set_up.map_err(|failure| failure::error(failure, "setting up the log's stream"))?;
+        let stream = session.conn.get_binlog_stream(request).await;
+        Ok(Wire { stream: stream.map_err(|failure| of_stream(failure, from))?, quiet_since: None })
+    }
+
+    /// The next event, header, checksum and all. Dropping the future loses nothing.
+    pub async fn next(&mut self) -> Result<Vec<u8>> {
+        let dead = *self.quiet_since.get_or_insert_with(Instant::now) + SILENCE;
+        let next = tokio::time::timeout_at(dead, self.stream.next()).await;
+        let next = next.map_err(|_| Error::transient(format!("the server said nothing for {SILENCE:?}")))?;
+        self.quiet_since = None;
+        let event = next.ok_or_else(|| Error::transient("the server ended the log's stream"))?;
+        event.map(|event| bytes_of(&event)).map_err(|failure| of_stream(failure, &Reach::Maria(Domains::default())))
+    }
+}
+
+/// As it was on the wire: the driver took it apart.
+fn bytes_of(event: &mysql_async::binlog::events::Event) -> Vec<u8> {
+    let header = event.header();
+    let data = event.data();
+    let mut raw = Vec::with_capacity(header.event_size() as usize);
+    raw.extend_from_slice(&header.timestamp().to_le_bytes());
+    raw.push(header.event_type_raw());
+    raw.extend_from_slice(&header.server_id().to_le_bytes());
+    raw.extend_from_slice(&header.event_size().to_le_bytes());
+    raw.extend_from_slice(&header.log_pos().to_le_bytes());
+    raw.extend_from_slice(&header.flags_raw().to_le_bytes());
+    raw.extend_from_slice(data);
+    let rest = (header.event_size() as usize).saturating_sub(raw.len());
+    if rest == 5 {
+        // The format event: which checksum, and its own.
+        let algorithm = event.footer().get_checksum_alg().ok().flatten().map_or(0, |algorithm| algorithm as u8);
+        raw.push(algorithm);
+    }
+    if rest >= 4 {
+        raw.extend_from_slice(&event.checksum().unwrap_or_default());
+    }
+    raw
+}
+
+/// What the server says when it cannot give the log from there.
+fn of_stream(failure: mysql_async::Error, from: &Reach) -> Error {
+    const FATAL: u16 = 1236;
+    let text = failure.to_string();
+    if failure::number(&failure) != Some(FATAL) {
+        return failure::error(failure, "reading the log");
+    }
+    let says = |part: &str| text.contains(part);
+    if says("same server_uuid") || says("same server_id") || says("same server-id") {
+        return Error::config("another replica of the server has our number")
+            .because(failure)
+            .hint("remove the store's option `server_id`: then a free number is taken; or give each daemon its own");
+    }
+    if says("max_allowed_packet") {
+        return Error::config("an event of the log is larger than the server may send")
+            .because(failure)
+            .hint("SET GLOBAL max_allowed_packet = 1073741824");
+    }
+    Error::lost(format!("the server cannot give its log from {from} on")).because(failure).hint(
+        "the log was purged, or belongs to another history: delete the job and create it again with `existing: replace`; \
+         keep the log longer with `expire_logs_days` or `binlog_expire_logs_seconds`",
+    )
+}
+
+/// In the upper half, where nobody numbers by hand; each stream its own, so that no two end each other.
+fn some_id() -> u32 {
+    let bytes = uuid::Uuid::new_v4().into_bytes();
+    u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]) | 0x8000_0000
+}
