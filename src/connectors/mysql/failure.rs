@@ -13,6 +13,10 @@ pub(super) mod code {
     pub const NO_SUCH_COLUMN: u16 = 1054;
     pub const LOCK_WAIT: u16 = 1205;
     pub const DEADLOCK: u16 = 1213;
+    pub const DUPLICATE: u16 = 1062;
+    pub const DUPLICATE_NAMED: u16 = 1586;
+    /// A query in the place of one value gave two rows: what our upserts say where they meet another row.
+    pub const TWO_ROWS: u16 = 1242;
 }
 
 /// The server's own number, if it was the server that complained.
@@ -20,6 +24,48 @@ pub(super) fn number(failure: &Foreign) -> Option<u16> {
     match failure {
         Foreign::Server(error) => Some(error.code),
         _ => None,
+    }
+}
+
+/// What should happen next after a complaint of the server.
+pub(super) fn kind(code: u16) -> ErrorKind {
+    meaning(code).0
+}
+
+/// Why the server does not take a row, in words of ours: its own often show values.
+pub(super) fn without_values(failure: &Foreign) -> String {
+    let Foreign::Server(error) = failure else { return "the connection broke".to_owned() };
+    let why = match error.code {
+        1048 | 1364 => "a column that must not be NULL has no value",
+        code::DUPLICATE | code::DUPLICATE_NAMED | code::TWO_ROWS => "another row holds its values of a unique index",
+        1264 | 1690 => "a number is out of the column's range",
+        1265 | 1292 | 1366 | 3140 => "a value is none that the column can hold",
+        1406 => "a value is longer than the column",
+        1216 | 1217 | 1451 | 1452 => "a foreign key stands in the way",
+        3819 | 4025 => "a CHECK constraint stands in the way",
+        _ => "the server refuses it",
+    };
+    // In these no value is shown.
+    let name = matches!(error.code, 1048 | 1264 | 1265 | 1364 | 1406).then(|| error.message.split('\'').nth(1));
+    match name.flatten() {
+        Some(name) => format!("{why} (column `{name}`, error {})", error.code),
+        None => format!("{why} (error {})", error.code),
+    }
+}
+
+/// Whether the same may succeed later: the connection, a lock, a grant.
+pub(super) fn is_passing(failure: &Foreign) -> bool {
+    number(failure).is_none_or(|number| {
+        matches!(number, code::DEADLOCK | code::LOCK_WAIT | 1040 | 1053 | 1317 | 3024 | 1021 | 1114 | 1969)
+            || kind(number) == ErrorKind::Config
+    })
+}
+
+/// Of a statement that makes or changes a table: what does not pass is for a person to do.
+pub(super) fn made(failure: Foreign, what: &str, mend: &str) -> Error {
+    match is_passing(&failure) {
+        true => error(failure, what),
+        false => Error::config(what.to_owned()).because(failure).hint(mend),
     }
 }
 

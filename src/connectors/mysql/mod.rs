@@ -5,6 +5,7 @@
 //! see of the log is proven before it, and what it may have shown is noted behind it (`sight`).
 
 mod altering;
+mod apply;
 mod batches;
 mod begin;
 mod binding;
@@ -14,21 +15,32 @@ mod changes;
 mod charset;
 mod charset_tables;
 mod check;
+mod clash;
+mod columns;
+mod compare;
 mod config;
 mod connect;
 mod copy;
+mod create;
 mod ddl;
 mod decode;
+mod definition;
+mod encode;
 mod failure;
 mod feed;
 mod fetch;
+mod finish;
+mod fit;
 mod follow;
 mod gtid;
 mod history;
 mod image;
 mod indexes;
+mod lane;
 mod paging;
+mod plan;
 mod position;
+mod prepare;
 mod prepared;
 mod proof;
 mod schema;
@@ -37,18 +49,21 @@ mod shapes;
 mod sight;
 mod source;
 mod split;
+mod statement;
 mod stream;
 mod survey;
 mod tail;
+mod target;
 mod text;
 mod types;
 mod values;
+mod watermark;
 mod wire;
 
-use self::{config::Config, source::MysqlSource};
+use self::{config::Config, source::MysqlSource, target::MysqlTarget};
 use super::{Connector, Store, StoreSettings};
 use crate::{
-    error::{Error, Result},
+    error::Result,
     model::{JobId, Leftover},
     source::Source,
     target::Target,
@@ -87,7 +102,7 @@ impl Store for MysqlStore {
     }
 
     fn target(&self) -> Result<Arc<dyn Target>> {
-        Err(Error::config("MySQL and MariaDB stores can only be sources yet").hint("choose a target of another kind"))
+        Ok(Arc::new(MysqlTarget::new(Arc::clone(&self.config))))
     }
 
     async fn leftovers(&self, _: &[JobId]) -> Result<Vec<Leftover>> {

@@ -92,7 +92,7 @@ impl Server {
 }
 
 /// Strict, so that nothing is cut or bent on its way in; dates as applications have stored them; 0 is a key like others.
-const SQL_MODE: &str = "STRICT_ALL_TABLES,ALLOW_INVALID_DATES,NO_AUTO_VALUE_ON_ZERO,NO_ENGINE_SUBSTITUTION,\
+pub(super) const SQL_MODE: &str = "STRICT_ALL_TABLES,ALLOW_INVALID_DATES,NO_AUTO_VALUE_ON_ZERO,NO_ENGINE_SUBSTITUTION,\
                         ERROR_FOR_DIVISION_BY_ZERO";
 
 impl fmt::Display for Server {

@@ -1,0 +1,236 @@
+//! Which type a column of another kind of store gets here. Pure.
+
+use super::{
+    server::{Family, Server},
+    types::Native,
+};
+use crate::model::{Column, Table, Type};
+
+/// Bytes of an index in InnoDB's usual row format.
+const INDEX_BYTES: usize = 3_072;
+
+/// The type and what it cannot hold of the source's column, if anything.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Mapped {
+    pub declared: String,
+    /// What is lost or refused, in words; `None`: every value fits exactly.
+    pub loses: Option<&'static str>,
+}
+
+/// Whether the source's own words mean the same here.
+pub(super) fn is_same_family(table: &Table, server: &Server) -> bool {
+    table.family == server.family.name()
+}
+
+/// For a column of `table`, which is made here.
+pub(super) fn map(table: &Table, column: usize, server: &Server) -> Mapped {
+    let at_source = &table.columns[column];
+    let exactly = |declared: &str| Mapped { declared: declared.to_owned(), loses: None };
+    let but = |declared: &str, loses| Mapped { declared: declared.to_owned(), loses: Some(loses) };
+    if is_relative(table)
+        && let Some(mapped) = relative(at_source, server)
+    {
+        return mapped;
+    }
+    let text = collation(server);
+    match at_source.kind {
+        Type::Bool => exactly("tinyint(1)"),
+        Type::Int => exactly("bigint"),
+        Type::Unsigned => exactly("bigint unsigned"),
+        Type::Float32 => but("float", "\"not a number\" and infinities are refused"),
+        Type::Float64 => but("double", "\"not a number\" and infinities are refused"),
+        Type::Decimal => decimal(at_source),
+        Type::Text | Type::Any => {
+            let declared = match indexed_width(table, column) {
+                Some(width) => format!("varchar({}) {text}", width / 4),
+                None => format!("longtext {text}"),
+            };
+            match (at_source.kind, indexed_width(table, column)) {
+                (Type::Any, _) => but(&declared, "numbers become text, bytes and lists are refused"),
+                (_, Some(_)) => but(&declared, "longer texts do not fit an index and are refused"),
+                (_, None) => exactly(&declared),
+            }
+        }
+        Type::Bytes => match indexed_width(table, column) {
+            Some(width) => but(&format!("varbinary({width})"), "longer values do not fit an index and are refused"),
+            None => exactly("longblob"),
+        },
+        Type::Date => but("date", "years outside of 0 to 9999 are refused"),
+        Type::Time => but("time(6)", "more than 838:59:59, or finer than microseconds, is refused"),
+        Type::DateTime => but("datetime(6)", "years outside of 0 to 9999, or finer than microseconds, are refused"),
+        Type::Instant => but("datetime(6)", "become the date and time in UTC; finer than microseconds is refused"),
+        Type::Interval => but(&format!("varchar(80) {text}"), "become text"),
+        Type::Uuid if server.at_least(Family::Mariadb, (10, 7, 0)) => exactly("uuid"),
+        Type::Uuid => but("char(36) CHARACTER SET ascii COLLATE ascii_bin", "become text"),
+        Type::Json if server.at_least(Family::Mysql, (5, 7, 8)) => {
+            but("json", "are spelled as the server spells them: order of names, spaces, digits of fractions")
+        }
+        Type::Json => exactly(&format!("longtext {text}")),
+        Type::List | Type::Map | Type::Native => {
+            but(&format!("longtext {text}"), "the server has no such type: a row with a value there stops the job")
+        }
+    }
+}
+
+/// Of the other of the two families.
+fn is_relative(table: &Table) -> bool {
+    [Family::Mysql, Family::Mariadb].iter().any(|family| family.name() == table.family)
+}
+
+/// Between MySQL and MariaDB most words mean the same. `None`: nothing like it is there.
+fn relative(column: &Column, server: &Server) -> Option<Mapped> {
+    let native = Native::of(&column.declared)?;
+    let exactly = |declared: String| Some(Mapped { declared, loses: None });
+    let first = column.declared.split(" CHARACTER SET ").next().unwrap_or_default();
+    match &native {
+        Native::Text(charset) => exactly(format!("{first} {}", of_charset(&charset.name, column, server))),
+        Native::Enum(_) | Native::Set(_) => {
+            let charset = column.declared.rsplit_once(" CHARACTER SET ").map_or("utf8mb4", |(_, rest)| rest);
+            let charset = charset.split(' ').next().unwrap_or_default();
+            exactly(format!("{first} {}", of_charset(charset, column, server)))
+        }
+        Native::Json if server.is_mariadb() => exactly(format!("longtext {}", collation(server))),
+        Native::Uuid if !server.is_mariadb() => Some(Mapped {
+            declared: "char(36) CHARACTER SET ascii COLLATE ascii_bin".to_owned(),
+            loses: Some("become text"),
+        }),
+        Native::Inet6 | Native::Inet4 if !server.is_mariadb() => Some(Mapped {
+            declared: "varchar(45) CHARACTER SET ascii COLLATE ascii_bin".to_owned(),
+            loses: Some("become text"),
+        }),
+        Native::Vector if server.is_mariadb() && server.version < (11, 7, 1) => None,
+        Native::Vector if !server.is_mariadb() && server.version < (9, 0, 0) => None,
+        _ => exactly(without_comments(first)),
+    }
+}
+
+/// A binary collation where the column's own is not known here: never coarser than at the source.
+fn of_charset(charset: &str, column: &Column, server: &Server) -> String {
+    let own = column.declared.rsplit_once(" COLLATE ").map(|(_, name)| name).unwrap_or_default();
+    let foreign = own.contains("_0900_") || own.contains("_uca1400_") || own.contains("_nopad_");
+    match (charset, foreign || own.is_empty()) {
+        (_, false) => format!("CHARACTER SET {charset} COLLATE {own}"),
+        ("utf8mb4", true) => collation(server),
+        (_, true) => format!("CHARACTER SET {charset} COLLATE {charset}_bin"),
+    }
+}
+
+/// `text /*M!100301 COMPRESSED*/`.
+fn without_comments(declared: &str) -> String {
+    match (declared.split_once("/*"), declared.rsplit_once("*/")) {
+        (Some((head, _)), Some((_, tail))) => format!("{}{tail}", head.trim_end()),
+        _ => declared.to_owned(),
+    }
+}
+
+/// Tells all texts apart, spaces at the end too, where the server has such a collation.
+fn collation(server: &Server) -> String {
+    let name = match server.family {
+        Family::Mariadb if server.version >= (10, 2, 2) => "utf8mb4_nopad_bin",
+        Family::Mysql if server.version >= (8, 0, 17) => "utf8mb4_0900_bin",
+        _ => "utf8mb4_bin",
+    };
+    format!("CHARACTER SET utf8mb4 COLLATE {name}")
+}
+
+fn decimal(column: &Column) -> Mapped {
+    let inside = column.declared.split_once('(').and_then(|(_, rest)| rest.split(')').next());
+    let numbers: Vec<u8> = inside.unwrap_or_default().split(',').filter_map(|part| part.trim().parse().ok()).collect();
+    match numbers[..] {
+        [precision, scale] if precision <= 65 && scale <= 30 && scale <= precision => {
+            Mapped { declared: format!("decimal({precision},{scale})"), loses: None }
+        }
+        [precision] if precision <= 65 => Mapped { declared: format!("decimal({precision},0)"), loses: None },
+        _ => Mapped {
+            declared: "decimal(65,30)".to_owned(),
+            loses: Some("more than 35 digits before the point or 30 behind it are refused"),
+        },
+    }
+}
+
+/// Bytes that a column may have, so that all indexes over it can be made; `None`: it is in none.
+fn indexed_width(table: &Table, column: usize) -> Option<usize> {
+    let wide = |column: &usize| {
+        matches!(table.columns[*column].kind, Type::Text | Type::Bytes | Type::Any | Type::Decimal | Type::Uuid)
+    };
+    let foreign = table.foreign_keys.iter().map(|key| &key.columns);
+    let indexes = std::iter::once(&table.key).chain(table.uniques.iter().map(|unique| &unique.columns)).chain(foreign);
+    let of = |columns: &Vec<usize>| {
+        let others = columns.len() - columns.iter().filter(|column| wide(column)).count();
+        (INDEX_BYTES - 16 * others.min(100)) / columns.iter().filter(|column| wide(column)).count().max(1)
+    };
+    let width = indexes.filter(|columns| columns.contains(&column)).map(of).min()?;
+    Some((width / 4 * 4).min(INDEX_BYTES))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{TableName, Unique};
+
+    fn server(family: Family, version: (u16, u16, u16)) -> Server {
+        Server { family, version, identity: String::new(), server_id: 1, folds_names: false }
+    }
+
+    #[test]
+    fn other_stores_types() {
+        let mut table = Table::new(
+            TableName::new("s", "t"),
+            [Type::Int, Type::Text, Type::Text, Type::Bytes, Type::Uuid, Type::Json]
+                .map(|kind| Column::new("c", kind))
+                .to_vec(),
+            vec![0, 1],
+        );
+        table.uniques = vec![Unique { name: "u".into(), columns: vec![3], definition: None }];
+        let mapped = |server: &Server| (0..6).map(|column| map(&table, column, server).declared).collect::<Vec<_>>();
+        let nopad = "CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin";
+        assert_eq!(
+            mapped(&server(Family::Mariadb, (10, 11, 19))),
+            [
+                "bigint".to_owned(),
+                format!("varchar(764) {nopad}"),
+                format!("longtext {nopad}"),
+                "varbinary(3072)".to_owned(),
+                "uuid".to_owned(),
+                format!("longtext {nopad}"),
+            ]
+        );
+        let mysql = mapped(&server(Family::Mysql, (9, 7, 4)));
+        assert_eq!(mysql[5], "json");
+        assert!(mysql[4].starts_with("char(36)") && mysql[2].ends_with("utf8mb4_0900_bin"));
+    }
+
+    #[test]
+    fn the_other_family_means_the_same_by_most_words() {
+        let mysql = server(Family::Mysql, (9, 7, 4));
+        let mariadb = server(Family::Mariadb, (10, 11, 19));
+        for (family, to, declared, expected) in [
+            ("mariadb", &mysql, "int(10) unsigned", "int(10) unsigned"),
+            (
+                "mysql",
+                &mariadb,
+                "varchar(9) CHARACTER SET latin1 COLLATE latin1_bin",
+                "varchar(9) CHARACTER SET latin1 COLLATE latin1_bin",
+            ),
+            (
+                "mysql",
+                &mariadb,
+                "varchar(9) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_ai_ci",
+                "varchar(9) CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin",
+            ),
+            ("mysql", &mariadb, "json", "longtext CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin"),
+            ("mariadb", &mysql, "uuid", "char(36) CHARACTER SET ascii COLLATE ascii_bin"),
+            (
+                "mysql",
+                &mariadb,
+                "enum('a') CHARACTER SET latin1 COLLATE latin1_swedish_ci",
+                "enum('a') CHARACTER SET latin1 COLLATE latin1_swedish_ci",
+            ),
+        ] {
+            let native = Native::of(declared).unwrap();
+            let column = Column { declared: declared.into(), ..Column::new("c", native.kind()) };
+            let table = Table { family: family.into(), ..Table::new(TableName::new("s", "t"), vec![column], vec![]) };
+            assert_eq!(map(&table, 0, to).declared, expected);
+        }
+    }
+}

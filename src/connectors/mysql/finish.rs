@@ -1,0 +1,231 @@
+//! Completes a copied table: unique indexes, other indexes, foreign keys.
+
+use super::{
+    clash,
+    connect::Session,
+    create::{self, Late},
+    definition::{Definition, Line, kind},
+    failure::{self, code, number},
+    plan::Plan,
+    prepare,
+    schema::Shape,
+    text::{self, quote},
+    watermark::Home,
+};
+use crate::{
+    error::{Error, Result},
+    model::{Key, Table, TableName},
+    target::{Claim, Finished},
+};
+use mysql_async::{Row, prelude::Queryable};
+use std::{collections::BTreeMap, sync::Arc};
+
+/// Groups of doubled values that one answer names; `finish` is called again afterwards.
+const GROUPS: usize = 1_000;
+
+/// Completes the table and notes it as finished.
+pub(super) async fn finish(session: &mut Session, home: &Home, claim: &Claim, table: &Table) -> Result<Finished> {
+    if let Finished::Taken(keys) = complete(session, home, claim, table).await? {
+        return Ok(Finished::Taken(keys));
+    }
+    prepare::note(session, home, claim, |owned| {
+        let noted = owned.prepared.entry(table.name.clone()).or_default();
+        (noted.finished, noted.stood) = (true, true);
+    })
+    .await?;
+    add_foreign_keys(session, home, claim, table).await?;
+    Ok(Finished::Done)
+}
+
+/// Makes the indexes that are missing, plain ones all at once.
+pub(super) async fn complete(session: &mut Session, home: &Home, claim: &Claim, table: &Table) -> Result<Finished> {
+    prepare::prove(session, home, claim).await?;
+    let there = there(session, &table.name).await?;
+    let name = text::table(&table.name);
+    let wanted = create::indexes(table, &session.server)?;
+    let missing: Vec<Late> = wanted.into_iter().filter(|late| same(&there, &late.addition).is_none()).collect();
+    let (unique, plain): (Vec<Late>, Vec<Late>) = missing.into_iter().partition(|late| late.unique);
+    let (mut made, mut taken) = (BTreeMap::new(), Vec::new());
+    let mut names = index_names(&there);
+    let mut added = Vec::new();
+    for late in plain {
+        let here = free(&mut names, &late.name);
+        added.push(format!("ADD {}", renamed(&late.addition, &here)));
+        made.insert(late.name, here);
+    }
+    if !added.is_empty() {
+        let sql = format!("ALTER TABLE {name} {}", added.join(", "));
+        session.run(sql.clone()).await.map_err(|failure| refused(failure, table, &sql))?;
+    }
+    for late in unique {
+        let here = free(&mut names, &late.name);
+        let addition = renamed(&late.addition, &here);
+        let sql = format!("ALTER TABLE {name} ADD {addition}");
+        match session.run(sql.clone()).await {
+            Ok(()) => drop(made.insert(late.name, here)),
+            Err(failure) if matches!(number(&failure), Some(code::DUPLICATE | code::DUPLICATE_NAMED)) => {
+                taken.extend(doubled(session, table, &there, &addition).await?);
+            }
+            Err(failure) => return Err(refused(failure, table, &sql)),
+        }
+    }
+    if !made.is_empty() {
+        prepare::note(session, home, claim, |owned| {
+            owned.prepared.entry(table.name.clone()).or_default().indexes.extend(made);
+        })
+        .await?;
+    }
+    taken.sort_unstable();
+    taken.dedup();
+    Ok(if taken.is_empty() { Finished::Done } else { Finished::Taken(taken) })
+}
+
+/// Drops indexes of ours that the source has no more, or another one of that name: they would refuse what the source
+/// allows. Gives those that stay.
+pub(super) async fn drop_stale(
+    session: &mut Session,
+    table: &Table,
+    noted: BTreeMap<String, String>,
+) -> Result<BTreeMap<String, String>> {
+    if noted.is_empty() {
+        return Ok(noted);
+    }
+    let wanted = create::indexes(table, &session.server)?;
+    let there = there(session, &table.name).await?;
+    let mut kept = BTreeMap::new();
+    for (name, here) in noted {
+        let still = wanted.iter().any(|late| late.name == name && same(&there, &late.addition).as_ref() == Some(&here));
+        if still {
+            kept.insert(name, here);
+        } else if index_names(&there).contains(&here.to_lowercase()) {
+            let sql = format!("ALTER TABLE {} DROP INDEX {}", text::table(&table.name), quote(&here));
+            session.run(sql.clone()).await.map_err(|failure| refused(failure, table, &sql))?;
+        }
+    }
+    Ok(kept)
+}
+
+/// Of a table that we made, and those that waited for this one: a foreign key needs its parent's index.
+async fn add_foreign_keys(session: &mut Session, home: &Home, claim: &Claim, table: &Table) -> Result<()> {
+    let there = there(session, &table.name).await?;
+    let has = |key: &&crate::model::ForeignKey| {
+        let names = |columns: &[usize], table: &Table| -> Vec<String> {
+            columns.iter().map(|&column| table.columns[column].name.to_lowercase()).collect()
+        };
+        there.table.foreign_keys.iter().any(|other| {
+            other.parent == key.parent && names(&other.columns, &there.table) == names(&key.columns, table)
+        })
+    };
+    let missing = table.foreign_keys.iter().filter(|key| !has(key) && !key.parent_columns.is_empty());
+    let wanted: Vec<String> = missing.map(|key| create::foreign_key(table, key)).collect();
+    let waiting = prepare::note(session, home, claim, |owned| {
+        if let Some(noted) = owned.prepared.get_mut(&table.name).filter(|noted| noted.made) {
+            noted.waiting = wanted;
+        }
+        let waiting = owned.prepared.iter().filter(|(_, noted)| noted.finished);
+        waiting.map(|(name, noted)| (name.clone(), noted.waiting.clone())).collect::<Vec<_>>()
+    })
+    .await?;
+    for (name, keys) in waiting {
+        let mut left = Vec::new();
+        for key in &keys {
+            let sql = format!("ALTER TABLE {} ADD {key}", text::table(&name));
+            match session.run(sql).await {
+                Ok(()) => {}
+                Err(failure) if number(&failure).is_some() && !failure::is_passing(&failure) => {
+                    tracing::info!(table = %name, %failure, key, "a foreign key waits for its parent");
+                    left.push(key.clone());
+                }
+                Err(failure) => return Err(failure::error(failure, "adding a foreign key").at(&name)),
+            }
+        }
+        if left != keys {
+            prepare::note(session, home, claim, |owned| {
+                owned.prepared.entry(name).or_default().waiting = left;
+            })
+            .await?;
+        }
+    }
+    Ok(())
+}
+
+async fn there(session: &mut Session, name: &TableName) -> Result<Shape> {
+    prepare::read(session, name).await?.ok_or_else(|| {
+        Error::config(format!("the target has no table `{name}` any more"))
+            .hint("restore it, or delete the job and create it again")
+    })
+}
+
+/// The name here of an index over the same terms.
+fn same(there: &Shape, addition: &str) -> Option<String> {
+    let definition = Definition::read(there.table.definition.as_deref()?)?;
+    let lines = definition.lines.into_iter();
+    let mut same = lines
+        .filter(|line| matches!(kind(line), Line::Unique(_) | Line::Index(_)))
+        .filter(|line| renamed(line, "") == renamed(addition, ""));
+    same.next().and_then(|line| match kind(line) {
+        Line::Unique(name) | Line::Index(name) => Some(name.trim_matches('`').replace("``", "`")),
+        _ => None,
+    })
+}
+
+/// The same index by another name.
+fn renamed(addition: &str, name: &str) -> String {
+    match kind(addition) {
+        Line::Unique(old) | Line::Index(old) => addition.replacen(old, &quote(name), 1),
+        _ => addition.to_owned(),
+    }
+}
+
+fn index_names(there: &Shape) -> Vec<String> {
+    let definition = there.table.definition.as_deref().and_then(Definition::read);
+    let lines = definition.map(|definition| definition.lines).unwrap_or_default();
+    let names = lines.into_iter().filter_map(|line| match kind(line) {
+        Line::Unique(name) | Line::Index(name) => Some(name.trim_matches('`').replace("``", "`").to_lowercase()),
+        _ => None,
+    });
+    names.collect()
+}
+
+fn free(taken: &mut Vec<String>, wanted: &str) -> String {
+    // A name here has at most 64 characters.
+    let wanted: String = wanted.chars().take(60).collect();
+    let names = std::iter::once(wanted.clone()).chain((2..).map(|at| format!("{wanted}_{at}")));
+    let free = names.into_iter().find(|name| !taken.contains(&name.to_lowercase())).expect("there is a next number");
+    taken.push(free.to_lowercase());
+    free
+}
+
+/// Keys of all rows whose unique values are there more than once.
+async fn doubled(session: &mut Session, table: &Table, there: &Shape, addition: &str) -> Result<Vec<Key>> {
+    let terms = clash::line_terms(&there.table, addition).filter(|_| !table.is_keyless());
+    let terms = terms.ok_or_else(|| {
+        Error::refused(format!("{}: rows have doubled values in {addition}", table.name))
+            .hint("drop the unique index at the source, or the doubled rows")
+    })?;
+    let plan = Plan::new(Arc::new(table.clone()), there.clone())?;
+    let of =
+        |alias: &str, term: &clash::Term| term.of(&format!("{alias}{}", quote(&there.table.columns[term.column].name)));
+    let list = |alias: &str| terms.iter().map(|term| of(alias, term)).collect::<Vec<_>>();
+    let named = list("").into_iter().enumerate().map(|(at, term)| format!("{term} AS c{at}")).collect::<Vec<_>>();
+    let some = list("").into_iter().map(|term| format!("{term} IS NOT NULL")).collect::<Vec<_>>();
+    let join = list("t.").into_iter().enumerate().map(|(at, term)| format!("{term}=d.c{at}")).collect::<Vec<_>>();
+    let keys = there.key_list();
+    let name = &plan.name;
+    let sql = format!(
+        "SELECT {keys} FROM (SELECT t.* FROM {name} AS t JOIN (SELECT {} FROM {name} WHERE {} GROUP BY {} \
+         HAVING COUNT(*) > 1 LIMIT {GROUPS}) AS d ON {}) AS found",
+        named.join(","),
+        some.join(" AND "),
+        list("").join(","),
+        join.join(" AND ")
+    );
+    let rows: Vec<Row> =
+        session.conn.exec(sql, ()).await.map_err(|failure| failure::error(failure, "looking for doubled values"))?;
+    rows.iter().map(|row| clash::key(&plan, row)).collect()
+}
+
+fn refused(failure: mysql_async::Error, table: &Table, sql: &str) -> Error {
+    let what = format!("{}: its indexes cannot be made", table.name);
+    failure::made(failure, &what, &format!("make it at the target by hand, in a form that it takes: {sql}"))
+}

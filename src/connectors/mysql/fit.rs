@@ -1,0 +1,251 @@
+//! What stands in the way of writing tables into a server, and what they would change in it. Writes nothing.
+
+use super::{
+    columns::{is_same_family, map},
+    compare::{compare, find},
+    config::Config,
+    connect::Session,
+    create,
+    failure::{self, Answer},
+    prepare,
+    schema::{Shape, strings},
+    text::{self, literal, quote},
+    watermark::{self, Home},
+};
+use crate::{
+    error::{Error, Result},
+    model::{Existing, Finding, Severity, Table},
+};
+use std::{collections::BTreeSet, sync::Arc};
+
+pub(super) async fn check(
+    session: &mut Session,
+    config: &Config,
+    home: &Home,
+    tables: &[Arc<Table>],
+    existing: Existing,
+) -> Result<Vec<Finding>> {
+    let mut findings = Vec::new();
+    settings(session, config, &mut findings).await.map_err(said)?;
+    let schemas: BTreeSet<&str> = tables.iter().map(|table| table.name.schema.as_str()).collect();
+    let own = config.database.as_deref();
+    for schema in own.into_iter().chain(schemas.iter().copied().filter(|schema| Some(*schema) != own)) {
+        findings.extend(of_schema(session, schema).await.map_err(said)?);
+    }
+    findings.extend(twins(session, tables));
+    if home.is_there(session).await.map_err(said)? {
+        findings.extend(claimed(session, home, tables).await?);
+    }
+    for table in tables {
+        findings.extend(lossy(session, table));
+        match prepare::read(session, &table.name).await? {
+            Some(there) => into(session, table, &there, existing, &mut findings).await?,
+            None => made(session, table, &mut findings).await?,
+        }
+    }
+    Ok(findings)
+}
+
+/// Of the whole server.
+async fn settings(session: &mut Session, config: &Config, findings: &mut Vec<Finding>) -> Answer<()> {
+    let on = |value: &str| matches!(value, "1" | "ON");
+    for name in ["read_only", "super_read_only", "innodb_read_only"] {
+        if session.setting(name).await?.is_some_and(|value| on(&value) || value.starts_with("NO_LOCK")) {
+            let text = format!("the server takes no writes: {name} is on");
+            let mend = format!("point the store at the primary, or SET GLOBAL {name} = OFF");
+            findings.push(Finding::new(Severity::Blocking, name, text).mend(mend));
+        }
+    }
+    let logs = session.setting("log_bin").await?.is_some_and(|value| on(&value));
+    for (name, durable) in [("innodb_flush_log_at_trx_commit", "1"), ("sync_binlog", "1")] {
+        let value = session.setting(name).await?.unwrap_or_else(|| durable.into());
+        if value != durable && (logs || name != "sync_binlog") {
+            let text = format!(
+                "{name} is {value}: a crash of the server takes back what it has confirmed; what the source still has \
+                 of it is then read again"
+            );
+            findings.push(Finding::new(Severity::Warning, name, text).mend(format!("SET GLOBAL {name} = {durable}")));
+        }
+    }
+    let packet: usize = session.setting("max_allowed_packet").await?.and_then(|bytes| bytes.parse().ok()).unwrap_or(0);
+    if packet < config.max_row_bytes {
+        let text = format!("a row of more than about {} MiB is refused: max_allowed_packet", packet >> 20);
+        let mend = format!("SET GLOBAL max_allowed_packet = {}", config.max_row_bytes.next_power_of_two() * 2);
+        findings.push(Finding::new(Severity::Info, "max_allowed_packet", text).mend(mend));
+    }
+    Ok(())
+}
+
+/// Where tables are, or will be made.
+async fn of_schema(session: &mut Session, schema: &str) -> Answer<Vec<Finding>> {
+    let mut findings = Vec::new();
+    let sql = format!("SELECT 1 FROM information_schema.SCHEMATA WHERE SCHEMA_NAME = {}", literal(schema));
+    if session.value(sql).await?.is_none() {
+        let text = "there is no such database, or the account may not see it";
+        let mend = format!("CREATE DATABASE {}", quote(schema));
+        findings.push(Finding::new(Severity::Blocking, schema, text).mend(mend));
+    }
+    let sql = format!(
+        "SELECT EVENT_NAME FROM information_schema.EVENTS WHERE EVENT_SCHEMA = {} AND STATUS = 'ENABLED' \
+         ORDER BY EVENT_NAME",
+        literal(schema)
+    );
+    for row in session.rows(sql).await? {
+        let [event] = strings(row);
+        let text = format!("its event `{event}` may write here beside what is replicated");
+        let mend = format!("ALTER EVENT {}.{} DISABLE", quote(schema), quote(&event));
+        findings.push(Finding::new(Severity::Warning, schema, text).mend(mend));
+    }
+    Ok(findings)
+}
+
+/// Tables whose names differ by case only are one table on a server that does not look at it.
+fn twins(session: &Session, tables: &[Arc<Table>]) -> Vec<Finding> {
+    let folds = session.server.folds_names;
+    let mut findings = Vec::new();
+    for (at, table) in tables.iter().enumerate() {
+        let twin = tables[..at].iter().find(|other| watermark::same(&other.name, &table.name, folds));
+        if let Some(twin) = twin.filter(|twin| twin.name != table.name) {
+            let text = format!("to this server it has the same name as {}: case does not count", twin.name);
+            let mend = format!("rename one of them: `rename: {{\"{0}\": \"{0}_2\"}}`", table.name);
+            findings.push(Finding::new(Severity::Blocking, table.name.to_string(), text).mend(mend));
+        }
+    }
+    findings
+}
+
+/// Tables that another job writes.
+async fn claimed(session: &mut Session, home: &Home, tables: &[Arc<Table>]) -> Result<Vec<Finding>> {
+    let folds = session.server.folds_names;
+    let mut findings = Vec::new();
+    for (job, claimed) in home.claims(session).await? {
+        let theirs = |table: &&Arc<Table>| claimed.iter().any(|name| watermark::same(name, &table.name, folds));
+        for table in tables.iter().filter(theirs) {
+            let text = format!("{job} writes it already");
+            let mend = format!("delete that job first, or leave the table out: `tables: [\"!{}\"]`", table.name);
+            findings.push(Finding::new(Severity::Blocking, table.name.to_string(), text).mend(mend));
+        }
+    }
+    Ok(findings)
+}
+
+/// A table that is there.
+async fn into(
+    session: &mut Session,
+    table: &Table,
+    there: &Shape,
+    existing: Existing,
+    findings: &mut Vec<Finding>,
+) -> Result<()> {
+    let subject = table.name.to_string();
+    let mut objections = compare(table, there, &session.server);
+    objections.extend(prepare::triggers(session, &table.name).await?);
+    for (text, mend) in objections {
+        findings.push(Finding::new(Severity::Blocking, &subject, text).mend(mend));
+    }
+    for (index, column) in table.columns.iter().enumerate() {
+        if find(&there.table, &column.name).is_none() {
+            let text = format!("its column `{}` is not there yet and will be added", column.name);
+            let mend = prepare::addition(table, index, session);
+            findings.push(Finding::new(Severity::Info, &subject, text).mend(mend));
+        }
+    }
+    for column in there.table.columns.iter().filter(|column| find(table, &column.name).is_none()) {
+        let text =
+            format!("its column `{}` is not at the source; it stays, and rows of ours leave it empty", column.name);
+        findings.push(Finding::new(Severity::Info, &subject, text));
+    }
+    // One row is enough to know: a count would walk the whole table.
+    if prepare::has_rows(session, &table.name).await? {
+        let (severity, text) = match existing {
+            _ if !existing.admits(table) => (Severity::Blocking, "the table has rows already"),
+            Existing::Merge => (Severity::Warning, "the table has rows already: they stay beside the source's"),
+            _ => (Severity::Warning, "the table has rows already: those that the source lacks will go"),
+        };
+        let finding = Finding::new(severity, &subject, text);
+        findings.push(match existing {
+            Existing::Refuse => finding
+                .mend("existing: replace   # in the job's target; `merge` keeps rows that the source does not have"),
+            Existing::Merge if severity == Severity::Blocking => {
+                finding.mend("existing: replace   # in the job's target")
+            }
+            _ => finding,
+        });
+    }
+    Ok(())
+}
+
+/// A table that is not there: something else of its name would be in the way.
+async fn made(session: &mut Session, table: &Table, findings: &mut Vec<Finding>) -> Result<()> {
+    let subject = table.name.to_string();
+    let sql = format!(
+        "SELECT TABLE_TYPE FROM information_schema.TABLES WHERE TABLE_SCHEMA = {} AND TABLE_NAME = {}",
+        literal(&table.name.schema),
+        literal(&table.name.name)
+    );
+    if let Some(kind) = session.value(sql).await.map_err(said)? {
+        let text = format!("something of this name that rows cannot be written into is in the way: {kind}");
+        let mend = match kind.as_str() {
+            "VIEW" => format!("DROP VIEW {}", text::table(&table.name)),
+            _ => format!("rename: {{\"{0}\": \"{0}_2\"}}   # in the job's source", table.name),
+        };
+        findings.push(Finding::new(Severity::Blocking, &subject, text).mend(mend));
+        return Ok(());
+    }
+    for why in [create::create(table, &session.server).err(), create::indexes(table, &session.server).err()] {
+        if let Some(error) = why {
+            let finding = Finding::new(Severity::Blocking, &subject, error.to_string());
+            findings.push(finding.mend(error.hint_text().unwrap_or("leave the table out")));
+        }
+    }
+    if table.is_keyless() && required_key(session).await.map_err(said)? {
+        let text = "it has no key, and the server makes no table without one";
+        let mend = "SET GLOBAL sql_require_primary_key = OFF   # MariaDB: innodb_force_primary_key";
+        findings.push(Finding::new(Severity::Blocking, &subject, text).mend(mend));
+    }
+    if table.name.name.chars().count() > 64 {
+        let text = "its name has more than 64 characters, which the server does not take";
+        let mend = format!("rename: {{\"{}\": \"{}.shorter\"}}   # in the job's source", table.name, table.name.schema);
+        findings.push(Finding::new(Severity::Blocking, &subject, text).mend(mend));
+    }
+    Ok(())
+}
+
+async fn required_key(session: &mut Session) -> Answer<bool> {
+    for name in ["sql_require_primary_key", "innodb_force_primary_key"] {
+        if session.setting(name).await?.is_some_and(|value| matches!(value.as_str(), "1" | "ON")) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// What the server cannot hold as it is. Within its family nothing changes.
+fn lossy(session: &Session, table: &Table) -> Vec<Finding> {
+    if is_same_family(table, &session.server) {
+        return Vec::new();
+    }
+    let mut findings = Vec::new();
+    for (index, column) in table.columns.iter().enumerate() {
+        let mapped = map(table, index, &session.server);
+        if let Some(loses) = mapped.loses {
+            use crate::model::Type::{Any, List, Map, Native};
+            let severity = match column.kind {
+                Any | List | Map | Native => Severity::Warning,
+                _ => Severity::Info,
+            };
+            let type_only = mapped.declared.split(" CHARACTER SET").next().unwrap_or_default().to_owned();
+            let text = format!("column `{}` becomes `{type_only}`: {loses}", column.name);
+            let finding = Finding::new(severity, table.name.to_string(), text);
+            findings.push(match severity {
+                Severity::Warning => finding.mend(format!("tables: [\"!{}\"]", table.name)),
+                _ => finding,
+            });
+        }
+    }
+    findings
+}
+
+fn said(failure: mysql_async::Error) -> Error {
+    failure::error(failure, "checking the target")
+}

@@ -1,0 +1,131 @@
+//! A connection that writes: runs several statements in one round trip and says how many rows each found.
+
+use super::{
+    connect::{Connections, Session},
+    failure::{self, Answer},
+    server::SQL_MODE,
+};
+use crate::error::Result;
+use mysql_async::{Row, prelude::Queryable};
+use std::time::{Duration, Instant};
+
+/// Kept below what the server takes, for what the protocol adds.
+const MARGIN: usize = 1_024;
+
+/// Texts are cut at this, whatever the server takes: they are in memory here and there.
+const TEXT: usize = 8 << 20;
+
+/// The server ends a connection of ours that is silent for so long, with what it has open: nobody waits longer for a
+/// zombie's locks.
+const SILENCE_SECS: u64 = 120;
+
+/// The same where a transaction stays open between batches.
+const SILENCE_OPEN_SECS: u64 = 900;
+
+/// A connection that rested longer may be gone: a new one is made instead.
+const REST: Duration = Duration::from_secs(SILENCE_SECS / 2);
+
+pub(super) struct Lane {
+    pub session: Session,
+    /// Bytes of one packet.
+    pub packet: usize,
+    rested: Instant,
+}
+
+impl Lane {
+    pub async fn open(connections: &Connections, transactional: bool) -> Result<Lane> {
+        let session = connections.open().await?;
+        Lane::set_up(session, transactional).await.map_err(|failure| failure::error(failure, "setting up a lane"))
+    }
+
+    async fn set_up(mut session: Session, transactional: bool) -> Answer<Lane> {
+        let packet = session.value("SELECT @@max_allowed_packet").await?.and_then(|bytes| bytes.parse().ok());
+        // InnoDB writes under READ COMMITTED only what is logged by rows; it locks less that way.
+        let by_statement = session.value("SELECT @@log_bin = 1 AND @@binlog_format = 'STATEMENT'").await?;
+        let isolation = if by_statement.as_deref() == Some("1") { "REPEATABLE READ" } else { "READ COMMITTED" };
+        session.run(format!("SET SESSION TRANSACTION ISOLATION LEVEL {isolation}")).await?;
+        let silence = if transactional { SILENCE_OPEN_SECS } else { SILENCE_SECS };
+        let mut settings = vec![
+            // The source has kept these rules; children may come before their parents.
+            "foreign_key_checks = 0".to_owned(),
+            "unique_checks = 1".to_owned(),
+            "autocommit = 1".to_owned(),
+            // A table that somebody alters is a lock like others.
+            "lock_wait_timeout = 60".to_owned(),
+            format!("wait_timeout = {silence}"),
+            format!("net_read_timeout = {SILENCE_SECS}"),
+        ];
+        if session.server.is_mariadb() && session.server.version >= (10, 3, 0) {
+            settings.push(format!("idle_transaction_timeout = {silence}"));
+        }
+        session.run(format!("SET {}", settings.join(", "))).await?;
+        Ok(Lane { session, packet: packet.unwrap_or(1 << 20), rested: Instant::now() })
+    }
+
+    /// Bytes of one text of ours.
+    pub fn text_limit(&self) -> usize {
+        TEXT.min(self.packet.saturating_sub(MARGIN))
+    }
+
+    /// It goes back to the others.
+    pub fn rest(mut self) -> Lane {
+        self.rested = Instant::now();
+        self
+    }
+
+    pub fn is_fresh(&self) -> bool {
+        self.rested.elapsed() < REST
+    }
+
+    /// Runs the statements of one text, one after the other, until one fails.
+    pub async fn run(&mut self, text: &[u8]) -> Ran {
+        let mut ran = Ran { found: Vec::new(), rows: Vec::new(), failure: None };
+        if let Err(failure) = run(&mut self.session, text, &mut ran).await {
+            ran.failure = Some(failure);
+        }
+        ran
+    }
+
+    /// One statement.
+    pub async fn execute(&mut self, sql: impl Into<String>) -> Answer<()> {
+        self.session.run(sql).await
+    }
+
+    /// Undoes what is open. The mode is set again, since a failure may have come between two settings of it.
+    pub async fn roll_back(&mut self) -> Answer<()> {
+        self.undo("ROLLBACK").await
+    }
+
+    /// The same up to a savepoint.
+    pub async fn roll_back_to(&mut self, savepoint: &str) -> Answer<()> {
+        self.undo(&format!("ROLLBACK TO SAVEPOINT {savepoint}")).await
+    }
+
+    async fn undo(&mut self, how: &str) -> Answer<()> {
+        let ran = self.run(format!("{how}; SET SESSION sql_mode = '{SQL_MODE}'").as_bytes()).await;
+        ran.failure.map_or(Ok(()), Err)
+    }
+}
+
+/// What became of the statements of a text.
+pub(super) struct Ran {
+    /// Rows found by each that succeeded.
+    pub found: Vec<u64>,
+    /// Rows of the queries among them.
+    pub rows: Vec<Row>,
+    /// Why the next one failed; those behind it were not tried.
+    pub failure: Option<mysql_async::Error>,
+}
+
+async fn run(session: &mut Session, text: &[u8], ran: &mut Ran) -> Answer<()> {
+    let mut result = session.conn.query_iter(text).await?;
+    // `next` also goes on to the next answer where the rows of one end.
+    while let Some(columns) = result.columns() {
+        let found = result.affected_rows();
+        while let Some(row) = result.next().await? {
+            ran.rows.push(row);
+        }
+        ran.found.push(if columns.is_empty() { found } else { 0 });
+    }
+    Ok(())
+}

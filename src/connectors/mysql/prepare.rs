@@ -1,0 +1,154 @@
+//! Makes a target's tables, or compares those that are there.
+//!
+//! A change of a table commits by itself here. So each step proves the epoch first, may be repeated, and is noted last.
+
+use super::{
+    columns,
+    compare::{compare, find},
+    connect::Session,
+    create,
+    definition::Definition,
+    failure, finish,
+    schema::{self, Shape},
+    text::{self, literal, quote},
+    watermark::{Home, Owned},
+};
+use crate::{
+    error::{Error, Result},
+    model::{Table, TableName},
+    target::{Claim, Finished, Prepared},
+};
+
+/// Creates or completes the table.
+pub(super) async fn prepare(
+    session: &mut Session,
+    home: &Home,
+    claim: &Claim,
+    table: &Table,
+    generation: u64,
+) -> Result<Prepared> {
+    let owned = prove(session, home, claim).await?;
+    let there = read(session, &table.name).await?;
+    if !claim.existing.admits(table)
+        && there.is_some()
+        && !owned.prepared.contains_key(&table.name)
+        && has_rows(session, &table.name).await?
+    {
+        return Ok(Prepared { has_rows: true });
+    }
+    let made = there.is_none();
+    match there {
+        None => make(session, table).await?,
+        Some(there) => {
+            let mut objections = compare(table, &there, &session.server);
+            objections.extend(triggers(session, &table.name).await?);
+            if let Some((text, mend)) = objections.into_iter().next() {
+                return Err(Error::config(format!("{}: {text}", table.name)).hint(format!("run at the target: {mend}")));
+            }
+            add_columns(session, table, &there).await?;
+        }
+    }
+    let stale = owned.prepared.get(&table.name).map(|noted| noted.indexes.clone()).unwrap_or_default();
+    let kept = finish::drop_stale(session, table, stale).await?;
+    let stood = note(session, home, claim, |owned| {
+        let noted = owned.prepared.entry(table.name.clone()).or_default();
+        (noted.finished, noted.generation, noted.indexes) = (false, generation, kept);
+        noted.made |= made;
+        noted.stood
+    })
+    .await?;
+    if stood && finish::complete(session, home, claim, table).await? != Finished::Done {
+        tracing::warn!(table = %table.name, "a unique index of the source cannot be made yet: rows have equal values");
+    }
+    Ok(Prepared { has_rows: has_rows(session, &table.name).await? })
+}
+
+/// What the job owns, if it is still ours: before anything that commits by itself.
+pub(super) async fn prove(session: &mut Session, home: &Home, claim: &Claim) -> Result<Owned> {
+    session.run("START TRANSACTION").await.map_err(said)?;
+    let owned = home.owned(session, claim).await;
+    session.run("ROLLBACK").await.map_err(said)?;
+    owned
+}
+
+/// Changes what is noted of the job's tables, in a transaction.
+pub(super) async fn note<T>(
+    session: &mut Session,
+    home: &Home,
+    claim: &Claim,
+    change: impl FnOnce(&mut Owned) -> T,
+) -> Result<T> {
+    session.run("START TRANSACTION").await.map_err(said)?;
+    let changed = async {
+        let mut owned = home.owned(session, claim).await?;
+        let changed = change(&mut owned);
+        home.note(session, claim.job, &owned).await?;
+        Ok(changed)
+    };
+    let changed = changed.await;
+    let end = if changed.is_ok() { "COMMIT" } else { "ROLLBACK" };
+    session.run(end).await.map_err(said)?;
+    changed
+}
+
+async fn make(session: &mut Session, table: &Table) -> Result<()> {
+    let sql = create::create(table, &session.server)?;
+    session.run(sql.clone()).await.map_err(|failure| {
+        let mend = format!("make it by hand, in a form that the server takes: {sql}");
+        failure::made(failure, &format!("{}: the table cannot be made", table.name), &mend)
+    })
+}
+
+/// Adds what the source has and the target lacks.
+async fn add_columns(session: &mut Session, table: &Table, there: &Shape) -> Result<()> {
+    for (index, column) in table.columns.iter().enumerate() {
+        if find(&there.table, &column.name).is_some() {
+            continue;
+        }
+        let sql = addition(table, index, session);
+        session.run(sql.clone()).await.map_err(|failure| {
+            let what = format!("{}: the source's column `{}` cannot be added", table.name, column.name);
+            failure::made(failure, &what, &format!("add it at the target by hand, in a form that it takes: {sql}"))
+        })?;
+    }
+    Ok(())
+}
+
+/// The statement that adds a column as the source declares it. Of another kind of store: old rows have no value yet.
+pub(super) fn addition(table: &Table, column: usize, session: &Session) -> String {
+    let name = &table.columns[column].name;
+    let own = || Definition::read(table.definition.as_deref()?)?.column(name).map(str::to_owned);
+    let declared = columns::is_same_family(table, &session.server).then(own).flatten();
+    let declared = declared
+        .unwrap_or_else(|| format!("{} {} NULL", quote(name), columns::map(table, column, &session.server).declared));
+    format!("ALTER TABLE {} ADD COLUMN {declared}", text::table(&table.name))
+}
+
+/// They would fire for what is replicated, and cannot be kept from it.
+pub(super) async fn triggers(session: &mut Session, table: &TableName) -> Result<Vec<(String, String)>> {
+    let sql = format!(
+        "SELECT TRIGGER_NAME FROM information_schema.TRIGGERS WHERE EVENT_OBJECT_SCHEMA = {} \
+         AND EVENT_OBJECT_TABLE = {} ORDER BY TRIGGER_NAME",
+        literal(&table.schema),
+        literal(&table.name)
+    );
+    let names = session.rows(sql).await.map_err(said)?.into_iter().filter_map(|row| row.into_iter().next().flatten());
+    let objection = |name: String| {
+        let text = format!("its trigger `{name}` would fire again for what the source's triggers did already");
+        (text, format!("DROP TRIGGER {}.{}", quote(&table.schema), quote(&name)))
+    };
+    Ok(names.map(objection).collect())
+}
+
+pub(super) async fn read(session: &mut Session, name: &TableName) -> Result<Option<Shape>> {
+    schema::read(session, name).await.map_err(said)
+}
+
+pub(super) async fn has_rows(session: &mut Session, name: &TableName) -> Result<bool> {
+    let some = session.value(format!("SELECT 1 FROM {} LIMIT 1", text::table(name))).await.map_err(said)?;
+    Ok(some.is_some())
+}
+
+fn said(failure: mysql_async::Error) -> Error {
+    failure::error(failure, "preparing a table")
+}

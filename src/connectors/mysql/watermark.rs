@@ -1,0 +1,398 @@
+//! Our tables in a target: who writes what, and how far each lane is (lane protocol 1, 2).
+
+use super::{
+    connect::Session,
+    failure::{self, Answer},
+    schema::strings,
+    text::{hex, literal, quote},
+};
+use crate::{
+    error::{Error, Result},
+    model::{COARSE_HASH_VERSION, JobId, LaneMark, Partition, Position, TableName},
+    state::remembered_name,
+    target::{self, Claim, JobRow, Opened},
+};
+use mysql_async::{Row, prelude::Queryable};
+use serde::{Deserialize, Serialize};
+use std::{cmp::Ordering, collections::BTreeMap};
+use uuid::Uuid;
+
+/// Of the tables below, in each of their rows; a newer one is refused.
+const VERSION: u64 = 1;
+
+const JOB: &str = "whimbrel_job";
+const WATERMARK: &str = "whimbrel_watermark";
+
+/// `tests/data/golden/mysql-target-v1.sql` holds the same text.
+pub(super) const COLUMNS: [(&str, &str); 2] = [
+    (
+        JOB,
+        "uuid CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NOT NULL PRIMARY KEY, spec LONGTEXT CHARACTER SET utf8mb4 \
+         COLLATE utf8mb4_bin NOT NULL, `tables` LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL, \
+         epoch BIGINT UNSIGNED NOT NULL, token CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NOT NULL, \
+         version INT UNSIGNED NOT NULL",
+    ),
+    (
+        WATERMARK,
+        "job CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NOT NULL, feed VARBINARY(255) NOT NULL, \
+         lane SMALLINT UNSIGNED NOT NULL, lanes SMALLINT UNSIGNED NOT NULL, hash_version TINYINT UNSIGNED NOT NULL, \
+         epoch BIGINT UNSIGNED NOT NULL, batch BIGINT UNSIGNED NOT NULL, from_pos MEDIUMBLOB NOT NULL, \
+         to_pos MEDIUMBLOB NOT NULL, version INT UNSIGNED NOT NULL, PRIMARY KEY (job, feed, lane)",
+    ),
+];
+
+/// `whimbrel_job.tables`, as JSON.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Owned {
+    /// What the job may write.
+    pub claimed: Vec<TableName>,
+    pub prepared: BTreeMap<TableName, Noted>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Noted {
+    /// Nothing was prepared since it was finished.
+    pub finished: bool,
+    /// Which copy of the table it was prepared for.
+    #[serde(default)]
+    pub generation: u64,
+    /// It was finished once: indexes that come later are made when they are told.
+    #[serde(default)]
+    pub stood: bool,
+    /// We made it: its foreign keys are ours to add.
+    #[serde(default)]
+    pub made: bool,
+    /// Foreign keys that need an index of their parent, which is made when the parent is finished.
+    #[serde(default)]
+    pub waiting: Vec<String>,
+    /// Indexes that we made: their names at the source, and here.
+    pub indexes: BTreeMap<String, String>,
+}
+
+/// Where our tables are: in the store's own database.
+#[derive(Clone, Debug)]
+pub(super) struct Home {
+    database: String,
+    job: String,
+    watermark: String,
+}
+
+impl Home {
+    pub fn new(database: &str) -> Home {
+        let named = |table: &str| format!("{}.{}", quote(database), quote(table));
+        Home { database: database.to_owned(), job: named(JOB), watermark: named(WATERMARK) }
+    }
+
+    pub async fn is_there(&self, session: &mut Session) -> Answer<bool> {
+        let sql = format!(
+            "SELECT COUNT(*) FROM information_schema.TABLES WHERE TABLE_SCHEMA = {} AND TABLE_NAME IN ('{JOB}', \
+             '{WATERMARK}')",
+            literal(&self.database)
+        );
+        Ok(session.value(sql).await?.as_deref() == Some("2"))
+    }
+
+    /// Makes our tables, commits, and says so.
+    pub async fn make(&self, session: &mut Session) -> Answer<()> {
+        for (name, columns) in COLUMNS {
+            let table = format!("{}.{}", quote(&self.database), quote(name));
+            session.run(format!("CREATE TABLE IF NOT EXISTS {table} ({columns}) ENGINE=InnoDB")).await?;
+        }
+        Ok(())
+    }
+
+    /// Takes the job over, in the open transaction.
+    pub async fn claim(&self, session: &mut Session, claim: &Claim) -> Result<Opened> {
+        // All jobs, so that two cannot claim one table at the same time; then every lane of ours, which waits for whoever
+        // has written to it and not committed.
+        let jobs = self.jobs(session, " FOR UPDATE").await?;
+        let lock = format!("SELECT lane FROM {} WHERE job = '{}' FOR UPDATE", self.watermark, claim.job);
+        session.rows(lock).await.map_err(said)?;
+        self.refuse_newer(session).await?;
+        let folds = session.server.folds_names;
+        let mut owned = Owned::default();
+        for Registered { uuid, spec, owned: of, epoch, token } in jobs {
+            if uuid != claim.job.to_string() {
+                let theirs = |table: &&TableName| of.claimed.iter().any(|other| same(table, other, folds));
+                if let Some(table) = claim.tables.iter().find(theirs) {
+                    return Err(Error::config(format!("{} writes `{table}` already", called(&uuid, &spec)))
+                        .hint("delete that job first, or leave the table out of this one"));
+                }
+                continue;
+            }
+            if epoch > claim.epoch || (epoch == claim.epoch && token != claim.token.to_string()) {
+                return Err(taken_over(epoch, claim.epoch));
+            }
+            owned = of;
+        }
+        owned.claimed.clone_from(&claim.tables);
+        self.write(session, claim, &owned).await.map_err(said)?;
+        self.opened(session, &claim.job.to_string(), &owned).await
+    }
+
+    async fn write(&self, session: &mut Session, claim: &Claim, owned: &Owned) -> Answer<()> {
+        let Home { job, watermark, .. } = self;
+        let (uuid, epoch) = (claim.job, claim.epoch);
+        session
+            .run(format!(
+                "INSERT INTO {job} (uuid, spec, `tables`, epoch, token, version) VALUES ('{uuid}', {}, {}, {epoch}, \
+                 '{}', {VERSION}) ON DUPLICATE KEY UPDATE spec = VALUES(spec), `tables` = VALUES(`tables`), \
+                 epoch = VALUES(epoch), token = VALUES(token)",
+                literal(&claim.spec),
+                literal(&owned.json()),
+                claim.token
+            ))
+            .await?;
+        session.run(format!("UPDATE {watermark} SET epoch = {epoch} WHERE job = '{uuid}'")).await?;
+        for (feed, lanes, position) in &claim.feeds {
+            for lane in 0..*lanes {
+                let (feed, position) = (hex(feed.as_str().as_bytes()), hex(position.bytes()));
+                session
+                    .run(format!(
+                        "INSERT INTO {watermark} (job, feed, lane, lanes, hash_version, epoch, batch, from_pos, to_pos, \
+                         version) VALUES ('{uuid}', x'{feed}', {lane}, {lanes}, {COARSE_HASH_VERSION}, {epoch}, 0, \
+                         x'{position}', x'{position}', {VERSION}) ON DUPLICATE KEY UPDATE lane = lane"
+                    ))
+                    .await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The statements that move the lanes of a part, to run first in its transaction: `stands` must answer at least
+    /// `number - 1`, `moved` must find every lane.
+    pub fn advance(&self, to: &Move<'_>) -> Advance {
+        let Home { job, watermark, .. } = self;
+        let Move { job: uuid, epoch, token, number, .. } = to;
+        let lanes = to.lanes.iter().map(u16::to_string).collect::<Vec<_>>().join(", ");
+        let feed = hex(to.feed.as_str().as_bytes());
+        let of_feed = format!("job = '{uuid}' AND feed = x'{feed}'");
+        // Of a copy each lane has its own numbers; of the log any lane may have the batch before.
+        let stands = match to.feed.as_str() == Partition::COPY {
+            true => format!("SELECT MIN(batch) FROM {watermark} WHERE {of_feed} AND lane IN ({lanes})"),
+            false => format!("SELECT MAX(batch) FROM {watermark} WHERE {of_feed}"),
+        };
+        let ours = match to.ignores_epoch {
+            true => String::new(),
+            false => format!(
+                " AND epoch = {epoch} AND EXISTS (SELECT 1 FROM {job} WHERE uuid = '{uuid}' AND epoch = {epoch} \
+                 AND token = '{token}')"
+            ),
+        };
+        let moved = format!(
+            "UPDATE {watermark} SET lanes = {}, hash_version = {COARSE_HASH_VERSION}, batch = {number}, \
+             from_pos = x'{}', to_pos = x'{}' WHERE {of_feed} AND lane IN ({lanes}) AND batch < {number}{ours}",
+            to.of,
+            hex(to.from.bytes()),
+            hex(to.to.bytes()),
+        );
+        Advance { stands, moved }
+    }
+
+    /// Why lanes were not moved, asked after the transaction was undone. What is behind us was restored from a backup,
+    /// under our hands: `open` and the start path find out what is lost. What is before us is another daemon's.
+    pub async fn not_moved(&self, session: &mut Session, to: &Move<'_>, stands: Option<u64>) -> Error {
+        self.find_out(session, to, stands).await.unwrap_or_else(said)
+    }
+
+    async fn find_out(&self, session: &mut Session, to: &Move<'_>, stands: Option<u64>) -> Answer<Error> {
+        let job = format!("SELECT epoch, token FROM {} WHERE uuid = '{}'", self.job, to.job);
+        let Some(row) = session.rows(job).await?.into_iter().next() else {
+            return Ok(Error::transient("the target does not know this job any more"));
+        };
+        let [epoch, token] = strings(row);
+        let epoch = epoch.parse().unwrap_or(0);
+        let (lanes, ours) = (to.lanes, to.epoch);
+        Ok(match epoch.cmp(&ours) {
+            Ordering::Greater => taken_over(epoch, ours),
+            Ordering::Equal if token != to.token.to_string() => taken_over(epoch, ours),
+            Ordering::Less => Error::transient(format!(
+                "the target went back to epoch {epoch}, ours is {ours}: it was restored from a backup"
+            )),
+            Ordering::Equal => match stands {
+                None => Error::transient(format!("lanes {lanes:?} of feed `{}` have no watermark", to.feed)),
+                Some(stands) if stands + 1 < to.number => Error::transient(format!(
+                    "the target stands at batch {stands} of feed `{}`, not at {}",
+                    to.feed,
+                    to.number.saturating_sub(1)
+                )),
+                Some(_) => Error::transient(format!(
+                    "of lanes {lanes:?} one has batch {} already, not to be applied twice",
+                    to.number
+                )),
+            },
+        })
+    }
+
+    /// Proves the epoch in the open transaction and locks what the job owns, to be changed by `note`.
+    pub async fn owned(&self, session: &mut Session, claim: &Claim) -> Result<Owned> {
+        let found = self.jobs(session, " FOR UPDATE").await?.into_iter().find(|job| job.uuid == claim.job.to_string());
+        let found = found.ok_or_else(|| Error::transient("the target does not know this job any more"))?;
+        match found.epoch.cmp(&claim.epoch) {
+            Ordering::Equal if found.token == claim.token.to_string() => Ok(found.owned),
+            Ordering::Less => Err(Error::transient("the target went back to an older epoch: it was restored")),
+            _ => Err(taken_over(found.epoch, claim.epoch)),
+        }
+    }
+
+    pub async fn note(&self, session: &mut Session, job: JobId, owned: &Owned) -> Result<()> {
+        let sql = format!("UPDATE {} SET `tables` = {} WHERE uuid = '{job}'", self.job, literal(&owned.json()));
+        session.run(sql).await.map_err(said)
+    }
+
+    /// Every job here, for `state rebuild`.
+    pub async fn all(&self, session: &mut Session) -> Result<Vec<JobRow>> {
+        self.refuse_newer(session).await?;
+        let mut rows = Vec::new();
+        for Registered { uuid, spec, owned, epoch, .. } in self.jobs(session, "").await? {
+            let job = uuid
+                .parse()
+                .map_err(|error| Error::config(format!("`{JOB}` holds a job called `{uuid}`")).because(error))?;
+            let opened = self.opened(session, &uuid, &owned).await?;
+            rows.push(JobRow { job: JobId(job), spec, epoch, opened });
+        }
+        Ok(rows)
+    }
+
+    /// Every job here, by name and id, and the tables it has claimed.
+    pub async fn claims(&self, session: &mut Session) -> Result<Vec<(String, Vec<TableName>)>> {
+        let jobs = self.jobs(session, "").await?;
+        Ok(jobs.into_iter().map(|job| (called(&job.uuid, &job.spec), job.owned.claimed)).collect())
+    }
+
+    /// Removes the job; with the last one all of ours goes.
+    pub async fn forget(&self, session: &mut Session, job: JobId) -> Answer<()> {
+        session.run("START TRANSACTION").await?;
+        session.run(format!("DELETE FROM {} WHERE uuid = '{job}'", self.job)).await?;
+        session.run(format!("DELETE FROM {} WHERE job = '{job}'", self.watermark)).await?;
+        session.run("COMMIT").await?;
+        if session.value(format!("SELECT 1 FROM {} LIMIT 1", self.job)).await?.is_none() {
+            session.run(format!("DROP TABLE {}, {}", self.job, self.watermark)).await?;
+        }
+        Ok(())
+    }
+
+    async fn jobs(&self, session: &mut Session, lock: &str) -> Result<Vec<Registered>> {
+        let sql = format!("SELECT uuid, spec, `tables`, epoch, token FROM {} ORDER BY uuid{lock}", self.job);
+        let rows = session.rows(sql).await.map_err(said)?;
+        let read = |row| {
+            let [uuid, spec, tables, epoch, token] = strings(row);
+            let owned = serde_json::from_str(&tables).map_err(|error| {
+                Error::config(format!("the row of job {uuid} in `{JOB}` cannot be read"))
+                    .because(error)
+                    .hint(format!("restore it, or give the job up: DELETE FROM {} WHERE uuid = '{uuid}'", self.job))
+            })?;
+            Ok(Registered { uuid, spec, owned, epoch: epoch.parse().unwrap_or(u64::MAX), token })
+        };
+        rows.into_iter().map(read).collect()
+    }
+
+    async fn opened(&self, session: &mut Session, job: &str, owned: &Owned) -> Result<Opened> {
+        let sql = format!(
+            "SELECT feed, lane, lanes, hash_version, epoch, batch, from_pos, to_pos FROM {} WHERE job = '{job}' \
+             ORDER BY feed, lane",
+            self.watermark
+        );
+        // Prepared: numbers come as numbers, positions as they are.
+        let rows: Vec<Row> = session.conn.exec(sql, ()).await.map_err(said)?;
+        let marks: Option<Vec<LaneMark>> = rows.iter().map(mark).collect();
+        let marks = marks.ok_or_else(|| {
+            Error::config(format!("a row of `{WATERMARK}` cannot be read")).hint(
+                "a newer daemon wrote it, or somebody changed it: start that version, or delete the job and create it \
+                 anew",
+            )
+        })?;
+        let known = |noted: &Noted| target::Noted { generation: noted.generation, finished: noted.finished };
+        let tables = owned.prepared.iter().map(|(name, noted)| (name.clone(), known(noted))).collect();
+        Ok(Opened { marks, tables })
+    }
+
+    async fn refuse_newer(&self, session: &mut Session) -> Result<()> {
+        let sql = format!(
+            "SELECT MAX(version) FROM (SELECT version FROM {} UNION ALL SELECT version FROM {}) AS known",
+            self.job, self.watermark
+        );
+        match session.value(sql).await.map_err(said)?.and_then(|version| version.parse::<u64>().ok()) {
+            Some(version) if version > VERSION => {
+                Err(Error::config(format!("our tables there have version {version}, this daemon knows {VERSION}"))
+                    .hint("start a daemon of the version that wrote them, or newer"))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// What is moved by one part.
+pub(super) struct Move<'a> {
+    pub job: JobId,
+    pub epoch: u64,
+    pub token: Uuid,
+    pub feed: &'a Partition,
+    pub lanes: &'a [u16],
+    pub of: u16,
+    pub number: u64,
+    pub from: &'a Position,
+    pub to: &'a Position,
+    /// A defence is taken away: tests only.
+    pub ignores_epoch: bool,
+}
+
+/// Two statements that come before all others of a part.
+pub(super) struct Advance {
+    pub stands: String,
+    pub moved: String,
+}
+
+/// A row of `whimbrel_job`.
+struct Registered {
+    uuid: String,
+    spec: String,
+    owned: Owned,
+    epoch: u64,
+    token: String,
+}
+
+impl Owned {
+    fn json(&self) -> String {
+        serde_json::to_string(self).expect("names and flags are JSON")
+    }
+}
+
+fn mark(row: &Row) -> Option<LaneMark> {
+    use mysql_async::{Value, from_value_opt};
+    let bytes = |at: usize| match row.as_ref(at) {
+        Some(Value::Bytes(bytes)) => Some(bytes.as_slice()),
+        _ => None,
+    };
+    let number = |at: usize| from_value_opt::<u64>(row.as_ref(at)?.clone()).ok();
+    Some(LaneMark {
+        feed: Partition::new(std::str::from_utf8(bytes(0)?).ok()?),
+        lane: number(1)?.try_into().ok()?,
+        lanes: number(2)?.try_into().ok()?,
+        hash_version: number(3)?.try_into().ok()?,
+        epoch: number(4)?,
+        batch: number(5)?,
+        from: Position::from_bytes(bytes(6)?)?,
+        to: Position::from_bytes(bytes(7)?)?,
+    })
+}
+
+/// Names as the server compares them.
+pub(super) fn same(a: &TableName, b: &TableName, folds: bool) -> bool {
+    let equal = |a: &str, b: &str| if folds { a.to_lowercase() == b.to_lowercase() } else { a == b };
+    equal(&a.schema, &b.schema) && equal(&a.name, &b.name)
+}
+
+fn taken_over(theirs: u64, ours: u64) -> Error {
+    Error::config(format!("another daemon has taken this job over (epoch {theirs}, ours is {ours})"))
+        .hint("stop this daemon if the other one is right; else stop the other one and start the job here again")
+}
+
+fn said(failure: mysql_async::Error) -> Error {
+    failure::error(failure, "reading or writing our tables")
+}
+
+/// By its name, if what is kept of it can be read.
+fn called(uuid: &str, spec: &str) -> String {
+    remembered_name(spec).map_or_else(|| format!("job {uuid}"), |name| format!("job `{name}` ({uuid})"))
+}
