@@ -31,6 +31,7 @@ mod feed;
 mod fetch;
 mod finish;
 mod fit;
+mod fixture;
 mod follow;
 mod gtid;
 mod history;
@@ -48,6 +49,7 @@ mod server;
 mod shapes;
 mod sight;
 mod source;
+mod spelling;
 mod split;
 mod statement;
 mod stream;
@@ -59,6 +61,8 @@ mod types;
 mod values;
 mod watermark;
 mod wire;
+
+pub use self::fixture::Databases;
 
 use self::{config::Config, source::MysqlSource, target::MysqlTarget};
 use super::{Connector, Store, StoreSettings};
@@ -76,7 +80,7 @@ pub static MYSQL: Connector = Connector {
     about: "MySQL servers: `mysql://user@host:3306/database`",
     secrets: &["password"],
     open,
-    fixture: None,
+    fixture: Some(Databases::of),
 };
 
 pub static MARIADB: Connector = Connector {
@@ -84,7 +88,7 @@ pub static MARIADB: Connector = Connector {
     about: "MariaDB servers: `mariadb://user@host:3306/database`",
     secrets: &["password"],
     open,
-    fixture: None,
+    fixture: Some(Databases::of),
 };
 
 fn open(settings: &StoreSettings) -> Result<Arc<dyn Store>> {
