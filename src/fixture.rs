@@ -89,6 +89,8 @@ pub enum Trait {
     Transactions,
     /// A transaction of the source can be kept open over several batches.
     OpenTransactions,
+    /// A table can be changed in the midst of one, as a part of it.
+    OpenChanges,
     /// A NULL in a NOT NULL column is refused by the store.
     NotNull,
     /// `Write::Replace`: an insert that evicts the rows it clashes with.

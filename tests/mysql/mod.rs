@@ -5,6 +5,7 @@ mod charsets;
 mod copying;
 mod reading;
 mod types;
+mod writing;
 
 use crate::support::mysql::Server;
 

@@ -13,7 +13,7 @@ pub use dropped::steps;
 
 use super::{check::Check, fixture::Scratch};
 use crate::fixture::Trait::{
-    ForeignKeys, Keyless, LateUniques, Matching, NotNull, OpenTransactions, Transactions, Uniques,
+    ForeignKeys, Keyless, LateUniques, Matching, NotNull, OpenChanges, OpenTransactions, Transactions, Uniques,
 };
 
 /// Each on a scratch store of its own.
@@ -267,7 +267,7 @@ pub const CHECKS: &[Check<dyn Scratch>] = &[
         name: "held-and-widened",
         proves: "a table may change in the middle of an open transaction",
         rule: "lane protocol 11, Target::prepare",
-        needs: &[Transactions, OpenTransactions],
+        needs: &[Transactions, OpenTransactions, OpenChanges],
         run: |scratch| Box::pin(whole::widened(scratch)),
     },
 ];

@@ -9,6 +9,7 @@ use super::{
     plan::Plan,
     prepare,
     schema::Shape,
+    server::Server,
     text::{self, quote},
     watermark::Home,
 };
@@ -42,8 +43,7 @@ pub(super) async fn complete(session: &mut Session, home: &Home, claim: &Claim, 
     prepare::prove(session, home, claim).await?;
     let there = there(session, &table.name).await?;
     let name = text::table(&table.name);
-    let wanted = create::indexes(table, &session.server)?;
-    let missing: Vec<Late> = wanted.into_iter().filter(|late| same(&there, &late.addition).is_none()).collect();
+    let missing = missing(table, &there, &session.server)?;
     let (unique, plain): (Vec<Late>, Vec<Late>) = missing.into_iter().partition(|late| late.unique);
     let (mut made, mut taken) = (BTreeMap::new(), Vec::new());
     let mut names = index_names(&there);
@@ -80,29 +80,45 @@ pub(super) async fn complete(session: &mut Session, home: &Home, claim: &Claim, 
     Ok(if taken.is_empty() { Finished::Done } else { Finished::Taken(taken) })
 }
 
-/// Drops indexes of ours that the source has no more, or another one of that name: they would refuse what the source
-/// allows. Gives those that stay.
+/// Indexes of the source that are not there.
+pub(super) fn missing(table: &Table, there: &Shape, server: &Server) -> Result<Vec<Late>> {
+    let wanted = create::indexes(table, server)?.into_iter();
+    Ok(wanted.filter(|late| same(there, &late.addition).is_none()).collect())
+}
+
+/// Of those that we made, by their names at the source: those that it has no more, or others of that name. They would
+/// refuse what the source allows.
+pub(super) fn stale(
+    table: &Table,
+    there: &Shape,
+    server: &Server,
+    noted: &BTreeMap<String, String>,
+) -> Result<Vec<String>> {
+    let wanted = create::indexes(table, server)?;
+    let stands = |name: &str, here: &str| {
+        wanted.iter().any(|late| late.name == name && same(there, &late.addition).as_deref() == Some(here))
+    };
+    Ok(noted.iter().filter(|(name, here)| !stands(name, here)).map(|(name, _)| name.clone()).collect())
+}
+
+/// Drops them, and gives those that stay.
 pub(super) async fn drop_stale(
     session: &mut Session,
     table: &Table,
-    noted: BTreeMap<String, String>,
+    mut noted: BTreeMap<String, String>,
 ) -> Result<BTreeMap<String, String>> {
     if noted.is_empty() {
         return Ok(noted);
     }
-    let wanted = create::indexes(table, &session.server)?;
     let there = there(session, &table.name).await?;
-    let mut kept = BTreeMap::new();
-    for (name, here) in noted {
-        let still = wanted.iter().any(|late| late.name == name && same(&there, &late.addition).as_ref() == Some(&here));
-        if still {
-            kept.insert(name, here);
-        } else if index_names(&there).contains(&here.to_lowercase()) {
+    for name in stale(table, &there, &session.server, &noted)? {
+        let here = noted.remove(&name).unwrap_or_default();
+        if index_names(&there).contains(&here.to_lowercase()) {
             let sql = format!("ALTER TABLE {} DROP INDEX {}", text::table(&table.name), quote(&here));
             session.run(sql.clone()).await.map_err(|failure| refused(failure, table, &sql))?;
         }
     }
-    Ok(kept)
+    Ok(noted)
 }
 
 /// Of a table that we made, and those that waited for this one: a foreign key needs its parent's index.

@@ -204,6 +204,8 @@ impl Scratch for Database {
         if self.ask(there).await?.is_empty() {
             return Ok(None);
         }
+        // The connector may have altered it.
+        self.columns.lock().remove(&table.name);
         let columns = self.columns(&table.name).await?.all;
         let list: Vec<String> =
             columns.iter().map(|(name, declared)| spelling::asked(&quote(name), declared)).collect();

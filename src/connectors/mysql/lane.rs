@@ -127,5 +127,6 @@ async fn run(session: &mut Session, text: &[u8], ran: &mut Ran) -> Answer<()> {
         }
         ran.found.push(if columns.is_empty() { found } else { 0 });
     }
-    Ok(())
+    // A failure behind the first answer waits until it is asked for.
+    result.drop_result().await
 }

@@ -48,8 +48,8 @@ pub(super) async fn prepare(
             add_columns(session, table, &there).await?;
         }
     }
-    let stale = owned.prepared.get(&table.name).map(|noted| noted.indexes.clone()).unwrap_or_default();
-    let kept = finish::drop_stale(session, table, stale).await?;
+    let noted = owned.prepared.get(&table.name).map(|noted| noted.indexes.clone()).unwrap_or_default();
+    let kept = finish::drop_stale(session, table, noted).await?;
     let stood = note(session, home, claim, |owned| {
         let noted = owned.prepared.entry(table.name.clone()).or_default();
         (noted.finished, noted.generation, noted.indexes) = (false, generation, kept);
@@ -61,6 +61,25 @@ pub(super) async fn prepare(
         tracing::warn!(table = %table.name, "a unique index of the source cannot be made yet: rows have equal values");
     }
     Ok(Prepared { has_rows: has_rows(session, &table.name).await? })
+}
+
+/// Whether `prepare`, or `finish`, finds everything as it should be.
+pub(super) async fn is_settled(
+    session: &mut Session,
+    home: &Home,
+    claim: &Claim,
+    table: &Table,
+    finishing: bool,
+) -> Result<bool> {
+    let owned = prove(session, home, claim).await?;
+    let (Some(there), Some(noted)) = (read(session, &table.name).await?, owned.prepared.get(&table.name)) else {
+        return Ok(false);
+    };
+    let has_columns = table.columns.iter().all(|column| find(&there.table, &column.name).is_some());
+    let has_indexes = !(finishing || noted.stood) || finish::missing(table, &there, &session.server)?.is_empty();
+    let nothing_stale = finish::stale(table, &there, &session.server, &noted.indexes)?.is_empty();
+    let nothing_waits = !finishing || owned.prepared.values().all(|noted| noted.waiting.is_empty());
+    Ok(has_columns && has_indexes && nothing_stale && nothing_waits)
 }
 
 /// What the job owns, if it is still ours: before anything that commits by itself.

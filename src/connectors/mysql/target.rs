@@ -69,16 +69,18 @@ impl MysqlTarget {
         }
     }
 
-    /// A connection for a change of a table, which commits whatever is open.
-    async fn alone(&self, open: &Open, table: &Table) -> Result<Lane> {
-        if open.held.lock().await.is_some() {
-            return Err(Error::config(format!(
-                "{}: the source changed it inside a transaction, and this target commits at such a change",
-                table.name
-            ))
-            .hint("set `apply.mode: keyed` in the job, which needs no transaction of the source to stay open here"));
+    /// A connection for a change of a table. Such a change commits, and waits for whoever has touched the table: so what
+    /// is open is undone, the change is made, and the answer is an error, after which the source is read again from where
+    /// that transaction began. Then nothing is left to change in the midst of it.
+    async fn alone(&self, open: &Open, table: &Table, finishing: bool) -> Result<(Lane, bool)> {
+        let mut lane = self.lane(open).await?;
+        let mut held = open.held.lock().await;
+        let undoes = held.is_some()
+            && !prepare::is_settled(&mut lane.session, &open.home, &open.claim, table, finishing).await?;
+        if undoes && let Some(mut lane) = held.take() {
+            lane.roll_back().await.map_err(|failure| failure::error(failure, "undoing an open transaction"))?;
         }
-        self.lane(open).await
+        Ok((lane, undoes))
     }
 }
 
@@ -124,12 +126,12 @@ impl Target for MysqlTarget {
 
     async fn prepare(&self, table: &Arc<Table>, generation: u64) -> Result<Prepared> {
         let open = self.opened()?;
-        let mut lane = self.alone(&open, table).await?;
+        let (mut lane, undoes) = self.alone(&open, table, false).await?;
         let prepared = prepare::prepare(&mut lane.session, &open.home, &open.claim, table, generation).await;
         open.plans.forget(table);
         let prepared = prepared?;
         open.rest(lane);
-        Ok(prepared)
+        if undoes { Err(undone(table)) } else { Ok(prepared) }
     }
 
     async fn apply(&self, part: Part<'_>) -> Result<Applied> {
@@ -160,12 +162,12 @@ impl Target for MysqlTarget {
 
     async fn finish(&self, table: &Arc<Table>) -> Result<Finished> {
         let open = self.opened()?;
-        let mut lane = self.alone(&open, table).await?;
+        let (mut lane, undoes) = self.alone(&open, table, true).await?;
         let finished = finish::finish(&mut lane.session, &open.home, &open.claim, table).await;
         open.plans.forget(table);
         let finished = finished?;
         open.rest(lane);
-        Ok(finished)
+        if undoes { Err(undone(table)) } else { Ok(finished) }
     }
 
     async fn forget(&self, job: JobId) -> Result<()> {
@@ -193,6 +195,13 @@ impl Target for MysqlTarget {
     fn lanes(&self) -> u16 {
         LANES
     }
+}
+
+fn undone(table: &Table) -> Error {
+    Error::transient(format!(
+        "{}: the source changed it inside a transaction; it is changed now, and the transaction is read again",
+        table.name
+    ))
 }
 
 async fn take_over(session: &mut Session, home: &Home, claim: &Claim) -> Result<Opened> {
