@@ -33,7 +33,17 @@ pub(super) fn map(table: &Table, column: usize, server: &Server) -> Mapped {
         return mapped;
     }
     let text = collation(server);
-    match at_source.kind {
+    let kind = meant(at_source);
+    if kind != at_source.kind {
+        let told = Column { kind, ..at_source.clone() };
+        let mut table = table.clone();
+        table.columns[column] = told;
+        return Mapped {
+            loses: Some("values of other kinds, which the source allows there, are refused"),
+            ..map(&table, column, server)
+        };
+    }
+    match kind {
         Type::Bool => exactly("tinyint(1)"),
         Type::Int => exactly("bigint"),
         Type::Unsigned => exactly("bigint unsigned"),
@@ -69,6 +79,19 @@ pub(super) fn map(table: &Table, column: usize, server: &Server) -> Mapped {
         Type::List | Type::Map | Type::Native => {
             but(&format!("longtext {text}"), "the server has no such type: a row with a value there stops the job")
         }
+    }
+}
+
+/// What a column that takes any kind is meant to hold, by SQLite's reading of its words.
+fn meant(column: &Column) -> Type {
+    let declared = column.declared.to_ascii_uppercase();
+    let says = |words: &[&str]| words.iter().any(|word| declared.contains(word));
+    match column.kind {
+        Type::Any if says(&["INT", "BOOL"]) => Type::Int,
+        Type::Any if says(&["CHAR", "CLOB", "TEXT"]) => Type::Text,
+        Type::Any if says(&["BLOB"]) => Type::Bytes,
+        Type::Any if says(&["REAL", "FLOA", "DOUB"]) => Type::Float64,
+        kind => kind,
     }
 }
 
@@ -151,7 +174,7 @@ fn decimal(column: &Column) -> Mapped {
 /// Bytes that a column may have, so that all indexes over it can be made; `None`: it is in none.
 fn indexed_width(table: &Table, column: usize) -> Option<usize> {
     let wide = |column: &usize| {
-        matches!(table.columns[*column].kind, Type::Text | Type::Bytes | Type::Any | Type::Decimal | Type::Uuid)
+        matches!(meant(&table.columns[*column]), Type::Text | Type::Bytes | Type::Any | Type::Decimal | Type::Uuid)
     };
     let foreign = table.foreign_keys.iter().map(|key| &key.columns);
     let indexes = std::iter::once(&table.key).chain(table.uniques.iter().map(|unique| &unique.columns)).chain(foreign);
