@@ -2,6 +2,7 @@
 
 mod certified;
 mod charsets;
+mod checks;
 mod copying;
 mod reading;
 mod types;

@@ -6,7 +6,7 @@ use super::{
     server::{self, Server},
 };
 use crate::error::{Error, ErrorKind, Result};
-use mysql_async::{ClientIdentity, Conn, OptsBuilder, Params, Row, SslOpts, prelude::Queryable};
+use mysql_async::{ClientIdentity, Conn, OptsBuilder, Row, SslOpts, prelude::Queryable};
 use parking_lot::Mutex;
 use secrecy::ExposeSecret;
 use std::{path::Path, sync::Arc, time::Duration};
@@ -144,16 +144,6 @@ impl Session {
     /// Rows of a plain query, all in memory: catalogues and settings only.
     pub async fn rows(&mut self, sql: impl Into<String>) -> Answer<Vec<Vec<Option<String>>>> {
         let rows: Vec<Row> = self.conn.query(sql.into()).await?;
-        Ok(rows.iter().map(|row| (0..row.len()).map(|at| text(row, at)).collect()).collect())
-    }
-
-    /// The same with parameters.
-    pub async fn rows_with(
-        &mut self,
-        sql: &str,
-        parameters: impl Into<Params> + Send,
-    ) -> Answer<Vec<Vec<Option<String>>>> {
-        let rows: Vec<Row> = self.conn.exec(sql, parameters).await?;
         Ok(rows.iter().map(|row| (0..row.len()).map(|at| text(row, at)).collect()).collect())
     }
 
