@@ -2,7 +2,9 @@
 
 mod charsets;
 mod copying;
+mod following;
 mod reading;
+mod tailing;
 mod types;
 
 use crate::support::mysql::Server;
