@@ -51,7 +51,7 @@ pub trait Scratch: Send + Sync {
         Err(Error::config("the fixture does not list what is left over"))
     }
 
-    /// Another store of the same kind, as empty as this one was.
+    /// Another store of the same kind, as empty as this one was. Without `Trait::Another` it is not asked.
     async fn another(&self) -> Result<Box<dyn Scratch>>;
 
     /// Notes the store's content as a backup would. Without `Trait::Backups` it is not asked.
@@ -99,6 +99,8 @@ pub enum Trait {
     Leftovers,
     /// `Scratch::back_up` and `restore`.
     Backups,
+    /// `Scratch::another`.
+    Another,
 }
 
 /// What an application does.

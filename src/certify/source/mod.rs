@@ -12,7 +12,9 @@ mod tail;
 pub use stage::shown;
 
 use super::{check::Check, fixture::Scratch};
-use crate::fixture::Trait::{AddColumns, Backups, Evictions, ForeignKeys, Keyless, Leftovers, Truncate, Uniques};
+use crate::fixture::Trait::{
+    AddColumns, Another, Backups, Evictions, ForeignKeys, Keyless, Leftovers, Truncate, Uniques,
+};
 
 /// Each on a scratch store of its own.
 pub const CHECKS: &[Check<dyn Scratch>] = &[
@@ -300,7 +302,7 @@ pub const CHECKS: &[Check<dyn Scratch>] = &[
         name: "foreign",
         proves: "a position of another store is Lost, for every read",
         rule: "R2, invariant 8, A12",
-        needs: &[],
+        needs: &[Another],
         run: |scratch| Box::pin(lost::foreign(scratch)),
     },
     Check {

@@ -12,6 +12,7 @@ mod binlog;
 mod cascades;
 mod changes;
 mod charset;
+mod charset_tables;
 mod check;
 mod config;
 mod connect;
@@ -21,6 +22,7 @@ mod decode;
 mod failure;
 mod feed;
 mod fetch;
+mod fixture;
 mod follow;
 mod gtid;
 mod history;
@@ -35,6 +37,7 @@ mod server;
 mod shapes;
 mod sight;
 mod source;
+mod spelling;
 mod split;
 mod stream;
 mod survey;
@@ -43,6 +46,8 @@ mod text;
 mod types;
 mod values;
 mod wire;
+
+pub use self::fixture::Databases;
 
 use self::{config::Config, source::MysqlSource};
 use super::{Connector, Store, StoreSettings};
@@ -60,7 +65,7 @@ pub static MYSQL: Connector = Connector {
     about: "MySQL servers: `mysql://user@host:3306/database`",
     secrets: &["password"],
     open,
-    fixture: None,
+    fixture: Some(Databases::of),
 };
 
 pub static MARIADB: Connector = Connector {
@@ -68,7 +73,7 @@ pub static MARIADB: Connector = Connector {
     about: "MariaDB servers: `mariadb://user@host:3306/database`",
     secrets: &["password"],
     open,
-    fixture: None,
+    fixture: Some(Databases::of),
 };
 
 fn open(settings: &StoreSettings) -> Result<Arc<dyn Store>> {

@@ -3,7 +3,7 @@
 use super::{
     connect::{Connections, Session},
     failure::{self, Answer},
-    position::{File, Point, Reach},
+    position::{self, File, Point, Reach},
     server::Family,
 };
 use crate::{
@@ -43,6 +43,9 @@ impl Sight {
             if logged.contains(&goal)? {
                 break logged;
             }
+            if is_foreign(&logged, &goal) {
+                return Err(position::another_log());
+            }
             wait(deadline, || format!("the server has not got as far as {goal} yet, it is at {logged}")).await?;
         };
         if session.server.is_mariadb() {
@@ -77,6 +80,14 @@ impl Sight {
             Some((server, reach)) if *server == session.server.identity => reach.contains(goal),
             _ => Ok(false),
         }
+    }
+}
+
+/// Nothing of the goal is in the log: it is not one that only lags.
+fn is_foreign(logged: &Reach, goal: &Reach) -> bool {
+    match (logged, goal) {
+        (Reach::Maria(own), Reach::Maria(goal)) => !goal.iter().any(|gtid| own.get(gtid.domain).is_some()),
+        _ => false,
     }
 }
 
