@@ -4,7 +4,9 @@ mod certified;
 mod charsets;
 mod checks;
 mod copying;
+mod following;
 mod reading;
+mod tailing;
 mod types;
 
 use crate::support::mysql::Server;
