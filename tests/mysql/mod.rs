@@ -4,6 +4,7 @@ mod certified;
 mod charsets;
 mod checks;
 mod copying;
+mod encrypted;
 mod following;
 mod reading;
 mod tailing;
