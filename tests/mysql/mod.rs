@@ -4,6 +4,7 @@ mod certified;
 mod charsets;
 mod copying;
 mod following;
+mod jobs;
 mod reading;
 mod tailing;
 mod types;
