@@ -6,6 +6,7 @@ mod checks;
 mod copying;
 mod encrypted;
 mod following;
+mod jobs;
 mod reading;
 mod tailing;
 mod types;
