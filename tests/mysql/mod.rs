@@ -5,6 +5,7 @@ mod charsets;
 mod copying;
 mod following;
 mod jobs;
+mod positions;
 mod reading;
 mod tailing;
 mod types;
