@@ -146,7 +146,7 @@ impl<'p> Job<'p> {
             source: SourceSpec {
                 store: "from".into(),
                 tables: tables.iter().map(|table| table.name.to_string()).collect(),
-                rename: [].into(),
+                rename: renamed(pair),
                 keyless: Keyless::Refuse,
             },
             targets: vec![TargetSpec { store: "to".into(), existing: Existing::Refuse }],
@@ -239,7 +239,8 @@ impl<'p> Job<'p> {
     async fn differing(&self, tables: &[TableName]) -> Result<Option<String>, Failure> {
         for table in tables {
             let expected = self.pair.from.rows(table).await?.unwrap_or_default();
-            let Some(found) = self.pair.to.rows(table).await? else {
+            let there = TableName::new(self.pair.to.schema(), table.name.clone());
+            let Some(found) = self.pair.to.rows(&there).await? else {
                 return Ok(Some(format!("there is no {table} in the target")));
             };
             if let Err(Failure(why)) = equal_rows(&table.to_string(), &found, &expected) {
@@ -267,6 +268,12 @@ impl Drop for Job<'_> {
             running.task.abort();
         }
     }
+}
+
+/// Where the stores call their schemas differently.
+fn renamed(pair: &Pair) -> std::collections::BTreeMap<String, String> {
+    let (from, to) = (pair.from.schema(), pair.to.schema());
+    if from == to { [].into() } else { [(format!("{from}.*"), format!("{to}.*"))].into() }
 }
 
 fn names(tables: &[Table]) -> Vec<TableName> {

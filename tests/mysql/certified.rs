@@ -2,6 +2,8 @@
 
 use super::reading::settings;
 use crate::support::mysql::Server;
+#[cfg(feature = "sqlite")]
+use whimbrel::connectors::sqlite::Files;
 use whimbrel::{
     certify::{self, Fixture, Report, Trait},
     connectors::mysql::Databases,
@@ -27,4 +29,12 @@ async fn mariadb_is_a_source() {
     let server = Server::mariadb(&[]);
     let another = Server::mariadb(&["--server-id=2", "--gtid-domain-id=7"]);
     expect(&certify::source(&databases("MariaDB", &server, &another), &[]).await, 40, 2);
+}
+
+#[cfg(feature = "sqlite")]
+#[tokio::test]
+async fn mariadb_goes_to_sqlite() {
+    let server = Server::mariadb(&[]);
+    let files = Files { name: "WAL", lacks: &[], wal: true, without_rowid: false, beside: None };
+    expect(&certify::pair(&databases("MariaDB", &server, &server), &files, &[]).await, 8, 0);
 }

@@ -2,7 +2,9 @@
 
 mod certified;
 mod charsets;
+mod checks;
 mod copying;
+mod encrypted;
 mod following;
 mod jobs;
 mod positions;
