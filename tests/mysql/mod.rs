@@ -7,6 +7,7 @@ mod copying;
 mod encrypted;
 mod following;
 mod jobs;
+mod positions;
 mod reading;
 mod tailing;
 mod types;
