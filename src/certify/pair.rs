@@ -26,7 +26,7 @@ use crate::{
     },
     state::{Desired, JobRecord, MemoryState, State},
 };
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 use tokio::{sync::watch, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -146,7 +146,7 @@ impl<'p> Job<'p> {
             source: SourceSpec {
                 store: "from".into(),
                 tables: tables.iter().map(|table| table.name.to_string()).collect(),
-                rename: renames(pair),
+                rename: renamed(pair),
                 keyless: Keyless::Refuse,
             },
             targets: vec![TargetSpec { store: "to".into(), existing: Existing::Refuse }],
@@ -239,7 +239,8 @@ impl<'p> Job<'p> {
     async fn differing(&self, tables: &[TableName]) -> Result<Option<String>, Failure> {
         for table in tables {
             let expected = self.pair.from.rows(table).await?.unwrap_or_default();
-            let Some(found) = self.pair.to.rows(&there(self.pair, table)).await? else {
+            let there = TableName::new(self.pair.to.schema(), table.name.clone());
+            let Some(found) = self.pair.to.rows(&there).await? else {
                 return Ok(Some(format!("there is no {table} in the target")));
             };
             if let Err(Failure(why)) = equal_rows(&table.to_string(), &found, &expected) {
@@ -269,15 +270,10 @@ impl Drop for Job<'_> {
     }
 }
 
-/// Where scratch tables have other schemas in the target.
-fn renames(pair: &Pair) -> BTreeMap<String, String> {
+/// Where the stores call their schemas differently.
+fn renamed(pair: &Pair) -> std::collections::BTreeMap<String, String> {
     let (from, to) = (pair.from.schema(), pair.to.schema());
-    if from == to { BTreeMap::new() } else { [(format!("{from}.*"), format!("{to}.*"))].into() }
-}
-
-/// A table's name in the target.
-fn there(pair: &Pair, table: &TableName) -> TableName {
-    TableName::new(pair.to.schema(), table.name.clone())
+    if from == to { [].into() } else { [(format!("{from}.*"), format!("{to}.*"))].into() }
 }
 
 fn names(tables: &[Table]) -> Vec<TableName> {

@@ -7,6 +7,6 @@ mod outputs;
 mod pages;
 mod process;
 mod readme;
-mod scene;
+pub mod scene;
 mod terminal;
 mod verbs;

@@ -69,6 +69,6 @@ async fn no_byte_is_read_as_another_character_than_the_servers() {
     assert!(problems.is_empty(), "{}\nread as bytes: {bytes_only:?}", problems.join("\n"));
     for set in READ {
         let (raw, all) = bytes_only[*set];
-        assert!(raw * 6 <= all, "{set}: {raw} of {all} characters are read as bytes");
+        assert!(raw * 4 <= all, "{set}: {raw} of {all} characters are read as bytes");
     }
 }

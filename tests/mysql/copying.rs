@@ -1,11 +1,19 @@
 //! Copies: every row once, however a table is keyed and cut, and whatever happens meanwhile.
 
-use super::reading::{copied, drain, fetched, rows, source, table};
-use crate::support::mysql::Server;
-use whimbrel::{
-    model::{Checkpoint, JobId, Key, KeyRange, Value, ValueRef},
-    source::{Columns, Source},
+use super::reading::{copied, drain, fetched, rows, settings, source, table};
+use crate::support::{
+    mysql::Server,
+    wait::{eventually, until},
 };
+use std::{sync::Arc, time::Duration};
+use whimbrel::{
+    connectors,
+    error::ErrorKind,
+    model::{Checkpoint, JobId, Key, KeyRange, Value, ValueRef},
+    source::{Columns, Next, Source, Wanted},
+};
+
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Rows of every range of a split, in order.
 async fn in_pieces(source: &dyn Source, name: &str, pieces: usize) -> Vec<Vec<Value>> {
@@ -159,4 +167,121 @@ async fn rows_by_key_are_those_that_the_server_takes_for_it() {
     assert!((0..200).all(|at| n(&found[at]) == Some(Value::Int(at as i64 + 1))));
     let rest: Vec<_> = found[200..].iter().map(n).collect();
     assert_eq!(rest, [Some(Value::Int(7)), None, Some(Value::Int(500)), Some(Value::Int(7))]);
+}
+
+/// E3: with a replica to wait for, a transaction is in the log before it is shown.
+#[tokio::test]
+async fn a_read_waits_for_what_is_logged_and_not_shown_yet() {
+    let server = Server::mariadb(&[
+        "--rpl-semi-sync-master-enabled=1",
+        "--rpl-semi-sync-master-wait-point=AFTER_SYNC",
+        "--rpl-semi-sync-master-timeout=600000",
+        "--rpl-semi-sync-master-wait-no-slave=1",
+    ]);
+    server.sql("SET GLOBAL rpl_semi_sync_master_enabled = 0; CREATE TABLE t (id INT PRIMARY KEY)");
+    let source = source(&server);
+    let table = table(&*source, "t").await;
+    server.sql("SET GLOBAL rpl_semi_sync_master_enabled = 1");
+    let before = server.sql("SELECT @@GLOBAL.gtid_binlog_pos");
+    let mut session = server.session();
+    session.say("INSERT INTO t VALUES (7)");
+    until("it is logged", || (server.sql("SELECT @@GLOBAL.gtid_binlog_pos") != before).then_some(()));
+    assert_eq!(server.sql("SELECT count(*) FROM t"), "0\n", "and not shown");
+    // A read that demands nothing shows nothing, and says how far it may have seen.
+    let key = || vec![Key::from_values([ValueRef::Int(7)])];
+    assert_eq!(fetched(&*source, &table, key()).await, [None]);
+    let after = source.seen();
+    let wanted = Wanted { table: Arc::clone(&table), keys: key() };
+    let looks = "SELECT VARIABLE_VALUE FROM information_schema.GLOBAL_STATUS WHERE VARIABLE_NAME = 'COM_BEGIN'";
+    let looked = || server.sql(looks).trim().parse::<u64>().unwrap();
+    let before = looked();
+    let reading = {
+        let source = Arc::clone(&source);
+        tokio::spawn(async move { source.fetch(&[wanted], &after, usize::MAX).await })
+    };
+    eventually("it looks at what snapshots show, again and again", async || (looked() > before + 2).then_some(()))
+        .await;
+    server.sql("SET GLOBAL rpl_semi_sync_master_enabled = 0");
+    session.answer();
+    let answer = reading.await.unwrap().unwrap();
+    assert!(answer[0].rows[0].is_some(), "it has waited for the row");
+}
+
+#[tokio::test]
+async fn a_copy_goes_on_after_its_server_was_killed() {
+    let mut server = Server::mariadb(&[]);
+    server.sql(
+        "CREATE TABLE t (id INT PRIMARY KEY, v TEXT); INSERT INTO t SELECT seq, REPEAT('v', 2000) FROM seq_1_to_20000",
+    );
+    let source = source(&server);
+    let table = table(&*source, "t").await;
+    let mut feed = source.copy(&table, &KeyRange::all(), Columns::All, &Checkpoint::default()).await.unwrap();
+    let mut seen = Vec::new();
+    let mut done = None;
+    let broke = loop {
+        match feed.next(PATIENCE).await {
+            Ok(Next::Batch(batch)) => {
+                done = KeyRange::from_position(&batch.to).and_then(|(.., done)| done);
+                seen.extend(rows(&[batch]));
+                server.kill();
+            }
+            Ok(Next::Idle(_)) => {}
+            Ok(Next::End) => panic!("it ended without its server"),
+            Err(error) => break error,
+        }
+    };
+    assert!(broke.is_transient(), "{broke:?}");
+    server.start();
+    seen.extend(copied(&*source, &table, &KeyRange { after: done, upto: None }).await);
+    assert_eq!(seen.len(), 20_000);
+}
+
+#[tokio::test]
+async fn a_row_that_is_too_large_is_named_and_those_before_it_come() {
+    let server = Server::mariadb(&["--max-allowed-packet=64M"]);
+    server.sql(
+        "CREATE TABLE t (id INT PRIMARY KEY, v LONGBLOB); \
+         INSERT INTO t VALUES (1, REPEAT('v', 100)), (2, REPEAT('v', 3000000)), (3, REPEAT('v', 70000)), (4, '')",
+    );
+    let mut settings = settings(&server, "reader");
+    settings.options = [("max_row_bytes".to_owned(), "65536".to_owned())].into();
+    let source = connectors::open(&settings).unwrap().source().unwrap();
+    let table = table(&*source, "t").await;
+    for (start, before, key) in [(0, 1, "(2)"), (2, 0, "(3)")] {
+        let after = Some(Key::from_values([ValueRef::Int(start)]));
+        let range = KeyRange { after, upto: None };
+        let mut feed = source.copy(&table, &range, Columns::All, &Checkpoint::default()).await.unwrap();
+        let mut seen = 0;
+        let refused = loop {
+            match feed.next(PATIENCE).await {
+                Ok(Next::Batch(batch)) => seen += batch.changes(),
+                Ok(Next::Idle(_)) => {}
+                Ok(Next::End) => panic!("it ended"),
+                Err(error) => break error,
+            }
+        };
+        assert_eq!((refused.kind(), seen), (ErrorKind::Refused, before), "{refused:?}");
+        assert!(refused.to_string().contains(key) && refused.hint_text().is_some(), "{refused:?}");
+    }
+    let wanted = Wanted { table, keys: vec![Key::from_values([ValueRef::Int(3)])] };
+    let refused = source.fetch(&[wanted], &Checkpoint::default(), usize::MAX).await.unwrap_err();
+    assert!(refused.to_string().contains("(3)"), "{refused:?}");
+}
+
+/// A held range takes one batch of a feed and drops it: the server must not go on sending.
+#[tokio::test]
+async fn a_feed_that_is_dropped_ends_its_query() {
+    let server = Server::mariadb(&[]);
+    server.sql("CREATE TABLE t (v TEXT); INSERT INTO t SELECT REPEAT('v', 4000) FROM seq_1_to_20000");
+    let source = source(&server);
+    let table = table(&*source, "t").await;
+    for _ in 0..20 {
+        let mut feed = source.copy(&table, &KeyRange::all(), Columns::All, &Checkpoint::default()).await.unwrap();
+        while !matches!(feed.next(PATIENCE).await.unwrap(), Next::Batch(_)) {}
+    }
+    let busy = "SELECT count(*) FROM information_schema.PROCESSLIST WHERE USER = 'reader' AND COMMAND <> 'Sleep'";
+    eventually("no query runs", async || (server.sql(busy) == "0\n").then_some(())).await;
+    let all = "SELECT count(*) FROM information_schema.PROCESSLIST WHERE USER = 'reader'";
+    let left: usize = server.sql(all).trim().parse().unwrap();
+    assert!(left <= 10, "{left} connections are left");
 }

@@ -2,8 +2,14 @@
 
 mod certified;
 mod charsets;
+mod checks;
 mod copying;
+mod encrypted;
+mod following;
+mod jobs;
+mod positions;
 mod reading;
+mod tailing;
 mod types;
 mod writing;
 

@@ -10,10 +10,13 @@ use uuid::Uuid;
 use whimbrel::{
     certify::{self, Report, Trait},
     connectors::{self, StoreSettings, mysql::Databases, sqlite::Files},
-    error::Result,
-    model::{Batch, Body, Checkpoint, Existing, JobId, KeyRange, Kind, Partition, Position, Rows, Table},
+    error::{ErrorKind, Result},
+    model::{
+        Batch, Body, Change, Checkpoint, Existing, JobId, Key, KeyRange, Kind, NO_ROW, Partition, Position, Rows,
+        Severity, Table, Value, ValueRef,
+    },
     source::{Columns, Source},
-    target::{Applied, Claim, Finished, Part, Target},
+    target::{Applied, Claim, Clash, Finished, Part, Target},
 };
 
 /// Every check that was not skipped has passed, and as many were as are expected here.
@@ -151,4 +154,139 @@ async fn every_type_is_written_as_it_was() {
         let [there, here] = written.both(&format!("SHOW CREATE TABLE k{number}"));
         assert_eq!(there, here);
     }
+}
+
+fn upsert(table: &Arc<Table>, rows: &[&[Value]]) -> Rows {
+    let mut batch = Rows::default();
+    let shape = batch.shape(table);
+    for row in rows {
+        let place = batch.add_row(&row.iter().cloned().map(Some).collect::<Vec<_>>());
+        batch.push(shape, Change::Upsert, place, NO_ROW);
+    }
+    batch
+}
+
+fn text(text: &str) -> Value {
+    Value::Text(text.into())
+}
+
+/// Tables of `shop` and what they become in `copy`.
+async fn shapes(server: &Server, names: &[&str]) -> Vec<Arc<Table>> {
+    let source = source(server);
+    let mut shapes = Vec::new();
+    for name in names {
+        shapes.push(moved(&*table(&*source, name).await));
+    }
+    shapes
+}
+
+#[tokio::test]
+async fn indexes_and_foreign_keys_are_made_as_at_the_source_once_rows_are_there() {
+    let server = Server::mariadb(&[]);
+    let parent = "CREATE TABLE parent (id INT PRIMARY KEY, code VARCHAR(300) NOT NULL, n INT, UNIQUE KEY code (code(5)), \
+                  KEY by_n (n DESC), FULLTEXT KEY words (code)) COMMENT='it''s, a `comment`'";
+    let child = "CREATE TABLE child (id INT PRIMARY KEY, parent INT, CONSTRAINT of_parent FOREIGN KEY (parent) \
+                 REFERENCES parent (id) ON DELETE CASCADE)";
+    server.sql(&format!(
+        "{parent}; {child}; INSERT INTO parent VALUES (1, 'aaaaa1', 1); INSERT INTO child VALUES (1, 1)"
+    ));
+    let shapes = shapes(&server, &["child", "parent"]).await;
+    let mut written = Written::open(&server, &shapes).await;
+    let [child, parent] = &shapes[..] else { panic!("two tables") };
+    written.apply(upsert(child, &[&[Value::Int(1), Value::Int(1)]])).await;
+    // Both begin alike, which the unique index of five characters does not allow.
+    let row = |id, code| vec![Value::Int(id), text(code), Value::Int(1)];
+    written.apply(upsert(parent, &[&row(1, "aaaaa1"), &row(2, "aaaaa2")])).await;
+    let taken = written.target.finish(parent).await.expect("an answer");
+    let key = |id| Key::from_values([ValueRef::Int(id)]);
+    assert_eq!(taken, Finished::Taken(vec![key(1), key(2)]));
+    written.apply(upsert(parent, &[&row(2, "bbbbb")])).await;
+    for table in [child, parent, child] {
+        assert_eq!(written.target.finish(table).await.expect("finished"), Finished::Done);
+    }
+    let [there, here] = written.both("SHOW CREATE TABLE parent");
+    assert_eq!(there, here);
+    let [there, here] = written.both("SHOW CREATE TABLE child");
+    assert_eq!(there.replace("of_parent", "child_ibfk_1"), here.replace("`copy`.", ""));
+    // And the index that stands says who holds what another wants.
+    let clash = written.try_apply(upsert(parent, &[&row(3, "bbbbbx")])).await.expect("an answer");
+    assert_eq!(clash, Applied::Taken(vec![Clash { mutation: 0, holder: key(2) }]));
+}
+
+#[tokio::test]
+async fn what_the_server_would_write_by_itself_is_written_by_nobody_else() {
+    let server = Server::mariadb(&["--explicit-defaults-for-timestamp=1"]);
+    server.sql(
+        "CREATE TABLE t (id INT NOT NULL AUTO_INCREMENT PRIMARY KEY, v INT, twice INT AS (v * 2) STORED, \
+         seen TIMESTAMP(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6) ON UPDATE CURRENT_TIMESTAMP(6))",
+    );
+    let shapes = shapes(&server, &["t"]).await;
+    let table = &shapes[0];
+    let mut written = Written::open(&server, &shapes).await;
+    // A key of 0 stays 0.
+    written
+        .apply(upsert(table, &[&[Value::Int(0), Value::Int(1), Value::Int(2), Value::Instant(1_000_000, 7_000)]]))
+        .await;
+    let look = || server.sql("SELECT id, v, twice, UNIX_TIMESTAMP(seen) FROM copy.t");
+    assert_eq!(look(), "0\t1\t2\t1000000.000007\n");
+    let mut patch = Rows::default();
+    let shape = patch.shape(table);
+    let place = patch.add_row(&[Some(Value::Int(0)), Some(Value::Int(5)), None, None]);
+    patch.push(shape, Change::Patch, place, NO_ROW);
+    written.apply(patch).await;
+    assert_eq!(look(), "0\t5\t10\t1000000.000007\n");
+    // An older shape, without the column.
+    let mut older = Table::clone(table);
+    older.columns.truncate(2);
+    written.apply(upsert(&Arc::new(older), &[&[Value::Int(0), Value::Int(6)]])).await;
+    assert_eq!(look(), "0\t6\t12\t1000000.000007\n");
+}
+
+#[tokio::test]
+async fn a_locked_row_is_tried_again_and_a_row_that_does_not_fit_is_named_without_its_values() {
+    let server = Server::mariadb(&["--innodb-lock-wait-timeout=1"]);
+    server.sql("CREATE TABLE t (id INT PRIMARY KEY, v VARCHAR(5) CHARACTER SET latin1, CHECK (v <> 'no'))");
+    let shapes = shapes(&server, &["t"]).await;
+    let table = &shapes[0];
+    let mut written = Written::open(&server, &shapes).await;
+    let row = |id, v| vec![Value::Int(id), text(v)];
+    written.apply(upsert(table, &[&row(1, "a")])).await;
+    let mut session = server.session();
+    session.sql("BEGIN; UPDATE copy.t SET v = 'held' WHERE id = 1");
+    assert_eq!(written.try_apply(upsert(table, &[&row(2, "b"), &row(1, "c")])).await.unwrap(), Applied::Again);
+    session.sql("ROLLBACK");
+    written.apply(upsert(table, &[&row(2, "b"), &row(1, "c")])).await;
+    for secret in ["secret", "中", "no"] {
+        let error = written.try_apply(upsert(table, &[&row(3, "ok"), &row(7, secret)])).await.expect_err("refused");
+        assert_eq!(error.kind(), ErrorKind::Refused, "{error:?}");
+        let told = format!("{error:?}");
+        assert!(told.contains("key (7)") && (secret == "no" || !told.contains(secret)), "{told}");
+    }
+    assert_eq!(server.sql("SELECT * FROM copy.t ORDER BY id"), "1\tc\n2\tb\n");
+}
+
+#[tokio::test]
+async fn what_cannot_be_a_target_is_told_before_the_start() {
+    let server = Server::mariadb(&["--innodb-flush-log-at-trx-commit=2"]);
+    server.sql(
+        "CREATE TABLE t (id INT PRIMARY KEY, k VARCHAR(9) COLLATE utf8mb4_bin); CREATE DATABASE copy; \
+         CREATE TABLE copy.t (id INT PRIMARY KEY, k VARCHAR(9), must INT NOT NULL) ENGINE=Aria; \
+         CREATE TRIGGER copy.tr BEFORE INSERT ON copy.t FOR EACH ROW SET NEW.must = 1; INSERT INTO copy.t VALUES (1, 'a', 1)",
+    );
+    let shapes = shapes(&server, &["t"]).await;
+    let store = settings(&server, "writer");
+    let store = StoreSettings { url: store.url.replace("/shop", "/copy"), ..store };
+    let target = connectors::open(&store).unwrap().target().unwrap();
+    let findings = target.check(&shapes, Existing::Refuse).await.expect("checked");
+    let told = |severity| {
+        let found = findings.iter().filter(move |finding| finding.severity == severity);
+        found.map(|finding| format!("{}: {} -> {:?}", finding.subject, finding.text, finding.mend)).collect::<String>()
+    };
+    for expected in ["ENGINE=InnoDB", "DROP TRIGGER `copy`.`tr`", "`must` must not be NULL", "rows already"] {
+        assert!(told(Severity::Blocking).contains(expected), "{expected}: {}", told(Severity::Blocking));
+    }
+    assert!(told(Severity::Warning).contains("SET GLOBAL innodb_flush_log_at_trx_commit = 1"));
+    server.sql("SET GLOBAL read_only = 1");
+    let findings = target.check(&shapes, Existing::Refuse).await.expect("checked");
+    assert!(findings.iter().any(|finding| finding.subject == "read_only" && finding.severity == Severity::Blocking));
 }

@@ -111,6 +111,25 @@ impl Server {
         }
     }
 
+    /// Notes all that it holds, while it is stopped.
+    pub fn back_up(&mut self) {
+        self.stop();
+        let backup = self.path().join("backup");
+        if backup.exists() {
+            fs::remove_dir_all(&backup).expect("ours");
+        }
+        copy(&self.path().join("data"), &backup);
+        self.start();
+    }
+
+    /// Puts the backup in the place of what it holds.
+    pub fn restore(&mut self) {
+        self.kill();
+        fs::remove_dir_all(self.path().join("data")).expect("ours");
+        copy(&self.path().join("backup"), &self.path().join("data"));
+        self.start();
+    }
+
     pub fn restart(&mut self) {
         self.stop();
         self.start();

@@ -2,7 +2,7 @@
 
 use super::{
     batches::Told,
-    ddl::What,
+    ddl::{OldRows, What},
     history::{Ahead, Known, follows},
     schema::Shape,
     tail::{Altering, Tail},
@@ -20,7 +20,7 @@ impl Tail {
         let at = self.reach_with_this()?;
         let mut last: BTreeMap<TableName, What> = BTreeMap::new();
         for (name, what) in &altering.changes {
-            last.insert(name.clone(), *what);
+            last.insert(name.clone(), what.clone());
         }
         let (mut look, mut before) = (Vec::new(), Vec::new());
         for (name, what) in last {
@@ -50,9 +50,9 @@ impl Tail {
             Some(Known::Certain(shape)) => Arc::clone(shape),
             Some(Known::Ahead(_)) => {
                 // Its rows are copied again where the next one is met, or where the last change is.
-                if let Some(Known::Certain(_)) = before
-                    && !matches!(what, What::Altered { keeps: true } | What::Created { if_absent: true })
-                {
+                let keeps =
+                    matches!(what, What::Altered(OldRows::Grow(_) | OldRows::Keep) | What::Created { if_absent: true });
+                if matches!(before, Some(Known::Certain(_))) && !keeps {
                     self.history.set_changed(name);
                 }
                 return Ok(());
@@ -72,7 +72,9 @@ impl Tail {
                 self.tell(&Told { table: &before.table, change: Change::Truncate, row: None, before: None })
             }
             (Some(Known::Certain(_)), What::Created { if_absent: true }) => Ok(()),
-            (Some(Known::Certain(before)), What::Altered { keeps: true }) => self.reshape(&before, &now),
+            (Some(Known::Certain(before)), What::Altered(OldRows::Grow(_) | OldRows::Keep)) => {
+                self.reshape(&before, &now)
+            }
             (Some(Known::Ahead(Ahead { told: true, .. })), _) => Ok(()),
             (Some(Known::Ahead(Ahead { keeps: true, .. })), _) => {
                 self.tell(&Told { table: &now.table, change: Change::Reshape, row: None, before: None })

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     error::Result,
-    model::{Action, Finding, JobId, Severity, Table, TableName},
+    model::{Action, Column, Finding, JobId, Severity, Table, TableName},
 };
 use std::{sync::Arc, time::Duration};
 
@@ -202,14 +202,18 @@ async fn of_table(session: &mut Session, shape: &Shape, findings: &mut Vec<Findi
         }
     }
     for (column, native) in shape.table.columns.iter().zip(&shape.natives) {
-        let unreadable = |label: &String| label.contains('?');
         if let Native::Enum(labels) | Native::Set(labels) = native
-            && labels.iter().filter(|label| unreadable(label)).count() > 1
+            && unnamed(session, &table, column, labels).await?
         {
-            let text = format!("labels of column `{}` hold characters that the catalogue cannot name", column.name);
-            let mend =
-                format!("give the labels of {} names without characters beyond the basic plane", quote(&column.name));
-            add(Severity::Blocking, text, Some(mend));
+            let text = format!(
+                "labels of column `{}` hold characters beyond the basic plane, which the server's catalogue shows as `?`",
+                column.name
+            );
+            add(
+                Severity::Blocking,
+                text,
+                Some(format!("ALTER TABLE {table} MODIFY {} … with other labels", quote(&column.name))),
+            );
         }
     }
     let others = beside(session, name).await?;
@@ -217,6 +221,19 @@ async fn of_table(session: &mut Session, shape: &Shape, findings: &mut Vec<Findi
         findings.push(Finding::new(Severity::Info, name.to_string(), text));
     }
     Ok(())
+}
+
+/// Whether a row holds a label that is not the one that the catalogue shows.
+async fn unnamed(session: &mut Session, table: &str, column: &Column, labels: &[String]) -> Answer<bool> {
+    let wide = ["utf8mb4", "utf16", "utf16le", "utf32"];
+    let is_wide = wide.iter().any(|set| column.declared.contains(&format!("CHARACTER SET {set} ")));
+    if !is_wide || !labels.iter().any(|label| label.contains('?')) {
+        return Ok(false);
+    }
+    // A character beyond the plane is the only one that takes four bytes in this form.
+    let name = quote(&column.name);
+    let four = format!("HEX(CONVERT({name} USING utf8mb4)) REGEXP '^([0-9A-F]{{2}})*F[0-4][89AB]'");
+    Ok(session.value(format!("SELECT 1 FROM {table} WHERE {four} LIMIT 1")).await?.is_some())
 }
 
 /// Triggers, which are not carried: what they write is.

@@ -30,6 +30,8 @@ pub(super) struct Config {
     /// The database that is followed or written; `None`: all but the server's own.
     pub database: Option<String>,
     pub tls: Tls,
+    /// The name in the server's certificate, where it is not the host's.
+    pub tls_name: Option<String>,
     /// A file of certificates to trust instead of the public ones.
     pub ca: Option<PathBuf>,
     /// Our certificate and its key.
@@ -62,9 +64,7 @@ pub(super) enum Tls {
     Off,
     /// Nobody listens; whom we talk to is not proven.
     Encrypt,
-    /// The certificate is signed by one we trust, whatever name it has.
-    VerifyCa,
-    /// And it is the host's.
+    /// The certificate is signed by one we trust, and is the host's (or that of `tls_name`).
     Verify,
 }
 
@@ -78,6 +78,7 @@ impl Config {
             password: settings.secrets.get("password").cloned(),
             database: url.database,
             tls: if away { Tls::Verify } else { Tls::Off },
+            tls_name: None,
             ca: None,
             identity: None,
             connect_timeout: Duration::from_millis(CONNECT_MS),
@@ -94,6 +95,7 @@ impl Config {
             };
             match name.as_str() {
                 "tls" => config.tls = tls(value)?,
+                "tls_name" => config.tls_name = Some(value.clone()),
                 "ca" => config.ca = Some(value.into()),
                 "cert" => cert = Some(PathBuf::from(value)),
                 "key" => key = Some(PathBuf::from(value)),
@@ -104,8 +106,8 @@ impl Config {
                 "server_id" => config.server_id = Some(server_id(number()?)?),
                 _ => {
                     return Err(Error::config(format!("unknown option `{name}`")).hint(
-                        "this store knows `tls`, `ca`, `cert`, `key`, `connect_timeout_ms`, `max_row_bytes` and \
-                         `server_id`; remove the others",
+                        "this store knows `tls`, `tls_name`, `ca`, `cert`, `key`, `connect_timeout_ms`, `max_row_bytes` \
+                         and `server_id`; remove the others",
                     ));
                 }
             }
@@ -120,7 +122,7 @@ impl Config {
         };
         if config.tls == Tls::Off && (config.ca.is_some() || config.identity.is_some()) {
             return Err(Error::config("`ca`, `cert` and `key` are of no use with `tls = \"off\"`")
-                .hint("set `tls = \"verify\"` (or `verify-ca`, which does not look at the host's name)"));
+                .hint("set `tls = \"verify\"`"));
         }
         Ok(config)
     }
@@ -130,11 +132,10 @@ fn tls(value: &str) -> Result<Tls> {
     Ok(match value {
         "off" => Tls::Off,
         "encrypt" => Tls::Encrypt,
-        "verify-ca" => Tls::VerifyCa,
         "verify" => Tls::Verify,
         _ => {
             return Err(Error::config(format!("option `tls`: `{value}` is unknown"))
-                .hint("write `verify`, `verify-ca` (not the host's name), `encrypt` (nobody is checked) or `off`"));
+                .hint("write `verify`, `encrypt` (nobody is checked) or `off`"));
         }
     })
 }

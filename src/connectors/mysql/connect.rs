@@ -6,7 +6,7 @@ use super::{
     server::{self, Server},
 };
 use crate::error::{Error, ErrorKind, Result};
-use mysql_async::{ClientIdentity, Conn, OptsBuilder, Params, Row, SslOpts, prelude::Queryable};
+use mysql_async::{ClientIdentity, Conn, OptsBuilder, Row, SslOpts, prelude::Queryable};
 use parking_lot::Mutex;
 use secrecy::ExposeSecret;
 use std::{path::Path, sync::Arc, time::Duration};
@@ -121,7 +121,7 @@ impl Session {
         let opened = tokio::time::timeout(config.connect_timeout, Conn::new(options(config, host))).await;
         let conn = match opened {
             Err(_) => return Err(Error::transient(format!("no answer in {:?}", config.connect_timeout))),
-            Ok(conn) => conn.map_err(|failure| failure::error(failure, "connecting"))?,
+            Ok(conn) => conn.map_err(failure::connecting)?,
         };
         Session::set_up(conn).await.map_err(|failure| failure::error(failure, "setting up the session"))
     }
@@ -144,16 +144,6 @@ impl Session {
     /// Rows of a plain query, all in memory: catalogues and settings only.
     pub async fn rows(&mut self, sql: impl Into<String>) -> Answer<Vec<Vec<Option<String>>>> {
         let rows: Vec<Row> = self.conn.query(sql.into()).await?;
-        Ok(rows.iter().map(|row| (0..row.len()).map(|at| text(row, at)).collect()).collect())
-    }
-
-    /// The same with parameters.
-    pub async fn rows_with(
-        &mut self,
-        sql: &str,
-        parameters: impl Into<Params> + Send,
-    ) -> Answer<Vec<Vec<Option<String>>>> {
-        let rows: Vec<Row> = self.conn.exec(sql, parameters).await?;
         Ok(rows.iter().map(|row| (0..row.len()).map(|at| text(row, at)).collect()).collect())
     }
 
@@ -223,8 +213,8 @@ fn encryption(config: &Config) -> Option<SslOpts> {
         Tls::Encrypt => {
             SslOpts::default().with_danger_accept_invalid_certs(true).with_danger_skip_domain_validation(true)
         }
-        Tls::VerifyCa => SslOpts::default().with_danger_skip_domain_validation(true),
-        Tls::Verify => SslOpts::default(),
+        // The driver's own way to leave the name out does not work with the TLS library that it uses.
+        Tls::Verify => SslOpts::default().with_danger_tls_hostname_override(config.tls_name.clone()),
     };
     let options = match &config.ca {
         // Whoever names an authority means that one, not every public one besides.

@@ -7,6 +7,7 @@ use super::{
     schema::Shape,
     shapes::Shapes,
     sight::{self, Sight},
+    split,
 };
 use crate::{
     error::{Error, ErrorKind, Result},
@@ -174,13 +175,27 @@ impl Pages {
         };
         let (mut page_bytes, mut count) = (0, 0);
         let mut batch = Making::new(shape, *columns);
-        while let Some(row) = next_row(&mut stream).await? {
+        loop {
+            let row = match next_row(&mut stream).await {
+                Ok(Some(row)) => row,
+                Ok(None) => break,
+                Err(error) if error.kind() == ErrorKind::Refused => {
+                    drop(stream);
+                    drop(result);
+                    // What was read before the row that cannot be is handed out first.
+                    if !batch.rows.is_empty() && batches.send(Ok(batch.finish(range, done))).await.is_err() {
+                        return Ok(Turn::Nobody);
+                    }
+                    return Err(self.names_it(error).await);
+                }
+                Err(error) => return Err(error),
+            };
             if count == 0 {
                 // The page's snapshot is older than its first row: whatever it shows is logged by now.
                 reads.sight.note(&reads.connections).await?;
             }
             count += 1;
-            page_bytes += batch.add(&row)?.min(reads.connections.config.max_row_bytes + 1);
+            page_bytes += batch.add(&row)?;
             if batch.last_row_bytes > reads.connections.config.max_row_bytes {
                 return Err(too_big(&batch.last_key(), reads.connections.config.max_row_bytes));
             }
@@ -201,6 +216,24 @@ impl Pages {
             session.run("COMMIT").await.map_err(reading)?;
         }
         Ok(if limit.is_some_and(|limit| count >= limit) { Turn::More } else { Turn::End })
+    }
+}
+
+impl Pages {
+    /// The row behind `done` is larger than a packet may be, and its connection is of no more use.
+    async fn names_it(&self, error: Error) -> Error {
+        let rest = KeyRange { after: self.done.clone().or_else(|| self.range.after.clone()), upto: None };
+        let connections = &self.reads.connections;
+        let asked = async {
+            let mut session = connections.lease().await?;
+            let key = split::first_key(&mut session, &self.shape, &rest).await;
+            connections.give_back(session);
+            key
+        };
+        match asked.await {
+            Ok(Some(key)) => too_big(&show(key.values()), connections.config.max_row_bytes),
+            _ => error,
+        }
     }
 }
 

@@ -29,17 +29,23 @@ pub(super) enum Statement {
     Unknown,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum What {
-    Created {
-        if_absent: bool,
-    },
-    /// `keeps`: rows that are there stay as they are, but for columns that come empty or go.
-    Altered {
-        keeps: bool,
-    },
+    Created { if_absent: bool },
+    Altered(OldRows),
     Truncated,
     Gone,
+}
+
+/// What an `ALTER` does to the rows that are there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum OldRows {
+    /// These columns come, empty, and nothing else changes.
+    Grow(Vec<String>),
+    /// Columns come, empty, or go.
+    Keep,
+    /// They get other values, for all we know.
+    Change,
 }
 
 /// Statements that change no table's rows, by their first word.
@@ -313,7 +319,7 @@ impl<'t> Words<'t> {
     fn index(&mut self) -> Option<Statement> {
         let on = self.tokens.iter().position(|token| token.is("ON"))?;
         self.tokens = &self.tokens[on + 1..];
-        Some(Statement::Tables(vec![(self.table()?, What::Altered { keeps: true })]))
+        Some(Statement::Tables(vec![(self.table()?, What::Altered(OldRows::Grow(Vec::new())))]))
     }
 
     /// About something that is no table: it is named before anything that could be a name of it.
@@ -350,10 +356,14 @@ impl<'t> Words<'t> {
                 Clause::Renamed(to) => renamed = Some(to),
             }
         }
-        let keeps = keeps && !come.iter().any(|name| gone.contains(name));
+        let rows = match (keeps && !come.iter().any(|name| gone.contains(name)), gone.is_empty()) {
+            (false, _) => OldRows::Change,
+            (true, true) => OldRows::Grow(come),
+            (true, false) => OldRows::Keep,
+        };
         Some(Statement::Tables(match renamed {
             Some(to) => vec![(table, What::Gone), (to, What::Created { if_absent: false })],
-            None => vec![(table, What::Altered { keeps })],
+            None => vec![(table, What::Altered(rows))],
         }))
     }
 

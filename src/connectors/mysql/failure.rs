@@ -1,7 +1,7 @@
 //! What an error of the server or of the way to it means for us.
 
 use crate::error::{Error, ErrorKind};
-use mysql_async::{Error as Foreign, IoError, ServerError};
+use mysql_async::{DriverError, Error as Foreign, IoError, ServerError};
 
 /// An answer of the server that is no error of ours yet: some callers expect some of them.
 pub(super) type Answer<T> = Result<T, Foreign>;
@@ -10,7 +10,6 @@ pub(super) type Answer<T> = Result<T, Foreign>;
 pub(super) mod code {
     pub const NO_SUCH_DATABASE: u16 = 1049;
     pub const NO_SUCH_TABLE: u16 = 1146;
-    pub const NO_SUCH_COLUMN: u16 = 1054;
     pub const LOCK_WAIT: u16 = 1205;
     pub const DEADLOCK: u16 = 1213;
     pub const DUPLICATE: u16 = 1062;
@@ -73,24 +72,40 @@ pub(super) fn made(failure: Foreign, what: &str, mend: &str) -> Error {
 pub(super) fn error(failure: Foreign, what: &str) -> Error {
     match failure {
         Foreign::Server(failure) => of_server(failure, what),
-        Foreign::Io(IoError::Tls(failure)) => {
-            Error::config(format!("{what}: no safe connection")).because(failure).hint(
-                "set the store's option `ca` to the file of the authority that signed the server's certificate; \
-             `tls = \"verify-ca\"` does not look at the host's name",
-            )
-        }
+        // The driver has no kind of its own for it where it reads.
+        Foreign::Io(failure) if failure.to_string().contains("larger than max_allowed_packet") => too_large(what),
         Foreign::Io(failure) => Error::transient(format!("{what}: the connection broke")).because(failure),
-        Foreign::Driver(mysql_async::DriverError::NoClientSslFlagFromServer) => {
+        Foreign::Driver(DriverError::NoClientSslFlagFromServer) => {
             Error::config(format!("{what}: the server has no TLS"))
                 .hint("give it a certificate, or set the store's option `tls = \"off\"` where nobody can listen")
         }
-        Foreign::Driver(mysql_async::DriverError::PacketTooLarge) => {
-            Error::refused(format!("{what}: a row is larger than `max_row_bytes`")).hint(
-                "set the store's option `max_row_bytes` (and the job's `apply.max_row_bytes`) higher, or leave the \
-                 table out",
-            )
-        }
+        Foreign::Driver(DriverError::PacketTooLarge) => too_large(what),
         failure => Error::transient(what.to_owned()).because(failure),
+    }
+}
+
+fn too_large(what: &str) -> Error {
+    Error::refused(format!("{what}: a row is larger than `max_row_bytes`")).hint(
+        "set the store's option `max_row_bytes` (and the job's `apply.max_row_bytes`) higher, or leave the table out",
+    )
+}
+
+/// Before a connection is there, files may be missing and certificates wrong.
+pub(super) fn connecting(failure: Foreign) -> Error {
+    let is_tls = match &failure {
+        Foreign::Io(IoError::Tls(_)) => true,
+        Foreign::Io(IoError::Io(failure)) => {
+            let text = failure.to_string();
+            failure.kind() == std::io::ErrorKind::NotFound || text.contains("certificate") || text.contains("alert")
+        }
+        _ => false,
+    };
+    match is_tls {
+        true => Error::config("connecting: no safe connection").because(failure).hint(
+            "set the store's option `ca` to the file of the authority that signed the server's certificate, and \
+             `tls_name` to the name in it where that is not the host's",
+        ),
+        false => error(failure, "connecting"),
     }
 }
 
@@ -138,7 +153,7 @@ mod tests {
 
     #[test]
     fn waits_for_what_passes_and_asks_a_person_for_the_rest() {
-        assert!(of(code::DEADLOCK).is_transient() && of(code::LOCK_WAIT).is_transient() && of(1040).is_transient());
+        assert!(of(1213).is_transient() && of(1205).is_transient() && of(1040).is_transient());
         let denied = of(1045);
         assert_eq!(denied.kind(), ErrorKind::Config);
         assert!(denied.hint_text().is_some() && denied.to_string().starts_with("reading: "));

@@ -61,7 +61,7 @@ async fn first(world: &World, session: Session, from: &Reach) -> Result<(Wire, V
     Ok((wire, first))
 }
 
-/// How many transactions lie behind `from`; an error if the log does not reach back to it.
+/// Whether anything lies behind `from`; an error if the log does not reach back to it. How many rows is in no list.
 pub(super) async fn backlog(session: &mut Session, from: &Checkpoint) -> Result<Backlog> {
     let asking = |failure| failure::error(failure, "asking where the log ends");
     let Some(from) = only(from) else { return Ok(Backlog::default()) };
@@ -79,7 +79,6 @@ pub(super) async fn backlog(session: &mut Session, from: &Checkpoint) -> Result<
             return Err(proof::forgotten(format!("the log that is left begins behind {purged}, we stand at {at}")));
         }
     }
-    let behind = |number: u64, domain| number.saturating_sub(at.get(domain).map_or(0, |at| at.number));
-    let changes = end.iter().map(|gtid| behind(gtid.number, gtid.domain)).sum();
-    Ok(Backlog { changes: Some(changes), ..Backlog::default() })
+    let changes = at.contains(end).then_some(0);
+    Ok(Backlog { changes, ..Backlog::default() })
 }

@@ -9,7 +9,7 @@ use super::{
     cascades::Cascades,
     config::Config,
     connect::{Connections, Session},
-    ddl::{self, Statement, What},
+    ddl::{self, OldRows, Statement, What},
     failure,
     position::Reach,
     schema::Shape,
@@ -123,7 +123,7 @@ impl History {
 
     /// Reads the catalogue for `names`, seen from `at`; parents of theirs are found on the way.
     pub async fn look(&mut self, at: &Reach, mut names: Vec<TableName>) -> Result<()> {
-        let mut session = self.world.connections.open().await?;
+        let mut session = self.world.connections.lease().await?;
         for _ in 0..TRIES {
             let before = logged(&mut session).await?;
             let mut found = BTreeMap::new();
@@ -138,15 +138,24 @@ impl History {
             };
             let mut again = false;
             for (name, shape) in found {
-                let known = match altered.get(&name) {
-                    Some((until, _)) if !before.contains(until)? => {
+                let known = match (altered.get(&name), shape) {
+                    (Some(later), _) if !before.contains(&later.last)? => {
                         again = true;
                         continue;
                     }
-                    Some((until, keeps)) => {
-                        Known::Ahead(Ahead { until: until.clone(), shape, keeps: *keeps, told: false })
-                    }
-                    None => shape.map_or(Known::Gone, Known::Certain),
+                    (Some(later), shape) => match shape.as_ref().and_then(|shape| later.shape_before(shape)) {
+                        Some(shape) => Known::Certain(shape),
+                        None => {
+                            let keeps = later.keeps && !matches!(self.known.get(&name), Some(Known::Gone));
+                            Known::Ahead(Ahead {
+                                until: later.last.clone(),
+                                shape,
+                                keeps,
+                                told: self.was_told(&name, later),
+                            })
+                        }
+                    },
+                    (None, shape) => shape.map_or(Known::Gone, Known::Certain),
                 };
                 self.known.insert(name, known);
             }
@@ -156,10 +165,16 @@ impl History {
             self.point();
             names = self.cascades.parents().filter(|name| !self.known.contains_key(*name)).cloned().collect();
             if names.is_empty() {
+                self.world.connections.give_back(session);
                 return Ok(());
             }
         }
         Err(Error::transient("tables are altered faster than the catalogue can be read"))
+    }
+
+    /// It is copied again from behind that change already.
+    fn was_told(&self, name: &TableName, later: &Later) -> bool {
+        matches!(self.known.get(name), Some(Known::Ahead(ahead)) if ahead.told && ahead.until == later.last)
     }
 
     fn point(&mut self) {
@@ -172,16 +187,11 @@ impl History {
     }
 
     /// Tables that the log alters in `(at, upto]`: where last, and whether each time their rows stayed as they are.
-    async fn altered(
-        &self,
-        at: &Reach,
-        upto: &Reach,
-        names: &[TableName],
-    ) -> Result<BTreeMap<TableName, (Reach, bool)>> {
+    async fn altered(&self, at: &Reach, upto: &Reach, names: &[TableName]) -> Result<BTreeMap<TableName, Later>> {
         let session = Session::open(&self.world.config).await?;
         let mut wire = Wire::open(&self.world.config, session, at).await?;
         let (mut decoder, mut transactions) = (Decoder::default(), Transactions::new(at));
-        let mut altered: BTreeMap<TableName, (Reach, bool)> = BTreeMap::new();
+        let mut altered: BTreeMap<TableName, Later> = BTreeMap::new();
         let mut now = Vec::new();
         while !transactions.at.contains(upto)? {
             let raw = wire.next().await?;
@@ -201,12 +211,9 @@ impl History {
                 continue;
             }
             for (changed, what) in now.drain(..) {
-                let keeps = match what {
-                    What::Truncated => continue,
-                    What::Created { if_absent: true } => true,
-                    What::Altered { keeps } => keeps,
-                    What::Created { .. } | What::Gone => false,
-                };
+                if what == What::Truncated || what == (What::Created { if_absent: true }) {
+                    continue;
+                }
                 let same = |name: &&TableName| match self.folds_names {
                     true => {
                         name.schema.eq_ignore_ascii_case(&changed.schema)
@@ -215,12 +222,60 @@ impl History {
                     false => **name == changed,
                 };
                 if let Some(name) = names.iter().find(same) {
-                    let before = altered.get(name).is_none_or(|(_, keeps)| *keeps);
-                    altered.insert(name.clone(), (transactions.at.clone(), before && keeps));
+                    let first = || Later { last: transactions.at.clone(), keeps: true, came: Some(Vec::new()) };
+                    altered.entry(name.clone()).or_insert_with(first).add(what, &transactions.at);
                 }
             }
         }
         Ok(altered)
+    }
+}
+
+/// What the log does to a table between where we stand and where the catalogue was read.
+struct Later {
+    last: Reach,
+    keeps: bool,
+    /// The columns that came; `None`: other things happened, too.
+    came: Option<Vec<String>>,
+}
+
+impl Later {
+    fn add(&mut self, what: What, at: &Reach) {
+        self.last = at.clone();
+        match (what, &mut self.came) {
+            (What::Altered(OldRows::Grow(names)), Some(came)) => came.extend(names),
+            (What::Altered(OldRows::Grow(_) | OldRows::Keep), came) => *came = None,
+            _ => (self.keeps, self.came) = (false, None),
+        }
+    }
+
+    /// The shape that the table has where we stand.
+    fn shape_before(&self, now: &Arc<Shape>) -> Option<Arc<Shape>> {
+        let came = self.came.as_ref()?;
+        let is_new = |column: usize| came.contains(&now.table.columns[column].name.to_lowercase());
+        let kept: Vec<usize> = (0..now.table.columns.len()).filter(|&column| !is_new(column)).collect();
+        let place = |column: usize| kept.iter().position(|&kept| kept == column);
+        if now.table.key.iter().any(|&column| is_new(column)) {
+            return None;
+        }
+        let mut table = Table::clone(&now.table);
+        table.columns = kept.iter().map(|&column| now.table.columns[column].clone()).collect();
+        table.key = now.table.key.iter().filter_map(|&column| place(column)).collect();
+        // Their columns may be new, or they themselves: rows are read without them, and the newest shape brings them.
+        table.uniques.clear();
+        table.foreign_keys.retain(|key| key.columns.iter().all(|&column| !is_new(column)));
+        for key in &mut table.foreign_keys {
+            key.columns = key.columns.iter().filter_map(|&column| place(column)).collect();
+        }
+        table.version = now.table.version.saturating_sub(1);
+        table.definition = None;
+        let natives = kept.iter().map(|&column| now.natives[column].clone()).collect();
+        let terms = now
+            .terms
+            .iter()
+            .filter_map(|term| Some(super::schema::Term { column: place(term.column)?, ..term.clone() }));
+        let terms = terms.collect();
+        Some(Arc::new(Shape { table: Arc::new(table), natives, terms, ..Shape::clone(now) }))
     }
 }
 

@@ -38,6 +38,7 @@ mod history;
 mod image;
 mod indexes;
 mod lane;
+mod leftovers;
 mod paging;
 mod plan;
 mod position;
@@ -109,7 +110,7 @@ impl Store for MysqlStore {
         Ok(Arc::new(MysqlTarget::new(Arc::clone(&self.config))))
     }
 
-    async fn leftovers(&self, _: &[JobId]) -> Result<Vec<Leftover>> {
-        Ok(Vec::new()) // Following a server leaves nothing in it.
+    async fn leftovers(&self, known: &[JobId]) -> Result<Vec<Leftover>> {
+        leftovers::look(&self.config, known).await
     }
 }

@@ -139,8 +139,7 @@ impl Made {
         let place = |name: &str| self.columns.iter().position(|column| column.name.eq_ignore_ascii_case(name));
         let key = indexes::key(&self.indexes, &self.columns);
         let terms: Vec<Term> = key.map(|index| index.terms(&self.columns)).unwrap_or_default();
-        let uniques =
-            self.indexes.iter().filter(|index| index.unique && !key.is_some_and(|key| key.name == index.name));
+        let uniques = self.indexes.iter().filter(|index| index.unique && key.is_none_or(|key| key.name != index.name));
         let uniques = uniques.map(|index| index.unique(&name, &self.columns, &self.definition)).collect();
         let foreign_keys = self.foreign_keys.iter().map(|foreign| ForeignKey {
             columns: foreign.columns.iter().filter_map(|column| place(column)).collect(),

@@ -37,7 +37,7 @@ impl Sight {
             return Ok(());
         }
         let deadline = Instant::now() + PATIENCE;
-        let logged = loop {
+        let mut seen = loop {
             let logged =
                 logged(session).await.map_err(|failure| failure::error(failure, "asking where the log ends"))?;
             if logged.contains(&goal)? {
@@ -49,9 +49,10 @@ impl Sight {
             wait(deadline, || format!("the server has not got as far as {goal} yet, it is at {logged}")).await?;
         };
         if session.server.is_mariadb() {
-            shows_its_log(session, deadline).await?;
+            let goal = if position.ordinal() == 0 { &goal } else { &seen };
+            seen = shows(session, goal, deadline).await?;
         }
-        *self.proven.lock() = Some((session.server.identity.clone(), logged));
+        *self.proven.lock() = Some((session.server.identity.clone(), seen));
         Ok(())
     }
 
@@ -129,25 +130,16 @@ pub(super) async fn end_of_files(session: &mut Session) -> Answer<(String, u64)>
 }
 
 /// MariaDB writes a transaction to the log before it commits it, and may wait for a replica in between. Where a snapshot
-/// stands, all before is committed; once that is where the log ended, all of it is seen.
-async fn shows_its_log(session: &mut Session, deadline: Instant) -> Result<()> {
-    let asking = |failure| failure::error(failure, "asking what a snapshot shows");
-    let end = end_of_files(session).await.map_err(asking)?;
+/// stands, all before is committed: what it shows, once that is all of `goal`.
+async fn shows(session: &mut Session, goal: &Reach, deadline: Instant) -> Result<Reach> {
     loop {
-        let shown = open_snapshot(session).await.map_err(asking)?;
-        session.run("COMMIT").await.map_err(asking)?;
-        if is_at_or_after(&shown, &end) {
-            return Ok(());
+        let shown = exact_snapshot(session).await?;
+        session.run("COMMIT").await.map_err(|failure| failure::error(failure, "closing a snapshot"))?;
+        if shown.contains(goal)? {
+            return Ok(shown);
         }
-        wait(deadline, || format!("{}:{} is logged, but only shown up to {}:{}", end.0, end.1, shown.0, shown.1))
-            .await?;
+        wait(deadline, || format!("{goal} is logged, but only shown up to {shown}")).await?;
     }
-}
-
-/// Files are numbered at their ends.
-fn is_at_or_after(at: &(String, u64), other: &(String, u64)) -> bool {
-    let number = |name: &str| name.rsplit('.').next().and_then(|number| number.parse::<u64>().ok()).unwrap_or(0);
-    (number(&at.0), at.1) >= (number(&other.0), other.1)
 }
 
 /// MariaDB: opens a transaction whose reads are all of one moment; file and offset where that is in the log.
@@ -193,17 +185,4 @@ pub(super) async fn exact_snapshot(session: &mut Session) -> Result<Reach> {
 
 fn strange(text: &str) -> mysql_async::Error {
     mysql_async::Error::Other(format!("the server names a position that cannot be read: `{text}`").into())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn files_follow_each_other_by_number() {
-        let at = |name: &str, offset| (name.to_owned(), offset);
-        assert!(is_at_or_after(&at("binlog.1000000", 4), &at("binlog.999999", 900)));
-        assert!(is_at_or_after(&at("binlog.000002", 7), &at("binlog.000002", 7)));
-        assert!(!is_at_or_after(&at("binlog.000002", 6), &at("binlog.000002", 7)));
-    }
 }

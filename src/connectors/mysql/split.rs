@@ -26,7 +26,7 @@ pub(super) async fn split(
         return Ok(vec![range.clone()]);
     }
     let keys = shape.key_list();
-    let first = key(session, shape, paging::select(shape, &keys, range, Some(1))?).await?;
+    let first = first_key(session, shape, range).await?;
     let last = key(session, shape, paging::last(shape, &keys, range)?).await?;
     let (Some(first), Some(last)) = (first, last) else { return Ok(vec![range.clone()]) };
     let (low, high) = (first.row().to_values(), last.row().to_values());
@@ -135,6 +135,14 @@ async fn by_walk(session: &mut Session, shape: &Shape, range: &KeyRange, pieces:
         }
     }
     Ok(bounds)
+}
+
+/// The first key of a range.
+pub(super) async fn first_key(session: &mut Session, shape: &Shape, range: &KeyRange) -> Result<Option<Key>> {
+    if shape.table.is_keyless() {
+        return Ok(None);
+    }
+    key(session, shape, paging::select(shape, &shape.key_list(), range, Some(1))?).await
 }
 
 /// The key in the first row of an answer.

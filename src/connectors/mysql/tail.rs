@@ -328,6 +328,7 @@ impl Tail {
             Watched::Ignored => Ok(()),
             Watched::Ahead { name, columns, followed } => self.rows_ahead(event, name, columns, *followed),
             Watched::Rows { plan, followed, parent } => {
+                let malformed = || malformed().at(&plan.shape.table.name);
                 let data = event.rows().ok_or_else(malformed)?;
                 let mut bytes = Bytes(&data);
                 let mut slab = std::mem::take(&mut self.scratch);

@@ -272,6 +272,19 @@ impl Home {
         Ok(())
     }
 
+    /// For a person: removes all of ours.
+    pub fn drop_sql(&self) -> String {
+        format!("DROP TABLE {}, {};", self.job, self.watermark)
+    }
+
+    /// For a person: removes one job.
+    pub fn delete_sql(&self, job: JobId) -> String {
+        format!(
+            "START TRANSACTION; DELETE FROM {} WHERE uuid = '{job}'; DELETE FROM {} WHERE job = '{job}'; COMMIT;",
+            self.job, self.watermark
+        )
+    }
+
     async fn jobs(&self, session: &mut Session, lock: &str) -> Result<Vec<Registered>> {
         let sql = format!("SELECT uuid, spec, `tables`, epoch, token FROM {} ORDER BY uuid{lock}", self.job);
         let rows = session.rows(sql).await.map_err(said)?;

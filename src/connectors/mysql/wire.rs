@@ -8,7 +8,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// The server speaks at least so often.
-const HEARTBEAT: Duration = Duration::from_secs(2);
+/// An end of ours that it has not noticed holds one of its connections until then.
+const HEARTBEAT: Duration = Duration::from_millis(500);
 
 /// A stream on which nothing came for so long is dead.
 const SILENCE: Duration = Duration::from_secs(30);

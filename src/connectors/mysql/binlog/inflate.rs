@@ -18,7 +18,8 @@ pub(in super::super) fn event(packed: &[u8]) -> Option<Vec<u8>> {
     exactly(flate2::read::ZlibDecoder::new(bytes.0), length)
 }
 
-/// MariaDB's compressed columns: nothing; or `method << 4 | wrapped << 3 | n`, the length in `n` bytes, a deflate stream.
+/// MariaDB's compressed columns: nothing; or `method << 4 | bare << 3 | n`, the length in `n` bytes, a deflate stream,
+/// in zlib's wrapping unless it is bare.
 /// Method 0: the value itself follows.
 pub(in super::super) fn column(packed: &[u8]) -> Option<Vec<u8>> {
     let mut bytes = Bytes(packed);
@@ -28,7 +29,7 @@ pub(in super::super) fn column(packed: &[u8]) -> Option<Vec<u8>> {
         8 => {
             let width = usize::from(head & 7);
             let length = bytes.uint_be(width).filter(|_| (1..=4).contains(&width))?;
-            match head & 8 == 0 {
+            match head & 8 != 0 {
                 true => exactly(flate2::read::DeflateDecoder::new(bytes.0), length),
                 false => exactly(flate2::read::ZlibDecoder::new(bytes.0), length),
             }
@@ -117,8 +118,9 @@ mod tests {
         assert_eq!(event(&packed), None, "shorter than it claims");
         assert_eq!(event(&[0x84, 0xff, 0xff, 0xff, 0xff, 0x78]), None, "no room is made for what is only claimed");
         packed[2] -= 1;
-        packed[0] |= 8;
         assert_eq!(column(&packed), Some(data));
+        packed[0] |= 8;
+        assert_eq!(column(&packed), None, "not bare");
         assert_eq!(column(&[]), Some(Vec::new()));
         assert_eq!(column(b"\0plain"), Some(b"plain".to_vec()));
         assert_eq!(column(b"\x20plain"), None);

@@ -89,11 +89,8 @@ pub(super) enum Event<'a> {
 pub(super) mod maria {
     /// The one event that follows is the whole transaction.
     pub const STANDALONE: u8 = 1;
-    pub const GROUP_COMMIT: u8 = 2;
     /// Rows of an XA transaction, up to its prepare.
     pub const PREPARED_XA: u8 = 64;
-    /// `XA COMMIT` or `XA ROLLBACK`.
-    pub const COMPLETED_XA: u8 = 128;
 }
 
 const ARTIFICIAL: u16 = 0x20;

@@ -1,0 +1,130 @@
+//! What a check finds on a server that is not ready, and that each statement it names mends it.
+
+use super::reading::{settings, source, table};
+use crate::support::mysql::Server;
+use std::sync::Arc;
+use whimbrel::{
+    connectors,
+    error::ErrorKind,
+    model::{Finding, JobId, Severity, Table},
+    source::Source,
+};
+
+async fn check(source: &dyn Source, tables: &[Arc<Table>]) -> Vec<Finding> {
+    source.check(JobId(uuid::Uuid::new_v4()), tables).await.expect("checked")
+}
+
+fn about<'f>(findings: &'f [Finding], subject: &str) -> Option<&'f Finding> {
+    findings.iter().find(|finding| finding.subject == subject)
+}
+
+#[tokio::test]
+async fn a_good_server_has_nothing_against_it() {
+    let server = Server::mariadb(&["--sync-binlog=1", "--binlog-row-metadata=FULL"]);
+    server.sql("CREATE TABLE t (id INT PRIMARY KEY, v ENUM('?', 'b') CHARACTER SET utf8mb4)");
+    let source = source(&server);
+    let table = table(&*source, "t").await;
+    assert_eq!(check(&*source, &[table]).await, []);
+}
+
+#[tokio::test]
+async fn settings_are_found_and_mended_as_told() {
+    let bad = [
+        "--binlog-format=STATEMENT",
+        "--binlog-row-image=MINIMAL",
+        "--sync-binlog=0",
+        "--innodb-flush-log-at-trx-commit=2",
+        "--binlog-expire-logs-seconds=3600",
+    ];
+    let server = Server::mariadb(&bad);
+    for (subject, severity) in [
+        ("binlog_format", Severity::Blocking),
+        ("binlog_row_image", Severity::Warning),
+        ("sync_binlog", Severity::Warning),
+        ("innodb_flush_log_at_trx_commit", Severity::Warning),
+        ("binlog_expire_logs_seconds", Severity::Warning),
+        ("binlog_row_metadata", Severity::Info),
+    ] {
+        let source = source(&server);
+        let findings = check(&*source, &[]).await;
+        let finding = about(&findings, subject).unwrap_or_else(|| panic!("{subject} is not in {findings:?}"));
+        assert_eq!(finding.severity, severity, "{finding:?}");
+        let mend = finding.mend.as_deref().expect("told").split(';').next().expect("a statement");
+        server.sql(mend);
+        let left = check(&*source, &[]).await;
+        assert_eq!(about(&left, subject), None, "after {mend}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_without_a_log_is_refused() {
+    let server = Server::mariadb(&["--skip-log-bin"]);
+    let findings = check(&*source(&server), &[]).await;
+    assert_eq!(about(&findings, "log_bin").map(|finding| finding.severity), Some(Severity::Blocking));
+}
+
+#[tokio::test]
+async fn tables_are_found_and_mended_as_told() {
+    let server = Server::mariadb(&["--sync-binlog=1", "--binlog-row-metadata=FULL"]);
+    server.sql(
+        "CREATE TABLE `odd ``name` (a INT, b TEXT); \
+         CREATE TABLE isam (id INT PRIMARY KEY) ENGINE = MyISAM; \
+         CREATE TABLE label (id INT PRIMARY KEY, v ENUM('x😀', 'b') CHARACTER SET utf8mb4); \
+         INSERT INTO label VALUES (1, 'x😀'); \
+         CREATE TABLE parent (id INT PRIMARY KEY); \
+         CREATE TABLE child (id INT PRIMARY KEY, p INT, FOREIGN KEY (p) REFERENCES parent (id) ON DELETE SET NULL); \
+         CREATE TRIGGER moved AFTER DELETE ON parent FOR EACH ROW SET @gone = OLD.id; \
+         CREATE VIEW seen AS SELECT 1; CREATE SEQUENCE numbers",
+    );
+    let source = source(&server);
+    let (tables, others) = source.tables().await.unwrap();
+    assert!(about(&others, "shop.seen").is_some() && about(&others, "shop.numbers").is_some(), "{others:?}");
+    let findings = check(&*source, &tables).await;
+    let keyless = about(&findings, "shop.odd `name").expect("found");
+    let isam = about(&findings, "shop.isam").expect("found");
+    assert_eq!((keyless.severity, isam.severity), (Severity::Warning, Severity::Warning));
+    assert_eq!(about(&findings, "shop.label").map(|finding| finding.severity), Some(Severity::Blocking));
+    assert!(about(&findings, "shop.child").is_some_and(|finding| finding.text.contains("foreign key")));
+    assert!(about(&findings, "shop.parent").is_some_and(|finding| finding.text.contains("moved")));
+    server.sql(&format!("{}; {}", keyless.mend.as_ref().unwrap(), isam.mend.as_ref().unwrap()));
+    let (tables, _) = source.tables().await.unwrap();
+    let findings = check(&*source, &tables).await;
+    assert!(about(&findings, "shop.odd `name").is_none() && about(&findings, "shop.isam").is_none(), "{findings:?}");
+    server.sql("DROP TABLE isam");
+    let gone = check(&*source, &tables).await;
+    assert_eq!(about(&gone, "shop.isam").map(|finding| finding.severity), Some(Severity::Blocking));
+}
+
+#[tokio::test]
+async fn missing_grants_are_named_with_the_statement() {
+    let server = Server::mariadb(&[]);
+    server.sql("CREATE USER poor@'%' IDENTIFIED BY 'secret'; GRANT SELECT ON shop.* TO poor@'%'");
+    let source = connectors::open(&settings(&server, "poor")).unwrap().source().unwrap();
+    let findings = check(&*source, &[]).await;
+    let grants: Vec<&Finding> = findings.iter().filter(|finding| finding.subject == "poor").collect();
+    assert_eq!(grants.len(), 2, "{findings:?}");
+    for grant in grants {
+        assert_eq!(grant.severity, Severity::Blocking);
+        server.sql(grant.mend.as_deref().expect("told"));
+    }
+    // Grants of the whole server hold for connections made after them.
+    let source = connectors::open(&settings(&server, "poor")).unwrap().source().unwrap();
+    let findings = check(&*source, &[]).await;
+    assert!(about(&findings, "poor").is_none(), "{findings:?}");
+}
+
+#[tokio::test]
+async fn who_cannot_enter_is_told_what_to_look_at() {
+    let server = Server::mariadb(&[]);
+    let nobody = connectors::open(&settings(&server, "nobody")).unwrap().source().unwrap();
+    let refused = nobody.tables().await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Config, "{refused:?}");
+    assert!(refused.hint_text().is_some_and(|hint| hint.contains("secrets.password")), "{refused:?}");
+    let mut away = settings(&server, "reader");
+    away.url = "mysql://reader@127.0.0.1:1/shop".into();
+    let gone = connectors::open(&away).unwrap().source().unwrap().tables().await.unwrap_err();
+    assert_eq!(gone.kind(), ErrorKind::Transient, "{gone:?}");
+    // The second host answers where the first does not.
+    away.url = format!("mysql://reader@127.0.0.1:1,127.0.0.1:{}/shop", server.port);
+    connectors::open(&away).unwrap().source().unwrap().tables().await.unwrap();
+}
