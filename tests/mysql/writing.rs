@@ -207,7 +207,7 @@ async fn indexes_and_foreign_keys_are_made_as_at_the_source_once_rows_are_there(
     let [there, here] = written.both("SHOW CREATE TABLE parent");
     assert_eq!(there, here);
     let [there, here] = written.both("SHOW CREATE TABLE child");
-    assert_eq!(there.replace("of_parent", "child_ibfk_1"), here.replace("`copy`.", ""));
+    assert_eq!(there, here);
     // And the index that stands says who holds what another wants.
     let clash = written.try_apply(upsert(parent, &[&row(3, "bbbbbx")])).await.expect("an answer");
     assert_eq!(clash, Applied::Taken(vec![Clash { mutation: 0, holder: key(2) }]));

@@ -99,7 +99,12 @@ pub(super) fn indexes(table: &Table, server: &Server) -> Result<Vec<Late>> {
 }
 
 /// What follows `ALTER TABLE t ADD` for a foreign key.
-pub(super) fn foreign_key(table: &Table, key: &ForeignKey) -> String {
+pub(super) fn foreign_key(table: &Table, key: &ForeignKey, server: &Server) -> String {
+    if is_same_family(table, server)
+        && let Some(own) = own_foreign_key(table, key)
+    {
+        return own;
+    }
     let parent_columns = key.parent_columns.iter().map(|name| quote(name)).collect::<Vec<_>>().join(",");
     let action = |on: &str, action| match action {
         Action::None => String::new(),
@@ -116,6 +121,16 @@ pub(super) fn foreign_key(table: &Table, key: &ForeignKey) -> String {
         action("DELETE", key.on_delete),
         action("UPDATE", key.on_update)
     )
+}
+
+/// The source's own line, with the parent's name here.
+fn own_foreign_key(table: &Table, key: &ForeignKey) -> Option<String> {
+    let definition = Definition::read(table.definition.as_deref()?)?;
+    let columns = format!("FOREIGN KEY ({}) REFERENCES ", names(table, &key.columns).replace("`,`", "`, `"));
+    let line = definition.lines.iter().find(|line| kind(line) == Line::ForeignKey && line.contains(&columns))?;
+    let (head, rest) = line.split_once(&columns)?;
+    let (_, rest) = rest.split_once("` (")?;
+    Some(format!("{head}{columns}{} ({rest}", text::table(&key.parent)))
 }
 
 fn names(table: &Table, columns: &[usize]) -> String {

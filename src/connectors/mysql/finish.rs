@@ -133,7 +133,7 @@ async fn add_foreign_keys(session: &mut Session, home: &Home, claim: &Claim, tab
         })
     };
     let missing = table.foreign_keys.iter().filter(|key| !has(key) && !key.parent_columns.is_empty());
-    let wanted: Vec<String> = missing.map(|key| create::foreign_key(table, key)).collect();
+    let wanted: Vec<String> = missing.map(|key| create::foreign_key(table, key, &session.server)).collect();
     let waiting = prepare::note(session, home, claim, |owned| {
         if let Some(noted) = owned.prepared.get_mut(&table.name).filter(|noted| noted.made) {
             noted.waiting = wanted;
