@@ -49,6 +49,19 @@ async fn sqlite_and_mariadb_pair() {
     expect(&certify::pair(&files, &databases("MariaDB", &server), &[]).await, 7, 1);
 }
 
+fn claim(epoch: u64, tables: &[Arc<Table>]) -> Claim {
+    Claim {
+        job: JobId(Uuid::from_u128(1)),
+        spec: "{}".into(),
+        epoch,
+        token: Uuid::from_u128(2),
+        tables: tables.iter().map(|table| table.name.clone()).collect(),
+        feeds: vec![(Partition::new(Partition::ONLY), 1, Position::new(b"0", 0))],
+        existing: Existing::Refuse,
+        transactional: false,
+    }
+}
+
 /// A target in the database `copy` of a test's server, driven as a pipeline would.
 struct Written<'s> {
     server: &'s Server,
@@ -62,17 +75,7 @@ impl<'s> Written<'s> {
         let store = settings(server, "writer");
         let store = StoreSettings { url: store.url.replace("/shop", "/copy"), ..store };
         let target = connectors::open(&store).expect("good settings").target().expect("a target");
-        let claim = Claim {
-            job: JobId(Uuid::from_u128(1)),
-            spec: "{}".into(),
-            epoch: 1,
-            token: Uuid::from_u128(2),
-            tables: tables.iter().map(|table| table.name.clone()).collect(),
-            feeds: vec![(Partition::new(Partition::ONLY), 1, Position::new(b"0", 0))],
-            existing: Existing::Refuse,
-            transactional: false,
-        };
-        target.open(&claim).await.expect("opens");
+        target.open(&claim(1, tables)).await.expect("opens");
         for table in tables {
             target.prepare(table, 1).await.expect("prepared");
         }
@@ -271,7 +274,8 @@ async fn what_cannot_be_a_target_is_told_before_the_start() {
     server.sql(
         "CREATE TABLE t (id INT PRIMARY KEY, k VARCHAR(9) COLLATE utf8mb4_bin); CREATE DATABASE copy; \
          CREATE TABLE copy.t (id INT PRIMARY KEY, k VARCHAR(9), must INT NOT NULL) ENGINE=Aria; \
-         CREATE TRIGGER copy.tr BEFORE INSERT ON copy.t FOR EACH ROW SET NEW.must = 1; INSERT INTO copy.t VALUES (1, 'a', 1)",
+         CREATE TRIGGER copy.tr BEFORE INSERT ON copy.t FOR EACH ROW SET NEW.must = 1; \
+         INSERT INTO copy.t VALUES (1, 'a', 1)",
     );
     let shapes = shapes(&server, &["t"]).await;
     let store = settings(&server, "writer");
@@ -289,4 +293,48 @@ async fn what_cannot_be_a_target_is_told_before_the_start() {
     server.sql("SET GLOBAL read_only = 1");
     let findings = target.check(&shapes, Existing::Refuse).await.expect("checked");
     assert!(findings.iter().any(|finding| finding.subject == "read_only" && finding.severity == Severity::Blocking));
+}
+
+#[tokio::test]
+async fn a_server_that_ends_in_the_midst_is_opened_again_and_says_where_it_stands() {
+    let mut server = Server::mariadb(&[]);
+    server.sql("CREATE TABLE t (id INT PRIMARY KEY, v TEXT)");
+    let shapes = shapes(&server, &["t"]).await;
+    let table = Arc::clone(&shapes[0]);
+    let mut written = Written::open(&server, &shapes).await;
+    let row = |id| vec![Value::Int(id), text("v")];
+    written.apply(upsert(&table, &[&row(1)])).await;
+    let target = Arc::clone(&written.target);
+    server.kill();
+    server.start();
+    let batch = |number| Batch {
+        partition: Partition::new(Partition::ONLY),
+        from: Position::new(b"0", 0),
+        to: Position::new(b"1", 0),
+        complete: true,
+        kind: Kind::Log,
+        body: Body::Rows(Arc::new(upsert(&table, &[&row(number)]))),
+        committed_ms: 0,
+    };
+    let error = target.apply(Part::whole(&batch(2), 2)).await.expect_err("the connection is gone");
+    assert!(error.is_transient(), "{error:?}");
+    let opened = target.open(&claim(2, &shapes)).await.expect("opens again");
+    assert_eq!(opened.marks.iter().map(|mark| mark.batch).collect::<Vec<_>>(), [1]);
+    assert_eq!(target.apply(Part::whole(&batch(2), 2)).await.expect("applied"), Applied::Done);
+    assert_eq!(server.sql("SELECT id FROM copy.t ORDER BY id"), "1\n2\n");
+}
+
+#[test]
+fn our_tables_are_as_they_were_on_the_first_day() {
+    let kept = include_str!("../data/golden/mysql-target-v1.sql");
+    let source = include_str!("../../src/connectors/mysql/watermark.rs");
+    // The text in the code is broken over lines; words are what counts.
+    let words = |text: &str| {
+        let text = text.replace(['\\', '(', ')', ','], " ");
+        text.split_whitespace().map(str::to_owned).collect::<Vec<_>>()
+    };
+    for (name, columns) in kept.lines().filter_map(|line| line.split_once(": ")) {
+        let (code, columns) = (words(source).join(" "), words(columns).join(" "));
+        assert!(code.contains(&columns), "{name} has changed: what is in users' servers can no longer be read");
+    }
 }

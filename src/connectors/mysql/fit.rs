@@ -192,11 +192,10 @@ async fn made(session: &mut Session, table: &Table, findings: &mut Vec<Finding>)
         findings.push(Finding::new(Severity::Blocking, &subject, text).mend(mend));
         return Ok(());
     }
-    for why in [create::create(table, &session.server).err(), create::indexes(table, &session.server).err()] {
-        if let Some(error) = why {
-            let finding = Finding::new(Severity::Blocking, &subject, error.to_string());
-            findings.push(finding.mend(error.hint_text().unwrap_or("leave the table out")));
-        }
+    let made = [create::create(table, &session.server).err(), create::indexes(table, &session.server).err()];
+    for error in made.into_iter().flatten() {
+        let finding = Finding::new(Severity::Blocking, &subject, error.to_string());
+        findings.push(finding.mend(error.hint_text().unwrap_or("leave the table out")));
     }
     if table.is_keyless() && required_key(session).await.map_err(said)? {
         let text = "it has no key, and the server makes no table without one";
