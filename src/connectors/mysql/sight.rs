@@ -110,9 +110,9 @@ pub(super) async fn logged(session: &mut Session) -> Answer<Reach> {
     if let Some(set) = set {
         return Ok(Reach::Mysql(set.parse().map_err(|_| strange(&set))?));
     }
-    let (name, offset) = end_of_files(session).await?;
+    let (name, byte) = end_of_files(session).await?;
     let server = Uuid::parse_str(&session.server.identity).map_err(|_| strange(&session.server.identity))?;
-    Ok(Reach::File(File { server, name, offset }))
+    Ok(Reach::File(File { server, name, byte }))
 }
 
 /// The newest file of the log and where it ends.
@@ -123,8 +123,8 @@ pub(super) async fn end_of_files(session: &mut Session) -> Answer<(String, u64)>
     };
     let row = session.rows(ask).await?.into_iter().next();
     let mut values = row.into_iter().flatten().map(Option::unwrap_or_default);
-    match (values.next(), values.next().and_then(|offset| offset.parse().ok())) {
-        (Some(name), Some(offset)) => Ok((name, offset)),
+    match (values.next(), values.next().and_then(|byte| byte.parse().ok())) {
+        (Some(name), Some(byte)) => Ok((name, byte)),
         _ => Err(mysql_async::Error::Other("the server keeps no binary log".into())),
     }
 }
@@ -150,9 +150,9 @@ async fn open_snapshot(session: &mut Session) -> Answer<(String, u64)> {
         let row = status.iter().find(|row| row[0].as_deref().is_some_and(|found| found.eq_ignore_ascii_case(name)))?;
         row[1].clone()
     };
-    let offset = find("binlog_snapshot_position").and_then(|offset| offset.parse().ok());
-    match (find("binlog_snapshot_file").filter(|file| !file.is_empty()), offset) {
-        (Some(file), Some(offset)) => Ok((file, offset)),
+    let byte = find("binlog_snapshot_position").and_then(|byte| byte.parse().ok());
+    match (find("binlog_snapshot_file").filter(|file| !file.is_empty()), byte) {
+        (Some(file), Some(byte)) => Ok((file, byte)),
         _ => Err(mysql_async::Error::Other("the server keeps no binary log".into())),
     }
 }
@@ -161,11 +161,11 @@ async fn open_snapshot(session: &mut Session) -> Answer<(String, u64)> {
 pub(super) async fn exact_snapshot(session: &mut Session) -> Result<Reach> {
     let opening = |failure| failure::error(failure, "opening a snapshot");
     if session.server.is_mariadb() {
-        let (file, offset) = open_snapshot(session).await.map_err(opening)?;
-        let sql = format!("SELECT BINLOG_GTID_POS({}, {offset})", super::text::literal(&file));
+        let (file, byte) = open_snapshot(session).await.map_err(opening)?;
+        let sql = format!("SELECT BINLOG_GTID_POS({}, {byte})", super::text::literal(&file));
         let domains =
             session.value(sql).await.map_err(opening)?.ok_or_else(|| {
-                Error::transient(format!("the server does not know where {file}:{offset} is in its log"))
+                Error::transient(format!("the server does not know where {file}:{byte} is in its log"))
             })?;
         return Ok(Reach::Maria(domains.parse().map_err(|_| opening(strange(&domains)))?));
     }
