@@ -32,6 +32,7 @@ mod paging;
 mod position;
 mod prepared;
 mod proof;
+mod rows;
 mod schema;
 mod server;
 mod shapes;

@@ -113,9 +113,9 @@ pub(super) async fn logged(session: &mut Session) -> Answer<Reach> {
     if let Some(set) = set {
         return Ok(Reach::Mysql(set.parse().map_err(|_| strange(&set))?));
     }
-    let (name, offset) = end_of_files(session).await?;
+    let (name, byte) = end_of_files(session).await?;
     let server = Uuid::parse_str(&session.server.identity).map_err(|_| strange(&session.server.identity))?;
-    Ok(Reach::File(File { server, name, offset }))
+    Ok(Reach::File(File { server, name, byte }))
 }
 
 /// The newest file of the log and where it ends.
