@@ -146,13 +146,6 @@ impl Server {
         String::from_utf8(output.stdout).expect("utf-8")
     }
 
-    /// The complaint of a statement that must fail.
-    pub fn refuses(&self, text: &str) -> String {
-        let output = self.client(text, "shop");
-        assert!(!output.status.success(), "it did not fail: {text}");
-        String::from_utf8_lossy(&output.stderr).into_owned()
-    }
-
     /// The rows of a table of `shop`, one `INSERT` a line in the order of the key, bytes as hex digits: to compare.
     pub fn dump(&self, table: &str) -> String {
         let output = self

@@ -45,6 +45,7 @@ mod position;
 mod prepare;
 mod prepared;
 mod proof;
+mod rows;
 mod schema;
 mod server;
 mod shapes;

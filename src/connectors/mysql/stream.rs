@@ -50,7 +50,7 @@ impl Transactions {
         match event {
             Event::Before(domains) if !self.proven => self.reaches_back(&Reach::Maria(domains.clone()))?,
             Event::Previous(set) if !self.proven => self.reaches_back(&Reach::Mysql(set.clone()))?,
-            Event::Rotate { file, offset } => self.rotate(file, *offset)?,
+            Event::Rotate { file, byte } => self.rotate(file, *byte)?,
             Event::Format if !header.artificial => {
                 step.torn = self.open.take().is_some();
             }
@@ -98,11 +98,7 @@ impl Transactions {
     fn end(&mut self) -> bool {
         let Some(open) = self.open.take() else { return false };
         match (&mut self.at, open.gtid) {
-            (Reach::Maria(domains), Gtid::Maria(gtid)) => {
-                if !domains.has(gtid) {
-                    domains.set(gtid);
-                }
-            }
+            (Reach::Maria(domains), Gtid::Maria(gtid)) if !domains.has(gtid) => domains.set(gtid),
             (Reach::Mysql(set), Gtid::Mysql(gtid)) => set.add(&gtid),
             _ => {}
         }
@@ -133,10 +129,10 @@ impl Transactions {
         }
     }
 
-    fn rotate(&mut self, file: &[u8], offset: u64) -> Result<()> {
+    fn rotate(&mut self, file: &[u8], byte: u64) -> Result<()> {
         if let Reach::File(at) = &mut self.at {
             at.name = String::from_utf8_lossy(file).into_owned();
-            at.offset = offset;
+            at.byte = byte;
         }
         Ok(())
     }

@@ -2,11 +2,10 @@
 
 use super::{
     batches::{Batches, Told, ordinal},
-    binlog::{self, Bytes, Decoder, Event, Header, Operation, Payload, Query, RowsEvent, TableMap, maria},
-    changes::{self, Watched},
+    binlog::{self, Decoder, Event, Header, Payload, Query, maria},
+    changes::Watched,
     ddl::{self, Statement, What},
-    history::{History, Known},
-    image::{Misfit, Plan},
+    history::History,
     position::{Gtid, Point, Proof, Reach},
     prepared::{self, Owned, Prepared},
     proof,
@@ -14,7 +13,7 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    model::{Change, Place, Position, RowRef, Table, TableName},
+    model::{Change, Position, Table, TableName},
 };
 use std::{
     collections::{BTreeSet, HashMap},
@@ -26,9 +25,9 @@ pub(super) struct Tail {
     /// Where the last transaction that ended left us.
     pub point: Point,
     pub(super) history: History,
-    decoder: Decoder,
+    pub(super) decoder: Decoder,
     /// By the number that row events name.
-    tables: HashMap<u64, Arc<Watched>>,
+    pub(super) tables: HashMap<u64, Arc<Watched>>,
     transactions: Transactions,
     /// All up to here was applied before we began.
     saved: Reach,
@@ -37,11 +36,11 @@ pub(super) struct Tail {
     /// Of the first transaction behind `saved`, so much was applied before.
     skip: u64,
     /// Whether parents' changes tell of their children's.
-    expands: bool,
+    pub(super) expands: bool,
     prepared: Prepared,
     pub(super) open: Current,
     pub(super) altering: Option<Altering>,
-    scratch: Vec<u8>,
+    pub(super) scratch: Vec<u8>,
 }
 
 /// The transaction that is being read.
@@ -50,8 +49,8 @@ pub(super) struct Current {
     /// What is before it in the stream.
     previous: Reach,
     pub mode: Mode,
-    row: u64,
-    step: u64,
+    pub row: u64,
+    pub step: u64,
     /// Tables whose rows were told.
     touched: Vec<Arc<Table>>,
     /// Copied again already.
@@ -287,123 +286,6 @@ impl Tail {
         self.tell(&Told { table, change: Change::Recopy, row: None, before: None })
     }
 
-    fn table(&mut self, map: &TableMap<'_>) -> Result<()> {
-        let watched = match self.history.name(map.schema, map.name) {
-            None => Watched::Ignored,
-            Some(name) => self.watched(map, name)?,
-        };
-        self.tables.insert(map.id, Arc::new(watched));
-        Ok(())
-    }
-
-    fn watched(&self, map: &TableMap<'_>, name: TableName) -> Result<Watched> {
-        let layout = map.layout().ok_or_else(|| binlog::malformed("a table's layout", 19))?;
-        let followed = self.history.followed.contains(&name);
-        let parent = self.expands && self.history.cascades.is_parent(&name);
-        match self.history.known(&name) {
-            Some(Known::Certain(shape)) => match Plan::of(shape, layout) {
-                Ok(plan) => Ok(Watched::Rows { plan, followed, parent }),
-                Err(_) if self.open.mode == Mode::Skip => Ok(Watched::Ignored),
-                Err(Misfit(text)) => Err(Error::lost(format!("{name} is not what the log says it was: {text}")).hint(
-                    "it was altered without a word in the log (sql_log_bin = 0): \
-                     delete the job and create it again with `existing: replace`",
-                )),
-            },
-            Some(Known::Ahead(_)) => Ok(Watched::Ahead { name, columns: layout.columns, followed }),
-            // Gone from the catalogue, and so from the log some time later: its rows go with it.
-            Some(Known::Gone) | None => Ok(Watched::Ignored),
-        }
-    }
-
-    fn rows(&mut self, event: &RowsEvent<'_>) -> Result<()> {
-        if self.open.mode == Mode::Skip {
-            return Ok(());
-        }
-        let malformed = || binlog::malformed("rows", 0);
-        // All bits: the end of a statement without rows.
-        let Some(watched) = self.tables.get(&event.table).cloned() else {
-            return if event.columns == 0 || event.table == 0xff_ffff { Ok(()) } else { Err(malformed()) };
-        };
-        match &*watched {
-            Watched::Ignored => Ok(()),
-            Watched::Ahead { name, columns, followed } => self.rows_ahead(event, name, columns, *followed),
-            Watched::Rows { plan, followed, parent } => {
-                let malformed = || malformed().at(&plan.shape.table.name);
-                let data = event.rows().ok_or_else(malformed)?;
-                let mut bytes = Bytes(&data);
-                let mut slab = std::mem::take(&mut self.scratch);
-                while !bytes.0.is_empty() {
-                    slab.clear();
-                    let images = images(plan, event, &mut bytes, &mut slab).ok_or_else(malformed)?;
-                    if *parent && !event.is_without_foreign_keys() {
-                        self.expand(plan, images, &slab)?;
-                    }
-                    if *followed {
-                        for (change, place) in
-                            changes::of_row(plan, event, images.0, images.1, &mut slab)?.into_iter().flatten()
-                        {
-                            let row = Some(RowRef::new(&slab, place));
-                            self.tell(&Told { table: &plan.shape.table, change, row, before: None })?;
-                        }
-                        (self.open.row, self.open.step) = (self.open.row + 1, 0);
-                    }
-                }
-                self.scratch = slab;
-                Ok(())
-            }
-        }
-    }
-
-    /// What a parent's row does to its children, before it happens to itself.
-    fn expand(&mut self, plan: &Plan, images: (Option<Place>, Option<Place>), slab: &[u8]) -> Result<()> {
-        let (Some(before), after) = images else { return Ok(()) };
-        let row = |place| RowRef::new(slab, place);
-        let table = &plan.shape.table;
-        for effect in self.history.cascades.of_row(table, row(before), after.map(row), &self.history.followed) {
-            match effect.change {
-                Change::Recopy => self.recopy(&effect.table)?,
-                change => {
-                    self.tell(&Told { table: &effect.table, change, row: effect.patch(), before: effect.criteria() })?;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn rows_ahead(
-        &mut self,
-        event: &RowsEvent<'_>,
-        name: &TableName,
-        columns: &[binlog::LoggedColumn],
-        followed: bool,
-    ) -> Result<()> {
-        if self.expands && event.operation != Operation::Insert {
-            let children: Vec<Arc<Table>> = self.history.children(name);
-            for child in children {
-                self.recopy(&child)?;
-            }
-        }
-        if followed {
-            self.tell_ahead(name)?;
-            let count = changes::count(event, columns).ok_or_else(|| binlog::malformed("rows", 0))?;
-            (self.open.row, self.open.step) = (self.open.row + count, 0);
-        }
-        Ok(())
-    }
-
-    /// Rows that cannot be read: the table is copied again, from behind its last change.
-    fn tell_ahead(&mut self, name: &TableName) -> Result<()> {
-        let Some(Known::Ahead(ahead)) = self.history.known(name) else { return Ok(()) };
-        let (told, shape) = (ahead.told, ahead.shape.clone());
-        if let Some(shape) = shape.filter(|_| !told) {
-            self.recopy(&shape.table)?;
-            if self.open.mode == Mode::Apply {
-                self.history.set_told(name);
-            }
-        }
-        Ok(())
-    }
-
     fn query(&mut self, query: &Query<'_>, ended: bool) -> Result<()> {
         let statement = ddl::read(query);
         let skips = self.open.mode == Mode::Skip;
@@ -494,24 +376,4 @@ impl Tail {
         }
         Ok(())
     }
-}
-
-/// The row before and the row after, as far as the event has them.
-fn images(
-    plan: &Plan,
-    event: &RowsEvent<'_>,
-    bytes: &mut Bytes<'_>,
-    slab: &mut Vec<u8>,
-) -> Option<(Option<Place>, Option<Place>)> {
-    let mut one = |bits: &[u8], bytes: &mut Bytes<'_>| plan.row(bits, bytes, slab);
-    Some(match event.operation {
-        Operation::Insert => (None, Some(one(event.present, bytes)?)),
-        Operation::Delete => (Some(one(event.present, bytes)?), None),
-        Operation::Update => (Some(one(event.present, bytes)?), Some(one(event.present_after, bytes)?)),
-        Operation::PartialUpdate => {
-            let before = one(event.present, bytes)?;
-            plan.skip_partial_bits(bytes)?;
-            (Some(before), Some(one(event.present_after, bytes)?))
-        }
-    })
 }

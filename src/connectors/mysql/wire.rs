@@ -50,7 +50,7 @@ impl Wire {
             }
             Reach::File(at) => {
                 file = at.name.clone();
-                request = request.with_filename(file.as_bytes()).with_pos(at.offset);
+                request = request.with_filename(file.as_bytes()).with_pos(at.byte);
             }
         }
         let set_up = session.run(format!("SET {}", settings.join(", "))).await;

@@ -43,7 +43,9 @@ impl Checksum {
             (Checksum::Crc32, _) => {
                 let kind = header(raw).map_or(0, |header| header.kind);
                 Err(Error::transient(format!("an event of the log (kind {kind}) does not agree with its checksum"))
-                    .hint("if it stays: the file or the network damages data; `mysqlbinlog --verify-binlog-checksum` tells"))
+                    .hint(
+                        "if it stays, a disk or the network damages data: `mysqlbinlog --verify-binlog-checksum` tells",
+                    ))
             }
         }
     }

@@ -1,7 +1,7 @@
 //! Compressed pieces of a log: MariaDB's events and columns, MySQL's whole transactions.
 
 use super::bytes::Bytes;
-use std::io::Read;
+use std::{collections::VecDeque, io::Read};
 
 /// The largest packet a server can be set to send, and so the largest event: nothing grows past it.
 const LARGEST: u64 = 1 << 30;
@@ -74,8 +74,8 @@ impl Payload {
         }
         let payload = bytes.take(size?)?.to_vec();
         let stream: Box<dyn Read + Send> = match packing? {
-            0 => Box::new(zstd::stream::read::Decoder::new(std::io::Cursor::new(payload)).ok()?),
-            255 => Box::new(std::io::Cursor::new(payload)),
+            0 => Box::new(zstd::stream::read::Decoder::new(VecDeque::from(payload)).ok()?),
+            255 => Box::new(VecDeque::from(payload)),
             _ => return None,
         };
         Some(Payload { stream })

@@ -47,7 +47,7 @@ pub(super) enum Event<'a> {
     /// The events that follow are in this file, from here.
     Rotate {
         file: &'a [u8],
-        offset: u64,
+        byte: u64,
     },
     /// MariaDB: a transaction begins.
     MariaGtid {
@@ -149,7 +149,7 @@ impl Decoder {
                 }
                 Event::Format
             }
-            ROTATE => Event::Rotate { offset: bytes.u64()?, file: bytes.rest() },
+            ROTATE => Event::Rotate { byte: bytes.u64()?, file: bytes.rest() },
             QUERY | QUERY_COMPRESSED => Event::Query(query::read(body, header.kind == QUERY_COMPRESSED)?),
             XID => Event::Commit,
             TABLE_MAP => Event::TableMap(table_map::read(body, number)?),

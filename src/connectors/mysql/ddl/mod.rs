@@ -3,6 +3,13 @@
 //! Only statements that change tables matter, and of those that change rows none may be there (row format). What is
 //! neither of the two nor known by its first word stops the feed: it could change rows unseen.
 
+mod clauses;
+mod tokens;
+
+use self::{
+    clauses::{Clause, clauses},
+    tokens::{Token, tokens},
+};
 use super::binlog::Query;
 use crate::model::TableName;
 use std::borrow::Cow;
@@ -112,80 +119,6 @@ fn text_of<'q>(query: &'q Query<'_>) -> Cow<'q, str> {
         Ok(text) => Cow::Borrowed(text),
         Err(_) => encoding_rs::WINDOWS_1252.decode_without_bom_handling(&query.text).0,
     }
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Token {
-    /// A bare word.
-    Word(String),
-    /// A name in quotes.
-    Name(String),
-    Text(String),
-    Sign(char),
-}
-
-impl Token {
-    fn is(&self, word: &str) -> bool {
-        matches!(self, Token::Word(own) if own.eq_ignore_ascii_case(word))
-    }
-}
-
-fn tokens(text: &str, sql_mode: u64) -> Vec<Token> {
-    let mut tokens = Vec::new();
-    let mut rest = text;
-    while let Some(first) = rest.chars().next() {
-        let after = &rest[first.len_utf8()..];
-        if first.is_whitespace() {
-            rest = after;
-        } else if first == '#' || rest.starts_with("-- ") || rest.starts_with("--\t") || rest.starts_with("--\n") {
-            rest = rest.split_once('\n').map_or("", |(_, rest)| rest);
-        } else if let Some(inside) = rest.strip_prefix("/*") {
-            let (comment, behind) = inside.split_once("*/").unwrap_or((inside, ""));
-            // What is in `/*! … */` and `/*M! … */` is run.
-            let run = comment.strip_prefix('!').or_else(|| comment.strip_prefix("M!"));
-            if let Some(run) = run {
-                let run = run.trim_start_matches(|c: char| c.is_ascii_digit());
-                tokens.extend(self::tokens(run, sql_mode));
-            }
-            rest = behind;
-        } else if matches!(first, '`' | '\'' | '"') {
-            let escapes = first != '`' && sql_mode & Query::NO_BACKSLASH_ESCAPES == 0;
-            let (inside, behind) = quoted(after, first, escapes);
-            let is_name = first == '`' || first == '"' && sql_mode & Query::ANSI_QUOTES != 0;
-            tokens.push(if is_name { Token::Name(inside) } else { Token::Text(inside) });
-            rest = behind;
-        } else if first.is_alphanumeric() || matches!(first, '_' | '$' | '@') || !first.is_ascii() {
-            let is_part = |c: char| c.is_alphanumeric() || matches!(c, '_' | '$' | '@') || !c.is_ascii();
-            let end = rest.find(|c| !is_part(c)).unwrap_or(rest.len());
-            tokens.push(Token::Word(rest[..end].to_owned()));
-            rest = &rest[end..];
-        } else {
-            tokens.push(Token::Sign(first));
-            rest = after;
-        }
-    }
-    tokens
-}
-
-/// Up to the closing quote; a doubled one stands for itself.
-fn quoted(text: &str, quote: char, escapes: bool) -> (String, &str) {
-    let mut inside = String::new();
-    let mut chars = text.char_indices();
-    while let Some((at, c)) = chars.next() {
-        if c == '\\' && escapes {
-            inside.extend(chars.next().map(|(_, c)| c));
-        } else if c == quote {
-            let rest = &text[at + 1..];
-            if !rest.starts_with(quote) {
-                return (inside, rest);
-            }
-            inside.push(quote);
-            chars.next();
-        } else {
-            inside.push(c);
-        }
-    }
-    (inside, "")
 }
 
 struct Words<'t> {
@@ -367,96 +300,6 @@ impl<'t> Words<'t> {
         }))
     }
 
-    /// One clause of `ALTER TABLE`. What is not known here changes values, for all we know.
-    fn clause(&mut self) -> Option<Clause> {
-        let index = |words: &mut Words<'_>| {
-            ["INDEX", "KEY", "UNIQUE", "FULLTEXT", "SPATIAL", "FOREIGN", "CONSTRAINT", "CHECK"]
-                .iter()
-                .any(|word| words.skip(&[word]))
-        };
-        if self.skip(&["ADD"]) {
-            if index(self) {
-                return Some(Clause::Keeps);
-            }
-            if self
-                .tokens
-                .first()
-                .is_some_and(|token| token.is("PRIMARY") || token.is("PARTITION") || token.is("SYSTEM"))
-            {
-                return Some(Clause::Changes);
-            }
-            self.skip(&["COLUMN"]);
-            self.skip(&["IF", "NOT", "EXISTS"]);
-            // A value for the rows that are there, or several columns at once.
-            let gives = ["DEFAULT", "AS", "GENERATED", "NOT", "AUTO_INCREMENT", "SERIAL", "PRIMARY"];
-            let plain = !self.tokens.iter().any(|token| gives.iter().any(|word| token.is(word)));
-            return Some(match self.next()? {
-                Token::Word(name) | Token::Name(name) if plain => Clause::Comes(name.to_lowercase()),
-                _ => Clause::Changes,
-            });
-        }
-        if self.skip(&["DROP"]) {
-            if index(self) {
-                return Some(Clause::Keeps);
-            }
-            if self
-                .tokens
-                .first()
-                .is_some_and(|token| token.is("PRIMARY") || token.is("PARTITION") || token.is("SYSTEM"))
-            {
-                return Some(Clause::Changes);
-            }
-            self.skip(&["COLUMN"]);
-            self.skip(&["IF", "EXISTS"]);
-            return Some(match self.next()? {
-                Token::Word(name) | Token::Name(name) => Clause::Goes(name.to_lowercase()),
-                _ => Clause::Changes,
-            });
-        }
-        if self.skip(&["RENAME"]) {
-            if self.skip(&["INDEX"]) || self.skip(&["KEY"]) {
-                return Some(Clause::Keeps);
-            }
-            if self.skip(&["COLUMN"]) {
-                return Some(Clause::Changes);
-            }
-            if !self.skip(&["TO"]) && !self.skip(&["AS"]) {
-                self.skip_sign('=');
-            }
-            return Some(Clause::Renamed(self.table()?));
-        }
-        if self.skip(&["ALTER"]) {
-            let is_default =
-                self.tokens.iter().any(|token| token.is("DEFAULT") || token.is("INDEX") || token.is("CHECK"));
-            return Some(if is_default { Clause::Keeps } else { Clause::Changes });
-        }
-        const KEEPS: &[&str] = &[
-            "ALGORITHM",
-            "LOCK",
-            "COMMENT",
-            "ENGINE",
-            "ROW_FORMAT",
-            "AUTO_INCREMENT",
-            "ENABLE",
-            "DISABLE",
-            "FORCE",
-            "STATS_PERSISTENT",
-            "STATS_AUTO_RECALC",
-            "STATS_SAMPLE_PAGES",
-            "KEY_BLOCK_SIZE",
-            "PAGE_COMPRESSED",
-            "AVG_ROW_LENGTH",
-            "MAX_ROWS",
-            "MIN_ROWS",
-            "CHECKSUM",
-            "DELAY_KEY_WRITE",
-            "ENCRYPTED",
-            "ENCRYPTION",
-        ];
-        let keeps = self.tokens.is_empty() || KEEPS.iter().any(|word| self.skip(&[word]));
-        Some(if keeps { Clause::Keeps } else { Clause::Changes })
-    }
-
     fn drop(&mut self) -> Option<Statement> {
         if self.skip(&["TEMPORARY"]) {
             return Some(Statement::Other);
@@ -501,29 +344,5 @@ impl<'t> Words<'t> {
     }
 }
 
-/// The parts between commas that are in no brackets.
-fn clauses(tokens: &[Token]) -> Vec<&[Token]> {
-    let mut depth = 0_i32;
-    let is_comma = |token: &Token| {
-        match token {
-            Token::Sign('(') => depth += 1,
-            Token::Sign(')') => depth -= 1,
-            Token::Sign(',') => return depth == 0,
-            _ => {}
-        }
-        false
-    };
-    tokens.split(is_comma).collect()
-}
-
-enum Clause {
-    Keeps,
-    Changes,
-    Comes(String),
-    Goes(String),
-    Renamed(TableName),
-}
-
 #[cfg(test)]
-#[path = "ddl_tests.rs"]
 mod tests;

@@ -197,5 +197,4 @@ pub(in super::super) fn decimal_text(bytes: &[u8], digits: u8, scale: u8) -> Opt
 }
 
 #[cfg(test)]
-#[path = "value_tests.rs"]
 mod tests;

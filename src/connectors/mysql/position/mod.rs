@@ -36,7 +36,7 @@ pub(super) enum Reach {
 pub(super) struct File {
     pub server: Uuid,
     pub name: String,
-    pub offset: u64,
+    pub byte: u64,
 }
 
 /// One transaction of the log.
@@ -45,7 +45,7 @@ pub(super) enum Gtid {
     Maria(MariaGtid),
     Mysql(MysqlGtid),
     /// Where it starts in the file in which it ends.
-    Offset(u64),
+    Byte(u64),
 }
 
 /// The last transaction before a point, and when it was written: it must be met again.
@@ -92,7 +92,7 @@ impl Point {
             }
             (Reach::File(_), Reach::File(since)) => {
                 put_text(&mut bytes, &since.name);
-                put_varint(&mut bytes, since.offset);
+                put_varint(&mut bytes, since.byte);
             }
             _ => unreachable!("both are read from one log"),
         }
@@ -111,7 +111,7 @@ impl Point {
                         put_text(&mut bytes, &gtid.origin.tag);
                         put_varint(&mut bytes, gtid.number);
                     }
-                    Gtid::Offset(offset) => put_varint(&mut bytes, *offset),
+                    Gtid::Byte(byte) => put_varint(&mut bytes, *byte),
                 }
                 bytes.extend_from_slice(&time.to_be_bytes());
             }
@@ -156,7 +156,7 @@ impl Point {
             }
             Reach::File(file) => {
                 let name = take_text(bytes)?;
-                Reach::File(File { server: file.server, name, offset: take_varint(bytes)? })
+                Reach::File(File { server: file.server, name, byte: take_varint(bytes)? })
             }
         };
         let proof = match take(bytes, 1)? {
@@ -173,7 +173,7 @@ impl Point {
                         let origin = Origin { server, tag: take_text(bytes)? };
                         Gtid::Mysql(MysqlGtid { origin, number: take_varint(bytes)? })
                     }
-                    Reach::File(_) => Gtid::Offset(take_varint(bytes)?),
+                    Reach::File(_) => Gtid::Byte(take_varint(bytes)?),
                 };
                 Some(Proof { of, time: u32::from_be_bytes(take(bytes, 4)?.try_into().ok()?) })
             }
@@ -244,7 +244,7 @@ impl Reach {
                 bytes.push(3);
                 bytes.extend_from_slice(file.server.as_bytes());
                 put_text(bytes, &file.name);
-                put_varint(bytes, file.offset);
+                put_varint(bytes, file.byte);
             }
         }
     }
@@ -256,7 +256,7 @@ impl Reach {
             [3] => {
                 let server = Uuid::from_slice(take(bytes, 16)?).ok()?;
                 let name = take_text(bytes)?;
-                Some(Reach::File(File { server, name, offset: take_varint(bytes)? }))
+                Some(Reach::File(File { server, name, byte: take_varint(bytes)? }))
             }
             _ => None,
         }
@@ -285,7 +285,7 @@ impl File {
         };
         match (split(&self.name), split(&other.name)) {
             (Some((base, number)), Some((of, other_number))) if base == of && self.server == other.server => {
-                Ok(number.cmp(&other_number).then(self.offset.cmp(&other.offset)))
+                Ok(number.cmp(&other_number).then(self.byte.cmp(&other.byte)))
             }
             _ => Err(another_log()),
         }
@@ -297,7 +297,7 @@ impl fmt::Display for Reach {
         match self {
             Reach::Maria(domains) => domains.fmt(f),
             Reach::Mysql(set) => set.fmt(f),
-            Reach::File(file) => write!(f, "{}:{}", file.name, file.offset),
+            Reach::File(file) => write!(f, "{}:{}", file.name, file.byte),
         }
     }
 }
@@ -307,7 +307,7 @@ impl fmt::Display for Gtid {
         match self {
             Gtid::Maria(gtid) => gtid.fmt(f),
             Gtid::Mysql(gtid) => gtid.fmt(f),
-            Gtid::Offset(offset) => write!(f, "offset {offset}"),
+            Gtid::Byte(byte) => write!(f, "byte {byte}"),
         }
     }
 }
@@ -334,5 +334,4 @@ fn take_text(bytes: &mut &[u8]) -> Option<String> {
 }
 
 #[cfg(test)]
-#[path = "position_tests.rs"]
 mod tests;

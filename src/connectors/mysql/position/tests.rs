@@ -20,11 +20,11 @@ fn mysql(at: &str, since: &str) -> Point {
     Point { at: reach(at), since: reach(since), proof: Some(proof), seen: None }
 }
 
-fn file(name: &str, offset: u64) -> Point {
+fn file(name: &str, byte: u64) -> Point {
     let server = SERVER.parse().expect("a uuid");
-    let at = Reach::File(File { server, name: name.into(), offset });
-    let since = Reach::File(File { server, name: name.into(), offset: offset - 4 });
-    Point { at, since, proof: Some(Proof { of: Gtid::Offset(offset - 4), time: 7 }), seen: None }
+    let at = Reach::File(File { server, name: name.into(), byte });
+    let since = Reach::File(File { server, name: name.into(), byte: byte - 4 });
+    Point { at, since, proof: Some(Proof { of: Gtid::Byte(byte - 4), time: 7 }), seen: None }
 }
 
 #[test]

@@ -1,0 +1,154 @@
+//! Rows of the log told as changes of the tables that are watched.
+
+use super::{
+    batches::Told,
+    binlog::{self, Bytes, Operation, RowsEvent, TableMap},
+    changes::{self, Watched},
+    history::Known,
+    image::{Misfit, Plan},
+    tail::{Mode, Tail},
+};
+use crate::{
+    error::{Error, Result},
+    model::{Change, Place, RowRef, Table, TableName},
+};
+use std::sync::Arc;
+
+impl Tail {
+    pub(super) fn table(&mut self, map: &TableMap<'_>) -> Result<()> {
+        let watched = match self.history.name(map.schema, map.name) {
+            None => Watched::Ignored,
+            Some(name) => self.watched(map, name)?,
+        };
+        self.tables.insert(map.id, Arc::new(watched));
+        Ok(())
+    }
+
+    fn watched(&self, map: &TableMap<'_>, name: TableName) -> Result<Watched> {
+        let layout = map.layout().ok_or_else(|| binlog::malformed("a table's layout", 19))?;
+        let followed = self.history.followed.contains(&name);
+        let parent = self.expands && self.history.cascades.is_parent(&name);
+        match self.history.known(&name) {
+            Some(Known::Certain(shape)) => match Plan::of(shape, layout) {
+                Ok(plan) => Ok(Watched::Rows { plan, followed, parent }),
+                Err(_) if self.open.mode == Mode::Skip => Ok(Watched::Ignored),
+                Err(Misfit(text)) => Err(Error::lost(format!("{name} is not what the log says it was: {text}")).hint(
+                    "it was altered without a word in the log (sql_log_bin = 0): \
+                     delete the job and create it again with `existing: replace`",
+                )),
+            },
+            Some(Known::Ahead(_)) => Ok(Watched::Ahead { name, columns: layout.columns, followed }),
+            // Gone from the catalogue, and so from the log some time later: its rows go with it.
+            Some(Known::Gone) | None => Ok(Watched::Ignored),
+        }
+    }
+
+    pub(super) fn rows(&mut self, event: &RowsEvent<'_>) -> Result<()> {
+        if self.open.mode == Mode::Skip {
+            return Ok(());
+        }
+        let malformed = || binlog::malformed("rows", 0);
+        // All bits: the end of a statement without rows.
+        let Some(watched) = self.tables.get(&event.table).cloned() else {
+            return if event.columns == 0 || event.table == 0xff_ffff { Ok(()) } else { Err(malformed()) };
+        };
+        match &*watched {
+            Watched::Ignored => Ok(()),
+            Watched::Ahead { name, columns, followed } => self.rows_ahead(event, name, columns, *followed),
+            Watched::Rows { plan, followed, parent } => {
+                let malformed = || malformed().at(&plan.shape.table.name);
+                let data = event.rows().ok_or_else(malformed)?;
+                let mut bytes = Bytes(&data);
+                let mut slab = std::mem::take(&mut self.scratch);
+                while !bytes.0.is_empty() {
+                    slab.clear();
+                    let images = images(plan, event, &mut bytes, &mut slab).ok_or_else(malformed)?;
+                    if *parent && !event.is_without_foreign_keys() {
+                        self.expand(plan, images, &slab)?;
+                    }
+                    if *followed {
+                        for (change, place) in
+                            changes::of_row(plan, event, images.0, images.1, &mut slab)?.into_iter().flatten()
+                        {
+                            let row = Some(RowRef::new(&slab, place));
+                            self.tell(&Told { table: &plan.shape.table, change, row, before: None })?;
+                        }
+                        (self.open.row, self.open.step) = (self.open.row + 1, 0);
+                    }
+                }
+                self.scratch = slab;
+                Ok(())
+            }
+        }
+    }
+
+    /// What a parent's row does to its children, before it happens to itself.
+    fn expand(&mut self, plan: &Plan, images: (Option<Place>, Option<Place>), slab: &[u8]) -> Result<()> {
+        let (Some(before), after) = images else { return Ok(()) };
+        let row = |place| RowRef::new(slab, place);
+        let table = &plan.shape.table;
+        for effect in self.history.cascades.of_row(table, row(before), after.map(row), &self.history.followed) {
+            match effect.change {
+                Change::Recopy => self.recopy(&effect.table)?,
+                change => {
+                    self.tell(&Told { table: &effect.table, change, row: effect.patch(), before: effect.criteria() })?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn rows_ahead(
+        &mut self,
+        event: &RowsEvent<'_>,
+        name: &TableName,
+        columns: &[binlog::LoggedColumn],
+        followed: bool,
+    ) -> Result<()> {
+        if self.expands && event.operation != Operation::Insert {
+            let children: Vec<Arc<Table>> = self.history.children(name);
+            for child in children {
+                self.recopy(&child)?;
+            }
+        }
+        if followed {
+            self.tell_ahead(name)?;
+            let count = changes::count(event, columns).ok_or_else(|| binlog::malformed("rows", 0))?;
+            (self.open.row, self.open.step) = (self.open.row + count, 0);
+        }
+        Ok(())
+    }
+
+    /// Rows that cannot be read: the table is copied again, from behind its last change.
+    fn tell_ahead(&mut self, name: &TableName) -> Result<()> {
+        let Some(Known::Ahead(ahead)) = self.history.known(name) else { return Ok(()) };
+        let (told, shape) = (ahead.told, ahead.shape.clone());
+        if let Some(shape) = shape.filter(|_| !told) {
+            self.recopy(&shape.table)?;
+            if self.open.mode == Mode::Apply {
+                self.history.set_told(name);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The row before and the row after, as far as the event has them.
+fn images(
+    plan: &Plan,
+    event: &RowsEvent<'_>,
+    bytes: &mut Bytes<'_>,
+    slab: &mut Vec<u8>,
+) -> Option<(Option<Place>, Option<Place>)> {
+    let mut one = |bits: &[u8], bytes: &mut Bytes<'_>| plan.row(bits, bytes, slab);
+    Some(match event.operation {
+        Operation::Insert => (None, Some(one(event.present, bytes)?)),
+        Operation::Delete => (Some(one(event.present, bytes)?), None),
+        Operation::Update => (Some(one(event.present, bytes)?), Some(one(event.present_after, bytes)?)),
+        Operation::PartialUpdate => {
+            let before = one(event.present, bytes)?;
+            plan.skip_partial_bits(bytes)?;
+            (Some(before), Some(one(event.present_after, bytes)?))
+        }
+    })
+}
