@@ -14,8 +14,7 @@ const BYTES: &str = "SELECT seq AS n FROM seq_1_to_255 \
 const READ: &[&str] = &[
     "armscii8", "cp850", "cp852", "dec8", "hp8", "keybcs2", "macce", "latin1", "latin2", "latin5", "latin7", "cp1250",
     "cp1251", "cp1256", "cp1257", "cp866", "koi8r", "koi8u", "greek", "hebrew", "tis620", "macroman", "gbk", "gb2312",
-    "big5", "sjis", "cp932", "euckr", "ujis", "eucjpms", "ascii", "utf8mb3", "utf8mb4", "ucs2", "utf16", "utf16le",
-    "utf32",
+    "big5", "sjis", "cp932", "euckr", "ujis", "eucjpms", "utf8mb3", "utf8mb4", "ucs2", "utf16", "utf16le", "utf32",
 ];
 
 #[tokio::test]

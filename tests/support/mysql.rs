@@ -111,6 +111,25 @@ impl Server {
         }
     }
 
+    /// Notes all that it holds, while it is stopped.
+    pub fn back_up(&mut self) {
+        self.stop();
+        let backup = self.path().join("backup");
+        if backup.exists() {
+            fs::remove_dir_all(&backup).expect("ours");
+        }
+        copy(&self.path().join("data"), &backup);
+        self.start();
+    }
+
+    /// Puts the backup in the place of what it holds.
+    pub fn restore(&mut self) {
+        self.kill();
+        fs::remove_dir_all(self.path().join("data")).expect("ours");
+        copy(&self.path().join("backup"), &self.path().join("data"));
+        self.start();
+    }
+
     pub fn restart(&mut self) {
         self.stop();
         self.start();
@@ -125,13 +144,6 @@ impl Server {
         let complaint = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{complaint}\nin: {text}");
         String::from_utf8(output.stdout).expect("utf-8")
-    }
-
-    /// The complaint of a statement that must fail.
-    pub fn refuses(&self, text: &str) -> String {
-        let output = self.client(text, "shop");
-        assert!(!output.status.success(), "it did not fail: {text}");
-        String::from_utf8_lossy(&output.stderr).into_owned()
     }
 
     /// The rows of a table of `shop`, one `INSERT` a line in the order of the key, bytes as hex digits: to compare.

@@ -106,8 +106,8 @@ impl Config {
                 "server_id" => config.server_id = Some(server_id(number()?)?),
                 _ => {
                     return Err(Error::config(format!("unknown option `{name}`")).hint(
-                        "this store knows `tls`, `tls_name`, `ca`, `cert`, `key`, `connect_timeout_ms`, `max_row_bytes` and \
-                         `server_id`; remove the others",
+                        "this store knows `tls`, `tls_name`, `ca`, `cert`, `key`, `connect_timeout_ms`, `max_row_bytes` \
+                         and `server_id`; remove the others",
                     ));
                 }
             }

@@ -16,6 +16,7 @@ use crate::{
     target::Target,
 };
 use async_trait::async_trait;
+use mysql_async::prelude::Queryable;
 use std::{collections::HashMap, sync::Arc};
 use tokio::sync::Mutex;
 use uuid::Uuid;
@@ -58,12 +59,41 @@ impl Fixture for Databases {
 
 struct Database {
     name: String,
+    config: Config,
     store: Arc<dyn Store>,
     another: Option<StoreSettings>,
-    /// The application's; `None` once the database is dropped.
-    application: Mutex<Option<Session>>,
+    application: Mutex<Application>,
     /// Columns by table, as far as they were looked up.
     columns: parking_lot::Mutex<HashMap<String, Columns>>,
+}
+
+/// The application's connection; `None` once the database is dropped.
+struct Application(Option<Session>);
+
+impl Application {
+    async fn open(config: &Config, set_up: &[String]) -> Result<Session> {
+        let mut session = Session::open(config).await?;
+        let mode = "SET SESSION sql_mode = 'STRICT_ALL_TABLES,ALLOW_INVALID_DATES', foreign_key_checks = 1".to_owned();
+        for statement in std::iter::once(&mode).chain(set_up) {
+            session.run(statement).await.map_err(|failure| {
+                failure::error(failure, "making a scratch database")
+                    .hint("let the account make databases of that name: GRANT ALL ON `certify\\_%`.* TO it")
+            })?;
+        }
+        Ok(session)
+    }
+
+    /// A new one where its server was restarted.
+    async fn session(&mut self, database: &Database) -> Result<&mut Session> {
+        let alive = match &mut self.0 {
+            Some(session) => session.conn.ping().await.is_ok(),
+            None => false,
+        };
+        if !alive {
+            self.0 = Some(Application::open(&database.config, &[format!("USE {}", quote(&database.name))]).await?);
+        }
+        Ok(self.0.as_mut().expect("just opened"))
+    }
 }
 
 /// Names and declared types, and the names of the key's.
@@ -76,30 +106,21 @@ struct Columns {
 impl Database {
     async fn new(settings: &StoreSettings, another: Option<StoreSettings>) -> Result<Database> {
         let name = format!("certify_{}", &Uuid::new_v4().simple().to_string()[..12]);
-        let mut application = Session::open(&Config::read(settings)?).await?;
-        let set_up = [
-            "SET SESSION sql_mode = 'STRICT_ALL_TABLES,ALLOW_INVALID_DATES', foreign_key_checks = 1".to_owned(),
-            format!("CREATE DATABASE {} CHARACTER SET utf8mb4", quote(&name)),
-            format!("USE {}", quote(&name)),
-        ];
-        for statement in set_up {
-            application.run(statement).await.map_err(|failure| {
-                failure::error(failure, "making a scratch database")
-                    .hint("let the account make databases of that name: GRANT ALL ON `certify\\_%`.* TO it")
-            })?;
-        }
+        let config = Config::read(settings)?;
+        let create = format!("CREATE DATABASE {} CHARACTER SET utf8mb4", quote(&name));
+        let application = Application::open(&config, &[create, format!("USE {}", quote(&name))]).await?;
         let (authority, _) = settings.url.split_once("://").map_or(("", ""), |(scheme, rest)| (scheme, rest));
         let rest = &settings.url[authority.len() + 3..];
         let hosts = rest.split('/').next().unwrap_or_default();
         let settings = StoreSettings { url: format!("{authority}://{hosts}/{name}"), ..settings.clone() };
         let store = connectors::open(&settings)?;
-        let (application, columns) = (Mutex::new(Some(application)), parking_lot::Mutex::default());
-        Ok(Database { name, store, another, application, columns })
+        let application = Mutex::new(Application(Some(application)));
+        Ok(Database { name, config, store, another, application, columns: parking_lot::Mutex::default() })
     }
 
     async fn run(&self, statements: &[String]) -> Result<()> {
         let mut application = self.application.lock().await;
-        let session = application.as_mut().expect("not dropped");
+        let session = application.session(self).await?;
         for statement in statements {
             if let Err(failure) = session.run(statement).await {
                 // What is open is undone; the first failure is the one to tell.
@@ -112,7 +133,7 @@ impl Database {
 
     async fn ask(&self, sql: String) -> Result<Vec<Vec<Option<String>>>> {
         let mut application = self.application.lock().await;
-        let rows = application.as_mut().expect("not dropped").rows(sql).await;
+        let rows = application.session(self).await?.rows(sql).await;
         rows.map_err(|failure| failure::error(failure, "the application's query"))
     }
 
@@ -186,7 +207,7 @@ impl Scratch for Database {
     }
 
     async fn create(&self, table: &Table) -> Result<()> {
-        let is_mariadb = self.application.lock().await.as_ref().expect("not dropped").server.is_mariadb();
+        let is_mariadb = self.application.lock().await.session(self).await?.server.is_mariadb();
         self.run(&[spelling::definition(table, is_mariadb)]).await
     }
 
@@ -238,7 +259,7 @@ impl Scratch for Database {
 impl Drop for Database {
     fn drop(&mut self) {
         let name = self.name.clone();
-        if let Some(mut session) = self.application.get_mut().take() {
+        if let Some(mut session) = self.application.get_mut().0.take() {
             // Whoever ends the process at once leaves it behind; its name says what it is.
             tokio::spawn(async move { session.run(format!("DROP DATABASE {}", quote(&name))).await });
         }

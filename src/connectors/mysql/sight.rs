@@ -37,7 +37,7 @@ impl Sight {
             return Ok(());
         }
         let deadline = Instant::now() + PATIENCE;
-        let mut seen = loop {
+        let logged = loop {
             let logged =
                 logged(session).await.map_err(|failure| failure::error(failure, "asking where the log ends"))?;
             if logged.contains(&goal)? {
@@ -48,10 +48,13 @@ impl Sight {
             }
             wait(deadline, || format!("the server has not got as far as {goal} yet, it is at {logged}")).await?;
         };
-        if session.server.is_mariadb() {
-            let goal = if position.ordinal() == 0 { &goal } else { &seen };
-            seen = shows(session, goal, deadline).await?;
-        }
+        let seen = match session.server.is_mariadb() {
+            true => {
+                let goal = if position.ordinal() == 0 { goal } else { logged.clone() };
+                shows(session, &goal, logged, deadline).await?
+            }
+            false => logged,
+        };
         *self.proven.lock() = Some((session.server.identity.clone(), seen));
         Ok(())
     }
@@ -123,23 +126,46 @@ pub(super) async fn end_of_files(session: &mut Session) -> Answer<(String, u64)>
     };
     let row = session.rows(ask).await?.into_iter().next();
     let mut values = row.into_iter().flatten().map(Option::unwrap_or_default);
-    match (values.next(), values.next().and_then(|byte| byte.parse().ok())) {
-        (Some(name), Some(byte)) => Ok((name, byte)),
+    match (values.next(), values.next().and_then(|place| place.parse().ok())) {
+        (Some(name), Some(place)) => Ok((name, place)),
         _ => Err(mysql_async::Error::Other("the server keeps no binary log".into())),
     }
 }
 
 /// MariaDB writes a transaction to the log before it commits it, and may wait for a replica in between. Where a snapshot
-/// stands, all before is committed: what it shows, once that is all of `goal`.
-async fn shows(session: &mut Session, goal: &Reach, deadline: Instant) -> Result<Reach> {
+/// stands, all before is committed: what it shows, once that is all of `goal`. `logged` was in the log before.
+async fn shows(session: &mut Session, goal: &Reach, logged: Reach, deadline: Instant) -> Result<Reach> {
+    let asking = |failure| failure::error(failure, "asking what a snapshot shows");
+    let end = end_of_files(session).await.map_err(asking)?;
     loop {
-        let shown = exact_snapshot(session).await?;
-        session.run("COMMIT").await.map_err(|failure| failure::error(failure, "closing a snapshot"))?;
+        let shown = open_snapshot(session).await.map_err(asking)?;
+        session.run("COMMIT").await.map_err(asking)?;
+        // Nothing waits, as nearly always: asking for GTIDs would make the server read its file up to there.
+        if is_at_or_after(&shown, &end) {
+            return Ok(logged);
+        }
+        let shown = reach_of(session, &shown).await?;
         if shown.contains(goal)? {
             return Ok(shown);
         }
         wait(deadline, || format!("{goal} is logged, but only shown up to {shown}")).await?;
     }
+}
+
+/// Files are numbered at their ends.
+fn is_at_or_after(at: &(String, u64), other: &(String, u64)) -> bool {
+    let number = |name: &str| name.rsplit('.').next().and_then(|number| number.parse::<u64>().ok()).unwrap_or(0);
+    (number(&at.0), at.1) >= (number(&other.0), other.1)
+}
+
+/// MariaDB: everything before a place in the files.
+async fn reach_of(session: &mut Session, (file, place): &(String, u64)) -> Result<Reach> {
+    let asking = |failure| failure::error(failure, "asking what a snapshot shows");
+    let sql = format!("SELECT BINLOG_GTID_POS({}, {place})", super::text::literal(file));
+    let domains = session.value(sql).await.map_err(asking)?;
+    let domains = domains
+        .ok_or_else(|| Error::transient(format!("the server does not know where {file}:{place} is in its log")))?;
+    Ok(Reach::Maria(domains.parse().map_err(|_| asking(strange(&domains)))?))
 }
 
 /// MariaDB: opens a transaction whose reads are all of one moment; file and offset where that is in the log.
@@ -150,9 +176,9 @@ async fn open_snapshot(session: &mut Session) -> Answer<(String, u64)> {
         let row = status.iter().find(|row| row[0].as_deref().is_some_and(|found| found.eq_ignore_ascii_case(name)))?;
         row[1].clone()
     };
-    let byte = find("binlog_snapshot_position").and_then(|byte| byte.parse().ok());
-    match (find("binlog_snapshot_file").filter(|file| !file.is_empty()), byte) {
-        (Some(file), Some(byte)) => Ok((file, byte)),
+    let place = find("binlog_snapshot_position").and_then(|place| place.parse().ok());
+    match (find("binlog_snapshot_file").filter(|file| !file.is_empty()), place) {
+        (Some(file), Some(place)) => Ok((file, place)),
         _ => Err(mysql_async::Error::Other("the server keeps no binary log".into())),
     }
 }
@@ -161,13 +187,8 @@ async fn open_snapshot(session: &mut Session) -> Answer<(String, u64)> {
 pub(super) async fn exact_snapshot(session: &mut Session) -> Result<Reach> {
     let opening = |failure| failure::error(failure, "opening a snapshot");
     if session.server.is_mariadb() {
-        let (file, byte) = open_snapshot(session).await.map_err(opening)?;
-        let sql = format!("SELECT BINLOG_GTID_POS({}, {byte})", super::text::literal(&file));
-        let domains =
-            session.value(sql).await.map_err(opening)?.ok_or_else(|| {
-                Error::transient(format!("the server does not know where {file}:{byte} is in its log"))
-            })?;
-        return Ok(Reach::Maria(domains.parse().map_err(|_| opening(strange(&domains)))?));
+        let place = open_snapshot(session).await.map_err(opening)?;
+        return reach_of(session, &place).await;
     }
     // MySQL does not say where a snapshot stands; if the log did not move around its opening, it stands there.
     let deadline = Instant::now() + PATIENCE;
@@ -185,4 +206,17 @@ pub(super) async fn exact_snapshot(session: &mut Session) -> Result<Reach> {
 
 fn strange(text: &str) -> mysql_async::Error {
     mysql_async::Error::Other(format!("the server names a position that cannot be read: `{text}`").into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_follow_each_other_by_number() {
+        let at = |name: &str, place| (name.to_owned(), place);
+        assert!(is_at_or_after(&at("binlog.1000000", 4), &at("binlog.999999", 900)));
+        assert!(is_at_or_after(&at("binlog.000002", 7), &at("binlog.000002", 7)));
+        assert!(!is_at_or_after(&at("binlog.000002", 6), &at("binlog.000002", 7)));
+    }
 }
