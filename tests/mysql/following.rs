@@ -169,10 +169,10 @@ impl Follower {
         match Key::of(table, rows.row(one.row)) {
             None => held.entry(Vec::new()).or_default().push(row),
             Some(key) => {
-                let known = held.entry(key.bytes().to_vec());
+                let known = held.entry(key.bytes().to_vec()).or_default();
                 match one.change {
-                    Change::Patch => known.or_default()[0].extend(row),
-                    _ => drop(known.insert_entry(vec![row])),
+                    Change::Patch => known[0].extend(row),
+                    _ => *known = vec![row],
                 }
             }
         }

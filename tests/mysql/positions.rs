@@ -6,7 +6,7 @@ use super::{
 };
 use crate::support::{mysql::Server, wait::until};
 use std::{path::Path, process::Command};
-use whimbrel::{error::ErrorKind, model::Change, source::Source};
+use whimbrel::{error::ErrorKind, model::Change};
 
 const TABLE: &str = "CREATE TABLE t (id INT PRIMARY KEY, v INT)";
 

@@ -74,7 +74,7 @@ impl Cascades {
         found.into_values()
     }
 
-    /// Children's changes, the farthest first; `after`: `None` where the parent's row is gone. Only of tables in `followed`.
+    /// Children's changes, the farthest first, of tables in `followed`. `after`: `None` where the parent's row is gone.
     pub fn of_row(
         &self,
         parent: &Table,

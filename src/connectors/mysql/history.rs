@@ -157,6 +157,16 @@ impl History {
                     },
                     (None, shape) => shape.map_or(Known::Gone, Known::Certain),
                 };
+                if self.followed.contains(&name)
+                    && matches!(known, Known::Gone | Known::Ahead(Ahead { shape: None, .. }))
+                    && !self.known.contains_key(&name)
+                {
+                    tracing::warn!(
+                        table = %name,
+                        "the table is not at the source any more: its last changes cannot be read from the log; it is kept in \
+                         the targets as it is, and followed again if it comes back"
+                    );
+                }
                 self.known.insert(name, known);
             }
             if again {

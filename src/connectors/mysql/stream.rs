@@ -111,7 +111,10 @@ impl Transactions {
             Reach::Maria(domains) if domains.has(gtid) => {
                 let at = domains.get(gtid.domain).map(|at| at.to_string()).unwrap_or_default();
                 Err(Error::lost(format!("after transaction {at} the log goes on with {gtid}, which is not higher"))
-                    .hint("SET GLOBAL gtid_strict_mode = 1; then delete the job and create it again with `existing: replace`"))
+                    .hint(
+                        "SET GLOBAL gtid_strict_mode = 1; then delete the job \
+                         and create it again with `existing: replace`",
+                    ))
             }
             _ => Ok(()),
         }
