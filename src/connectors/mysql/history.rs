@@ -163,7 +163,7 @@ impl History {
                 {
                     tracing::warn!(
                         table = %name,
-                        "the table is not at the source any more: its last changes cannot be read from the log; it is kept in \
+                        "the table is not at the source any more: its last changes cannot be read; it is kept in \
                          the targets as it is, and followed again if it comes back"
                     );
                 }
