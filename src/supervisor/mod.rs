@@ -5,6 +5,7 @@ mod examine;
 mod history;
 mod job;
 mod keeper;
+mod others;
 mod paused;
 mod removal;
 mod resting;
