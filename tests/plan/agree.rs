@@ -200,7 +200,7 @@ async fn a_ring_is_not_closed() {
     // Paused it comes back by itself: still in the way.
     desk.supervisor.pause("orders", None, "", "test").await.expect("paused");
     assert!(!desk.plan(&back).await.is_ok());
-    desk.supervisor.delete("orders", false, "", "test").await.expect("asked for");
+    desk.supervisor.delete("orders", Default::default(), "", "test").await.expect("asked for");
     eventually("the job is gone", async || desk.supervisor.get("orders").is_err().then_some(())).await;
     desk.supervisor.start("back", "", "test").await.expect("asked for");
     eventually("the other way streams", async || {
