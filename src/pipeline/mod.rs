@@ -31,6 +31,7 @@ mod standing;
 pub mod status;
 mod tee;
 mod witness;
+mod worklist;
 
 pub use board::{now_ms, stopped};
 pub use budget::Budget;
