@@ -36,6 +36,7 @@
 //! ```
 
 mod connect;
+mod door;
 mod failure;
 mod jobs;
 mod plain;
