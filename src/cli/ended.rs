@@ -88,8 +88,6 @@ impl From<Failure> for Ended {
     fn from(failure: Failure) -> Ended {
         let Failure { code, reason, text, hint, violations } = failure;
         let code = match (code, reason.as_str()) {
-            // What was asked for was done; the job has failed.
-            (_, "JOB_FAILED" | "JOB_LOST") => FAILED,
             (_, "STORE_UNAVAILABLE" | "CERTIFY_RUNNING") => FAILED,
             (_, "WAIT_TIMED_OUT") | (Code::DeadlineExceeded, _) => TIMED_OUT,
             (Code::Unavailable, _) => UNREACHABLE,

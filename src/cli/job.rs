@@ -7,7 +7,7 @@ use super::{
     status, time,
 };
 use crate::{
-    client::{Client, DesiredState, Failure, HistoryEntry, Job, ObservedState, Plain, Timestamp},
+    client::{Client, DesiredState, ErrorKind, Failure, HistoryEntry, Job, ObservedState, Plain, Timestamp},
     control::convert,
 };
 use clap::{Args, Subcommand};
@@ -182,9 +182,17 @@ pub async fn begun(client: &mut Client, started: Job) -> Result<Job, Ended> {
     }
     let observed = status::observed(&job);
     if matches!(observed, ObservedState::Failed | ObservedState::Lost) {
-        let hint = status::error_of(&job).map(|(_, error)| error.hint.clone()).filter(|hint| !hint.is_empty());
-        let ended = Ended::failed(begun_words(&job));
-        return Err(ended.hint(hint.unwrap_or_else(|| format!("whimbrel status {name} shows more"))));
+        let (place, error) = status::error_of(&job).map(|(place, error)| (place, error.clone())).unwrap_or_default();
+        let text = format!("job `{name}` does not start{place}: {}", error.text);
+        let hint = match error.hint.as_str() {
+            "" => format!("whimbrel status {name} shows more"),
+            hint => format!("{hint}\nthen: whimbrel job start {name}; the job itself is made, and stays"),
+        };
+        // Lost, or what nobody can say: it is no decision that waits for a person.
+        return Err(match error.kind() {
+            ErrorKind::Config | ErrorKind::Refused => Ended::refused(text, hint),
+            _ => Ended::failed(text).hint(hint),
+        });
     }
     Ok(job)
 }

@@ -72,10 +72,31 @@ fn waits_end_in_time_and_say_why() {
     let empty =
         JOB.replace("name: shop", "name: empty").replace("store: shop\n", "store: shop\n  tables: [nothing.*]\n");
     let started = daemon.ask(&["apply", "-f", &shop.write("empty.yaml", &empty), "--start"]);
-    ends(&started, 1, &["failed", "selects no table", "hint:"]);
-    ends(&daemon.ask(&["wait", "empty", "--for", "streaming"]), 1, &["is failed", "selects no table", "hint:"]);
+    ends(&started, 3, &["job `empty` created", "does not start: ", "selects no table", "hint:", "job start empty"]);
+    ends(&daemon.ask(&["wait", "empty", "--for", "streaming"]), 3, &["is failed", "selects no table", "hint:"]);
     ends(&daemon.ask(&["wait", "empty", "--for", "failed"]), 0, &["is failed"]);
     ends(&daemon.ask(&["status"]), 0, &["empty is failed", "hint:", "next: whimbrel status empty"]);
+}
+
+#[test]
+fn a_wait_for_what_will_not_come_ends_at_once() {
+    let shop = Shop::new(3);
+    let daemon = shop.streaming();
+    let wait = |name: &str, goal: &str| daemon.ask(&["wait", name, "--for", goal, "--timeout", "1h"]);
+    ends(&daemon.ask(&["job", "pause", "shop"]), 0, &[]);
+    ends(&wait("shop", "paused"), 0, &["is paused"]);
+    for goal in ["streaming", "lag=1s"] {
+        ends(&wait("shop", goal), 3, &["shall stand still", "hint:", "whimbrel job start shop"]);
+    }
+    // It runs again by itself: worth waiting for.
+    ends(&daemon.ask(&["job", "pause", "shop", "--max-pause", "1s"]), 0, &[]);
+    ends(&wait("shop", "streaming"), 0, &["is streaming"]);
+    ends(&wait("shpo", "deleted"), 3, &["no job `shpo`", "did you mean `shop`"]);
+    ends(&daemon.ask(&["job", "delete", "shop", "--yes"]), 0, &[]);
+    ends(&wait("shop", "deleted"), 0, &["is deleted"]);
+    // Gone before anybody waited: the trail knows.
+    ends(&wait("shop", "deleted"), 0, &["is deleted"]);
+    ends(&wait("nobody", "deleted"), 3, &["no job `nobody`", "whimbrel job list"]);
 }
 
 #[test]
