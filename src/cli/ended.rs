@@ -53,6 +53,11 @@ impl Ended {
         Ended { hint: Some(hint.into()), ..self }
     }
 
+    /// Says where: the file of a job, say.
+    pub fn at(self, place: &str) -> Ended {
+        Ended { text: format!("{place}: {}", self.text), ..self }
+    }
+
     pub fn reason(&self) -> &str {
         &self.reason
     }

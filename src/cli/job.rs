@@ -94,13 +94,17 @@ pub struct LimitsArgs {
     #[arg(value_name = "JOB")]
     name: String,
     /// Rows a second, of all tables together; 0 is unlimited.
-    #[arg(long, value_name = "ROWS")]
+    #[arg(long, value_name = "ROWS", value_parser = limit, allow_hyphen_values = true)]
     rows_per_s: Option<u64>,
     /// Bytes of rows a second; 0 is unlimited.
-    #[arg(long, value_name = "BYTES")]
+    #[arg(long, value_name = "BYTES", value_parser = limit, allow_hyphen_values = true)]
     bytes_per_s: Option<u64>,
     #[command(flatten)]
     ask: Ask,
+}
+
+fn limit(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| "a whole number, as 5000 or 80000000; 0 is unlimited".to_owned())
 }
 
 pub fn run(command: &JobCommand) -> Result<(), Ended> {

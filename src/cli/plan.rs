@@ -3,7 +3,7 @@
 use super::{
     ask::Ask,
     ended::Ended,
-    files::Files,
+    files::{Files, Given},
     findings,
     show::{Show, Table, bytes, count, counted, out, rate, span},
     time,
@@ -21,11 +21,11 @@ pub struct PlanArgs {
 }
 
 pub fn run(args: &PlanArgs) -> Result<(), Ended> {
-    let (specs, show) = (args.files.jobs()?, args.ask.show);
+    let (given, show) = (args.files.jobs()?, args.ask.show);
     args.ask.run(async |client| {
         let (mut plans, mut blocked) = (Vec::new(), Vec::new());
-        for spec in &specs {
-            let plan = client.plan_job(spec).await?;
+        for Given { place, spec } in &given {
+            let plan = client.plan_job(spec).await.map_err(|failure| Ended::from(failure).at(place))?;
             if !show.is_data() {
                 out(&whole(spec, &plan, show));
             }

@@ -107,7 +107,8 @@ impl Client {
 
     /// A job that went before anybody looked is told from a name that was never one.
     async fn was_deleted(&mut self, name: &str) -> Answer<bool> {
-        Ok(self.history(Some(name), TRAIL).await?.iter().any(|entry| DELETED.contains(&entry.what.as_str())))
+        let trail = self.history(Some(name), TRAIL).await?;
+        Ok(trail.iter().any(|entry| DELETED.contains(&entry.what.as_str())))
     }
 
     async fn until(&mut self, name: &str, goal: Goal, last: &mut Option<Job>) -> Answer<Job> {

@@ -40,6 +40,12 @@ fn a_job_is_followed_from_its_file_to_its_end() {
     let limits = daemon.ask(&["job", "set-limits", "shop", "--bytes-per-s", "1000000"]);
     ends(&limits, 0, &["at most 900 rows a second, at most 1000000 bytes a second"]);
     ends(&daemon.ask(&["job", "set-limits", "shop"]), 2, &["--rows-per-s"]);
+    for wrong in ["-5", "80MB", "1.5", ""] {
+        let limits = daemon.ask(&["job", "set-limits", "shop", "--bytes-per-s", wrong]);
+        ends(&limits, 2, &["--bytes-per-s", "a whole number", "0 is unlimited"]);
+    }
+    let limits = daemon.ask(&["job", "set-limits", "shop", "--rows-per-s", "0"]);
+    ends(&limits, 0, &["no limit of rows, at most 1000000 bytes"]);
     ends(
         &daemon.ask(&["job", "pause", "shop", "--max-pause", "2h"]),
         0,
@@ -105,11 +111,12 @@ fn stores_are_listed_checked_and_read_again() {
     let daemon = shop.streaming();
     ends(&daemon.ask(&["store", "list"]), 0, &["STORE", "sqlite", "copy", "next: whimbrel store check"]);
     ends(&daemon.ask(&["store", "check", "shop"]), 0, &["a view is not carried", "is ready", "nothing was written"]);
-    ends(&daemon.ask(&["store", "check", "copy", "--role", "target"]), 0, &["is ready"]);
+    ends(&daemon.ask(&["store", "check", "copy", "--role", "target"]), 0, &["is ready as a target"]);
     let db = rusqlite::Connection::open(shop.file("shop.db")).expect("there");
     db.execute_batch("CREATE TABLE odd (k TEXT PRIMARY KEY); INSERT INTO odd VALUES (NULL)").expect("SQLite allows it");
     let odd = daemon.ask(&["store", "check", "shop", "--table", "main.odd"]);
-    ends(&odd, 3, &["blocking  main.odd: ", "mend  ", "1 finding in the way", "hint:"]);
+    let again = "then again: whimbrel store check shop --table 'main.odd'";
+    ends(&odd, 3, &["blocking  main.odd: ", "mend  ", "1 finding in the way", again]);
     ends(&daemon.ask(&["store", "tables", "shop", "-o", "wide"]), 0, &["main.people", "id INTEGER", "TYPES"]);
     ends(&daemon.ask(&["store", "leftovers", "shop"]), 0, &["nothing is left over"]);
     ends(&daemon.ask(&["store", "check", "shpo"]), 3, &["no store `shpo`", "did you mean `shop`?"]);
@@ -119,6 +126,11 @@ fn stores_are_listed_checked_and_read_again() {
     let config = std::fs::read_to_string(&shop.home.config).expect("ours");
     std::fs::write(&shop.home.config, format!("{config}[stores.more]\nurl = \"memory:more\"\n")).expect("ours");
     ends(&daemon.ask(&["store", "reload"]), 0, &["added more"]);
+    let far = format!("{config}[stores.far]\nurl = \"sqlite:/nowhere/far.db\"\n");
+    std::fs::write(&shop.home.config, far).expect("ours");
+    ends(&daemon.ask(&["store", "reload"]), 0, &["added far"]);
+    let target = daemon.ask(&["store", "check", "far", "--role", "target"]);
+    ends(&target, 3, &["mkdir", "then again: whimbrel store check far --role target"]);
     std::fs::write(&shop.home.config, "[stores.more]\nurl = \"nosuch:more\"\n").expect("ours");
     ends(&daemon.ask(&["store", "reload"]), 3, &["nosuch", "hint:"]);
 }

@@ -4,7 +4,7 @@ use super::{
     config::Config,
     disk,
     file::Database,
-    prepare,
+    prepare, rights,
     schema::{self, ROWID, SCHEMA, Shape},
     text::{quote, quoted},
     watermark,
@@ -37,8 +37,7 @@ pub(super) fn check(config: &Config, tables: &[Arc<Table>], existing: Existing) 
     }
     let mut db = Database::open(&config.path, config.busy, config.max_row_bytes)?;
     if db.is_read_only() {
-        let mend = format!("chmod u+w '{file}'");
-        findings.push(Finding::new(Severity::Blocking, &file, "the file can only be read").mend(mend));
+        findings.push(rights::refused(&config.path, "the file can only be read"));
     }
     db.snapshot(|db| {
         findings.extend(claimed(db, tables)?);
@@ -57,8 +56,7 @@ pub(super) fn check(config: &Config, tables: &[Arc<Table>], existing: Existing) 
 pub(super) fn unwritable(folder: &std::path::Path) -> Option<Finding> {
     (!disk::may_write(folder)).then(|| {
         let text = "the daemon's user may not write the directory, and SQLite keeps its journal there";
-        let folder = folder.display().to_string();
-        Finding::new(Severity::Blocking, &folder, text).mend(format!("chmod u+wx '{folder}'"))
+        rights::refused(folder, text)
     })
 }
 

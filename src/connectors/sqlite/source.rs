@@ -10,6 +10,7 @@ use super::{
     file::Database,
     fit, log,
     position::{self, Point, Proof},
+    rights,
     schema::{self, SCHEMA, Shape},
     seen::{self, Seen},
     shapes::Shapes,
@@ -294,7 +295,7 @@ fn check(db: &mut Database, tables: &[Arc<Table>]) -> Result<Vec<Finding>> {
     let mut findings = Vec::new();
     if db.is_read_only() {
         let text = "the file can only be read, but following it needs triggers and a log in it";
-        findings.push(Finding::new(Severity::Blocking, &file, text).mend(format!("chmod u+w '{file}'")));
+        findings.push(rights::refused(&db.path, text));
     }
     findings.extend(fit::unwritable(&disk::folder(&db.path)));
     if !log::is_there(db)? {
