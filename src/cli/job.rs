@@ -70,6 +70,9 @@ pub struct DeleteArgs {
     /// Leaves what it made at its source, and does not ask the source: the way out when that is gone for good.
     #[arg(long)]
     keep_source_objects: bool,
+    /// Leaves its own tables in its targets, and asks none of them: the way out when one is gone for good.
+    #[arg(long)]
+    keep_target_objects: bool,
     /// Does not ask back.
     #[arg(short, long)]
     yes: bool,
@@ -244,11 +247,14 @@ fn delete(args: &DeleteArgs) -> Result<(), Ended> {
         // Who mistyped is told so before being asked.
         let job = client.job(name).await?;
         if !args.yes {
-            agreed(&job, args.keep_source_objects)?;
+            agreed(&job, args)?;
         }
         let mut delete = client.delete_job(name);
         if args.keep_source_objects {
             delete = delete.keep_source_objects();
+        }
+        if args.keep_target_objects {
+            delete = delete.keep_target_objects();
         }
         let job = delete.await?;
         show.done(&format!("job `{name}` is being deleted"), &Plain::new(&job));
@@ -258,7 +264,7 @@ fn delete(args: &DeleteArgs) -> Result<(), Ended> {
 }
 
 /// Asks on a terminal; refuses where nobody can answer.
-fn agreed(job: &Job, keeps: bool) -> Result<(), Ended> {
+fn agreed(job: &Job, args: &DeleteArgs) -> Result<(), Ended> {
     let (name, not) = (&job.name, "nothing was deleted");
     if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
         let text = format!("deleting job `{name}` asks back, and there is nobody to ask; {not}");
@@ -267,9 +273,9 @@ fn agreed(job: &Job, keeps: bool) -> Result<(), Ended> {
     let spec = job.spec.clone().unwrap_or_default();
     let source = spec.source.unwrap_or_default().store;
     let targets: Vec<String> = spec.targets.into_iter().map(|target| target.store).collect();
-    let at_source = if keeps { "What it made in" } else { "Its log and triggers go from" };
-    let kept = if keeps { " stays" } else { "" };
-    eprintln!("{at_source} `{source}`{kept}, its own tables go from {}; rows stay.", targets.join(", "));
+    let fate = |keeps| if keeps { "stays in" } else { "goes from" };
+    let (at_source, at_targets) = (fate(args.keep_source_objects), fate(args.keep_target_objects));
+    eprintln!("What it made {at_source} `{source}` and {at_targets} {}; rows stay.", targets.join(", "));
     eprint!("Delete job `{name}`? [y/N] ");
     let mut answer = String::new();
     let read = std::io::stderr().flush().and_then(|()| std::io::stdin().lock().read_line(&mut answer));

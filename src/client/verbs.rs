@@ -87,6 +87,12 @@ impl DeleteJob {
         self
     }
 
+    /// Leaves its own tables in its targets, and asks none of them.
+    pub fn keep_target_objects(mut self) -> DeleteJob {
+        self.1.keep_target_objects = true;
+        self
+    }
+
     /// Refused (`Aborted`) if the job was changed since it had this etag.
     pub fn etag(mut self, etag: &str) -> DeleteJob {
         self.1.etag = etag.to_owned();

@@ -9,7 +9,7 @@ use super::{
         StartJobRequest, UpdateJobRequest, WatchJobRequest, WatchJobResponse, job_service_server::JobService,
     },
 };
-use crate::supervisor::Supervisor;
+use crate::supervisor::{Keep, Supervisor};
 use futures_util::{Stream, stream};
 use std::{pin::Pin, sync::Arc};
 use tokio_util::sync::CancellationToken;
@@ -53,8 +53,9 @@ impl JobService for Jobs {
 
     async fn delete_job(&self, request: Request<DeleteJobRequest>) -> Answer<Job> {
         let (who, request) = (who(&request), request.into_inner());
-        let DeleteJobRequest { name, etag, keep_source_objects } = request;
-        convert::answer(self.supervisor.delete(&name, keep_source_objects, &etag, &who).await)
+        let DeleteJobRequest { name, etag, keep_source_objects, keep_target_objects } = request;
+        let keep = Keep { source: keep_source_objects, targets: keep_target_objects };
+        convert::answer(self.supervisor.delete(&name, keep, &etag, &who).await)
     }
 
     async fn start_job(&self, request: Request<StartJobRequest>) -> Answer<Job> {

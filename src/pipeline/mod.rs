@@ -22,6 +22,7 @@ mod pump;
 mod resolve;
 mod retention;
 pub mod retry;
+mod ring;
 mod route;
 mod shapes;
 mod slice;
@@ -35,6 +36,8 @@ pub use board::{now_ms, stopped};
 pub use budget::Budget;
 pub use check::{Examined, Found, Side, check};
 pub(crate) use prefetch::Prefetch;
+pub(crate) use ring::list;
+pub use ring::{Other, Others, place};
 pub use route::Route;
 pub(crate) use route::Routed;
 
@@ -81,6 +84,8 @@ pub struct JobRun {
     pub retain_after_apply: Duration,
     /// Bytes of rows in flight, shared with the other jobs of the daemon.
     pub budget: Budget,
+    /// Asked before the job begins.
+    pub others: Others,
 }
 
 /// One target of the job.
@@ -266,7 +271,8 @@ async fn begin(job: &mut JobRun, route: &Route) -> Result<BTreeMap<TableName, Ar
         not_known(job).await?;
         let targets = job.targets.iter().map(|target| &*target.target).collect();
         let (id, spec, source) = (job.record.id, &job.record.spec, &*job.source);
-        check::refuse(&check(&Examined { job: id, spec, source, targets, route }, &selected).await?)?;
+        let examined = Examined { job: id, spec, source, targets, route, others: &(job.others)() };
+        check::refuse(&check(&examined, &selected).await?)?;
         faults::point("before-begin");
         let begun = job.source.begin(job.record.id, &selected).await?;
         faults::point("after-begin");

@@ -3,6 +3,7 @@
 use super::{
     Supervisor, audit,
     denied::{self, Answer, Reason},
+    others,
     stores::{Reloaded, answered, timely},
 };
 use crate::{
@@ -76,8 +77,7 @@ impl Supervisor {
         let _one = self.planning.acquire().await.expect("never closed");
         let name = &spec.source.store;
         let source = self.shared.stores.open(name)?.source().map_err(denied::of_store)?;
-        let others = self.jobs().map(|job| job.record.borrow().spec.clone()).collect();
-        let mut pair = Pair { spec, source, targets: Vec::new(), others };
+        let mut pair = Pair { spec, source, targets: Vec::new(), others: others::others(&self.shared) };
         for target in &spec.targets {
             pair.targets.push(self.shared.stores.open(&target.store)?.target().map_err(denied::of_store)?);
         }

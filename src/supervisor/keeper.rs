@@ -6,7 +6,7 @@
 use super::{
     Shared,
     job::{Job, new_etag},
-    paused, removal, resting,
+    others, paused, removal, resting,
 };
 use crate::{
     error::{Error, ErrorKind, Result},
@@ -78,7 +78,7 @@ enum Ended {
     Again,
 }
 
-async fn run(job: &Job, shared: &Shared, record: &JobRecord, stop: &CancellationToken) -> Result<Ended> {
+async fn run(job: &Job, shared: &Arc<Shared>, record: &JobRecord, stop: &CancellationToken) -> Result<Ended> {
     job.status.send_modify(|status| {
         status.targets.retain(|name, _| record.spec.targets.iter().any(|target| target.store == *name));
         status.observed = Observed::Preparing;
@@ -119,7 +119,7 @@ async fn run(job: &Job, shared: &Shared, record: &JobRecord, stop: &Cancellation
     Ok(ended)
 }
 
-fn prepare(job: &Job, shared: &Shared, record: &JobRecord) -> Result<JobRun> {
+fn prepare(job: &Job, shared: &Arc<Shared>, record: &JobRecord) -> Result<JobRun> {
     let open = |name: &str| shared.stores.open(name).map_err(|denied| denied.error);
     let at = |name: &str, error: Error| error.at(format!("store `{name}`"));
     let source = &record.spec.source.store;
@@ -143,6 +143,10 @@ fn prepare(job: &Job, shared: &Shared, record: &JobRecord) -> Result<JobRun> {
         status: Arc::clone(&job.status),
         retain_after_apply: shared.retain_after_apply,
         budget: shared.budget.clone(),
+        others: {
+            let shared = Arc::clone(shared);
+            Arc::new(move || others::others(&shared))
+        },
     })
 }
 

@@ -5,6 +5,7 @@ mod examine;
 mod history;
 mod job;
 mod keeper;
+mod others;
 mod paused;
 mod removal;
 mod resting;
@@ -18,6 +19,7 @@ pub use self::{
     examine::Certification,
     history::{Entry, TrailPlace},
     job::{JobView, Watch},
+    removal::Keep,
     stores::{Reloaded, Stores},
     update::Update,
     vitals::Vitals,
@@ -259,17 +261,20 @@ impl Supervisor {
         Ok(view)
     }
 
-    /// Removes what it made in its stores, then the job itself; returns when that is asked for, durably. With
-    /// `keep_source_objects` the source is left alone; the newest call counts.
-    pub async fn delete(&self, name: &str, keep_source_objects: bool, etag: &str, who: &str) -> Answer<JobView> {
+    /// Removes what it made in its stores, then the job itself; returns when that is asked for, durably.
+    /// What it shall keep is left alone; the newest call counts.
+    pub async fn delete(&self, name: &str, keep: Keep, etag: &str, who: &str) -> Answer<JobView> {
         let job = self.job(name)?;
         let is_known = |record: &JobRecord| check_etag(record, etag);
         let change = move |record: &mut JobRecord| {
-            (record.desired, record.keep_source_objects) = (Desired::Delete, keep_source_objects);
+            record.desired = Desired::Delete;
+            (record.keep_source_objects, record.keep_target_objects) = (keep.source, keep.targets);
         };
         let view = job.change(&*self.shared.state, is_known, change).await?;
-        let details = keep_source_objects.then(|| ("keep_source_objects".to_owned(), "true".to_owned()));
-        audit(&self.shared, Some(&view), who, "delete", details.into_iter().collect()).await;
+        let kept = [("keep_source_objects", keep.source), ("keep_target_objects", keep.targets)];
+        let kept = kept.into_iter().filter(|(_, is_kept)| *is_kept);
+        let details: BTreeMap<_, _> = kept.map(|(what, _)| (what.to_owned(), "true".to_owned())).collect();
+        audit(&self.shared, Some(&view), who, "delete", details).await;
         Ok(view)
     }
 

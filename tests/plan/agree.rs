@@ -182,3 +182,31 @@ async fn a_table_has_one_writer() {
     starts(&desk, &second).await.expect("its tables are its own");
     desk.supervisor.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_ring_is_not_closed() {
+    let desk = Desk::new(TABLE, "").await;
+    starts(&desk, &desk.spec()).await.expect("nothing is in the way");
+    // Under another name of the store that the first job reads.
+    let mut back = JobSpec::new("back", "copy", &["again"]);
+    back.targets[0].existing = Existing::Merge;
+    let plan = desk.plan(&back).await;
+    let blocking = of(&plan, Severity::Blocking);
+    assert!(blocking.len() == 1 && blocking[0].contains("a ring") && blocking[0].contains("`orders`"), "{blocking:?}");
+    let error = starts(&desk, &back).await.expect_err("each change would come back");
+    assert!(error.contains("a ring"), "{error}");
+    // Nothing was made in either store for it.
+    assert_eq!(desk.supervisor.leftovers("again").await.expect("asked"), []);
+    // Paused it comes back by itself: still in the way.
+    desk.supervisor.pause("orders", None, "", "test").await.expect("paused");
+    assert!(!desk.plan(&back).await.is_ok());
+    desk.supervisor.delete("orders", Default::default(), "", "test").await.expect("asked for");
+    eventually("the job is gone", async || desk.supervisor.get("orders").is_err().then_some(())).await;
+    desk.supervisor.start("back", "", "test").await.expect("asked for");
+    eventually("the other way streams", async || {
+        let view = desk.supervisor.get("back").expect("there");
+        (view.status.observed == Observed::Streaming).then_some(())
+    })
+    .await;
+    desk.supervisor.stop().await;
+}
