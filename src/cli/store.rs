@@ -123,7 +123,10 @@ fn check(args: &CheckArgs) -> Result<(), Ended> {
         let found = client.check_store(name, args.role.into(), &args.tables).await?;
         match show.is_data() {
             true => show.data(&Plain::new(&found)),
-            false => out(&findings::text(&found.findings)),
+            false => {
+                let found: Vec<_> = found.findings.iter().map(|finding| (String::new(), finding)).collect();
+                out(&findings::text(&found, show));
+            }
         }
         if found.ok {
             let role = format!("{:?}", args.role).to_lowercase();

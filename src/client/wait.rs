@@ -77,8 +77,8 @@ impl Goal {
 
 impl Client {
     /// Watches until the goal is met and gives the job as it is then. `FailedPrecondition`: it failed, is lost, is paused
-    /// until somebody starts it or is being deleted, so that it will not come there by itself. `DeadlineExceeded`: not `within` the time. A daemon that
-    /// goes away meanwhile is waited for.
+    /// until somebody starts it or is being deleted, so that it will not come there by itself. `DeadlineExceeded`: not
+    /// `within` the time. A daemon that goes away meanwhile is waited for.
     pub async fn wait_job(&mut self, name: &str, goal: Goal, within: Duration) -> Answer<Job> {
         let mut last = None;
         let met = timeout_at(Instant::now() + within, self.until(name, goal, &mut last)).await;

@@ -14,14 +14,24 @@ fn a_plan_shows_what_is_found_on_each_side_and_writes_nothing() {
             .expect("readable")
     };
     let before = tables();
-    let parts =
-        ["source shop", "CREATE TRIGGER", "main.people", "time into copy", "source's log", "Nothing was written"];
+    let parts = ["source shop: ", "main.people", "time into copy", "source's log", "Nothing was written"];
     ends(&daemon.ask(&["plan", "-f", &file]), 0, &parts);
+    let ours = "main.people: a trigger of ours will be made: 3 of these; -o wide lists them";
+    let narrow = daemon.ask(&["plan", "-f", &file]);
+    ends(&narrow, 0, &[ours]);
+    assert!(!stdout(&narrow).contains("CREATE TRIGGER"), "{}", stdout(&narrow));
+    let wide = stdout(&daemon.ask(&["plan", "-f", &file, "-o", "wide"]));
+    assert_eq!(wide.matches("CREATE TRIGGER").count(), 3, "{wide}");
+    let whole = json(&daemon.ask(&["plan", "-f", &file, "-o", "json"]));
+    assert_eq!(whole.to_string().matches("CREATE TRIGGER").count(), 3, "{whole}");
     ends(&daemon.ask(&["plan", "-f", &file]), 0, &[&format!("next: whimbrel apply -f {file} --start")]);
     assert_eq!(tables(), before);
     assert!(!shop.file("copy.db").exists());
     ends(&daemon.ask(&["status", "shop"]), 3, &["no job"]);
     let none = shop.write("none.yaml", &JOB.replace("store: shop\n", "store: shop\n  tables: [nothing.*]\n"));
+    let told = stdout(&daemon.ask(&["plan", "-f", &none]));
+    let places = ["blocking  ", "warning   ", "info      "].map(|word| told.find(word));
+    assert!(places.is_sorted() && places[0].is_some(), "the gravest first: {told}");
     ends(&daemon.ask(&["plan", "-f", &none]), 3, &["blocking", "cannot start like this", "hint:", "whimbrel plan -f"]);
     assert_eq!(json(&daemon.ask(&["plan", "-f", &file, "-o", "json"]))["ok"], true);
 }
