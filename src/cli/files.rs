@@ -21,13 +21,19 @@ pub struct Files {
     files: Vec<PathBuf>,
 }
 
+/// One job, and the file that it is in.
+pub struct Given {
+    pub place: String,
+    pub spec: JobSpec,
+}
+
 const ENDINGS: &[&str] = &["yaml", "yml", "toml", "json"];
 /// Far beyond any number of job files; what never ends is refused.
 const LONGEST_INPUT: u64 = 16 << 20;
 
 impl Files {
     /// All jobs in their order, each name once.
-    pub fn jobs(&self) -> Result<Vec<JobSpec>, Ended> {
+    pub fn jobs(&self) -> Result<Vec<Given>, Ended> {
         let mut jobs = Vec::new();
         let mut places = BTreeMap::new();
         for file in &self.files {
@@ -36,7 +42,7 @@ impl Files {
                     let text = format!("job `{}` is in {first} and in {place}", spec.name);
                     return Err(Ended::refused(text, "give one of the two another name, or leave it out"));
                 }
-                jobs.push(spec);
+                jobs.push(Given { place, spec });
             }
         }
         Ok(jobs)

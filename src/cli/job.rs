@@ -7,7 +7,7 @@ use super::{
     status, time,
 };
 use crate::{
-    client::{Client, DesiredState, Failure, HistoryEntry, Job, ObservedState, Plain, Timestamp},
+    client::{Client, DesiredState, ErrorKind, Failure, HistoryEntry, Job, ObservedState, Plain, Timestamp},
     control::convert,
 };
 use clap::{Args, Subcommand};
@@ -97,13 +97,17 @@ pub struct LimitsArgs {
     #[arg(value_name = "JOB")]
     name: String,
     /// Rows a second, of all tables together; 0 is unlimited.
-    #[arg(long, value_name = "ROWS")]
+    #[arg(long, value_name = "ROWS", value_parser = limit, allow_hyphen_values = true)]
     rows_per_s: Option<u64>,
     /// Bytes of rows a second; 0 is unlimited.
-    #[arg(long, value_name = "BYTES")]
+    #[arg(long, value_name = "BYTES", value_parser = limit, allow_hyphen_values = true)]
     bytes_per_s: Option<u64>,
     #[command(flatten)]
     ask: Ask,
+}
+
+fn limit(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| "a whole number, as 5000 or 80000000; 0 is unlimited".to_owned())
 }
 
 pub fn run(command: &JobCommand) -> Result<(), Ended> {
@@ -185,9 +189,17 @@ pub async fn begun(client: &mut Client, started: Job) -> Result<Job, Ended> {
     }
     let observed = status::observed(&job);
     if matches!(observed, ObservedState::Failed | ObservedState::Lost) {
-        let hint = status::error_of(&job).map(|(_, error)| error.hint.clone()).filter(|hint| !hint.is_empty());
-        let ended = Ended::failed(begun_words(&job));
-        return Err(ended.hint(hint.unwrap_or_else(|| format!("whimbrel status {name} shows more"))));
+        let (place, error) = status::error_of(&job).map(|(place, error)| (place, error.clone())).unwrap_or_default();
+        let text = format!("job `{name}` does not start{place}: {}", error.text);
+        let hint = match error.hint.as_str() {
+            "" => format!("whimbrel status {name} shows more"),
+            hint => format!("{hint}\nthen: whimbrel job start {name}; the job itself is made, and stays"),
+        };
+        // Lost, or what nobody can say: it is no decision that waits for a person.
+        return Err(match error.kind() {
+            ErrorKind::Config | ErrorKind::Refused => Ended::refused(text, hint),
+            _ => Ended::failed(text).hint(hint),
+        });
     }
     Ok(job)
 }

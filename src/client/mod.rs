@@ -36,6 +36,7 @@
 //! ```
 
 mod connect;
+mod door;
 mod failure;
 mod jobs;
 mod plain;
@@ -54,9 +55,9 @@ pub use self::{
 };
 /// The API's messages, as the methods of [`Client`] answer them.
 pub use crate::control::v1::{
-    CertifyStoreResponse, CheckOutcome, CheckStoreResponse, DesiredState, Finding, HistoryEntry, Job, JobError,
-    JobStatus, Leftover, LimitingSide, ObservedState, PlanJobResponse, PlannedFinding, PlannedLog, PlannedTable,
-    PlannedTarget, ReloadStoresResponse, Role, Severity, Side, Store, Table, TableStatus, TargetStatus,
+    CertifyStoreResponse, CheckOutcome, CheckStoreResponse, DesiredState, ErrorKind, Finding, HistoryEntry, Job,
+    JobError, JobStatus, Leftover, LimitingSide, ObservedState, PlanJobResponse, PlannedFinding, PlannedLog,
+    PlannedTable, PlannedTarget, ReloadStoresResponse, Role, Severity, Side, Store, Table, TableStatus, TargetStatus,
 };
 /// The job file, as the methods of [`Client`] take it.
 pub use crate::model::{JobSpec, Limits};

@@ -2,6 +2,7 @@
 
 mod basis;
 mod measure;
+mod own;
 mod predict;
 mod room;
 mod selection;
@@ -35,6 +36,8 @@ pub struct Pair<'a> {
 /// Whatever is `None` is not known.
 #[derive(Clone, Debug, Default)]
 pub struct Plan {
+    /// The source's store.
+    pub source: String,
     /// The gravest first.
     pub findings: Vec<Found>,
     /// In the order of their names.
@@ -123,7 +126,7 @@ pub async fn plan(pair: &Pair<'_>) -> Result<Plan> {
     let survey = source.survey(&tables, SURVEY).await.map_err(at_source)?;
     findings.extend(survey.findings.iter().cloned().map(of_source));
 
-    let mut plan = Plan::default();
+    let mut plan = Plan { source: name.clone(), ..Plan::default() };
     let target_shapes = tables.iter().map(|table| route.target_table(table));
     plan.tables = tables
         .iter()

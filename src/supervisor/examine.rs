@@ -12,7 +12,7 @@ use crate::{
     fixture::Fixture,
     model::{Finding, JobId, JobSpec, Leftover, Severity, Table},
     pipeline::Route,
-    plan::{self, Found, Pair, Plan, Side},
+    plan::{self, Pair, Plan},
     state::Desired,
 };
 use std::{collections::BTreeMap, sync::Arc};
@@ -82,14 +82,10 @@ impl Supervisor {
             pair.targets.push(self.shared.stores.open(&target.store)?.target().map_err(denied::of_store)?);
         }
         let mut plan = timely("one of the stores", plan::plan(&pair)).await.map_err(denied::of_store)?;
-        if self.jobs().any(|job| job.name() == spec.name && job.record.borrow().begun.is_some()) {
-            // A plan is one for a new job: the tables and rows of this one are in its own way.
-            let text = "a job of this name has begun already: what blocks below may be its own tables and rows";
-            let finding = Finding::new(Severity::Warning, &spec.name, text).mend(format!(
-                "whimbrel status {0}; whimbrel apply -f FILE --dry-run shows what would change",
-                spec.name
-            ));
-            plan.findings.insert(0, Found { side: Side::Pair, store: spec.source.store.clone(), finding });
+        // One that was never started holds nothing.
+        let mut started = self.jobs().filter(|job| job.record.borrow().desired != Desired::Created);
+        if let Some(job) = started.find(|job| job.name() == spec.name) {
+            plan.leave_out_own(&spec.name, job.id);
         }
         Ok(plan)
     }

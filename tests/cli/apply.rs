@@ -91,7 +91,8 @@ fn several_documents_files_and_folders_are_one_apply() {
     ends(&with_input(&daemon.address, &["apply", "-f", "-"], ""), 3, &["standard input", "hint:"]);
     ends(&daemon.ask(&["apply"]), 2, &["--file"]);
     let stores = shop.write("stores.yaml", &named("six").replace("store: copy", "store: cpoy"));
-    ends(&daemon.ask(&["apply", "-f", &stores]), 3, &["cpoy", "hint:"]);
+    ends(&daemon.ask(&["apply", "-f", &stores]), 3, &["stores.yaml: ", "cpoy", "hint:"]);
+    ends(&daemon.ask(&["plan", "-f", &stores]), 3, &["stores.yaml: ", "cpoy", "hint:"]);
     assert_eq!(json(&daemon.ask(&["job", "list", "-o", "json"])).as_array().map(Vec::len), Some(3), "all or nothing");
 }
 

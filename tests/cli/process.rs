@@ -38,9 +38,9 @@ fn a_signal_ends_it_well_and_in_time() {
     for signal in [libc::SIGTERM, libc::SIGINT] {
         let home = Home::new(STORES);
         let daemon = home.serve();
-        // Store `a` is empty: the job fails at once, and that is no success.
+        // Store `a` is empty: the job is refused at once, and that is no success.
         let applied = daemon.ask(&["apply", "-f", &job_file(&home, JOB), "--start"]);
-        ends(&applied, 1, &["created", "is started; it is failed", "selects no table", "hint:"]);
+        ends(&applied, 3, &["created", "does not start: ", "selects no table", "hint:", "whimbrel job start people"]);
         let (status, log) = daemon.terminate(signal);
         assert_eq!(status.code(), Some(0), "{log}");
         assert!(log.contains("stopped"), "{log}");
@@ -71,7 +71,7 @@ fn jobs_are_applied_shown_and_steered() {
     ends(&daemon.ask(&["status"]), 0, &["people", "created", "a", "b"]);
     let limited = job_file(&home, &format!("{JOB}copy: {{limits: {{rows_per_s: 10}}}}\n"));
     ends(&daemon.ask(&["apply", "-f", &limited]), 0, &["+    rows_per_s: 10", "updated"]);
-    ends(&daemon.ask(&["job", "start", "people"]), 1, &["started", "failed", "selects no table", "hint:"]);
+    ends(&daemon.ask(&["job", "start", "people"]), 3, &["does not start", "selects no table", "hint:"]);
     shows(
         &daemon,
         &["status", "people"],

@@ -1,6 +1,6 @@
 //! A plan without anything that blocks is one of a job that starts, and only such a plan.
 
-use super::desk::{Desk, of};
+use super::desk::{Desk, infos, of};
 use crate::{sqlite::support::shell, support::wait::eventually};
 use whimbrel::{
     model::{Existing, JobSpec, Severity},
@@ -168,6 +168,11 @@ async fn a_plan_and_a_start_are_of_one_mind() {
 async fn a_table_has_one_writer() {
     let desk = Desk::new(TABLE, "").await;
     starts(&desk, &desk.spec()).await.expect("nothing is in the way");
+    // Its own tables and rows are in nobody's way, under its own name.
+    let plan = desk.plan(&desk.spec()).await;
+    assert!(plan.is_ok(), "{:?}", plan.findings);
+    assert!(infos(&plan).iter().any(|text| text.contains("job `orders` has begun already")), "{:?}", plan.findings);
+    assert!(plan.findings.is_sorted_by_key(|found| std::cmp::Reverse(found.finding.severity)));
     let mut second = JobSpec::new("second", "shop", &["copy"]);
     second.targets[0].existing = Existing::Merge;
     let plan = desk.plan(&second).await;
