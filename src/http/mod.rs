@@ -127,16 +127,20 @@ async fn scrape(State(window): State<Window>) -> Response {
 
 /// Whether a new process would help: a store that stalls is none of it.
 async fn alive(State(window): State<Window>) -> Response {
-    let late = window.supervisor().map(|supervisor| supervisor.vitals().late).unwrap_or_default();
-    health(&late).into_response()
+    let Some(vitals) = window.supervisor().map(|supervisor| supervisor.vitals()) else {
+        return health(None, &[]).into_response();
+    };
+    health(vitals.flushes.and_then(|flushes| flushes.failure()), &vitals.late).into_response()
 }
 
-fn health(late: &[Late]) -> (StatusCode, String) {
-    if late.is_empty() {
-        return (StatusCode::OK, "ok\n".to_owned());
+/// `state`: why nothing can be saved any more.
+fn health(state: Option<String>, late: &[Late]) -> (StatusCode, String) {
+    let late = late.iter().map(|late| format!("{} has not turned for {} s\n", late.task, late.since.as_secs()));
+    let lines: String = state.map(|why| format!("{why}\n")).into_iter().chain(late).collect();
+    match lines.is_empty() {
+        true => (StatusCode::OK, "ok\n".to_owned()),
+        false => (StatusCode::SERVICE_UNAVAILABLE, lines),
     }
-    let lines = late.iter().map(|late| format!("{} has not turned for {} s\n", late.task, late.since.as_secs()));
-    (StatusCode::SERVICE_UNAVAILABLE, lines.collect())
 }
 
 async fn ready(State(window): State<Window>) -> Response {
@@ -152,9 +156,9 @@ mod tests {
 
     #[test]
     fn a_task_that_does_not_turn_is_named() {
-        assert_eq!(health(&[]), (StatusCode::OK, "ok\n".to_owned()));
+        assert_eq!(health(None, &[]), (StatusCode::OK, "ok\n".to_owned()));
         let late = Late { task: "job orders".to_owned(), since: Duration::from_secs(45) };
-        let (code, text) = health(&[late]);
+        let (code, text) = health(None, &[late]);
         assert_eq!((code, text.as_str()), (StatusCode::SERVICE_UNAVAILABLE, "job orders has not turned for 45 s\n"));
     }
 }
