@@ -69,7 +69,7 @@ fn the_job_file_that_is_shown_is_the_one_that_was_applied() {
     for part in ["name", "uid", "etag", "spec", "status"] {
         assert!(whole.get(part).is_some(), "{part}: {whole}");
     }
-    ends(&daemon.ask(&["job", "show", "--help"]), 0, &["`-o yaml` is that file", "`-o json` is the", "etag"]);
+    ends(&daemon.ask(&["job", "show", "--help"]), 0, &["`-o yaml` is that file", "`-o yaml`", "uid, etag"]);
 }
 
 #[test]
