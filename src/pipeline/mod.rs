@@ -29,8 +29,11 @@ mod slice;
 mod spread;
 mod standing;
 pub mod status;
+mod tap;
 mod tee;
 mod witness;
+mod work;
+mod worklist;
 
 pub use board::{now_ms, stopped};
 pub use budget::Budget;

@@ -10,7 +10,7 @@ use super::{
     shapes,
     standing::{Standing, Torn},
     status::Observed,
-    tee::Tap,
+    tap::Tap,
 };
 use crate::{
     error::{Error, Result},

@@ -85,6 +85,10 @@ async fn run(job: &Job, shared: &Arc<Shared>, record: &JobRecord, stop: &Cancell
         status.error = None;
     });
     let run = prepare(job, shared, record)?;
+    match record.begun {
+        None => tracing::info!("the job begins"),
+        Some(_) => tracing::info!("the job goes on from what it saved"),
+    }
     let stop_run = stop.child_token();
     // A task of its own: a panic in it ends there.
     let running = pipeline::run(run, stop_run.clone());
@@ -106,11 +110,10 @@ async fn run(job: &Job, shared: &Arc<Shared>, record: &JobRecord, stop: &Cancell
     };
     stop_run.cancel();
     match tokio::time::timeout(STOPS_WITHIN, &mut task).await {
-        Ok(result) => {
-            if let Err(error) = flatten(result, &record.spec.name) {
-                tracing::warn!(%error, "the job failed while it was stopping");
-            }
-        }
+        Ok(result) => match flatten(result, &record.spec.name) {
+            Ok(()) => tracing::info!("the job stopped, with all that is applied saved"),
+            Err(error) => tracing::warn!(%error, "the job failed while it was stopping"),
+        },
         Err(_) => {
             tracing::warn!("the job did not stop in time and was cut off");
             task.abort();
@@ -120,7 +123,16 @@ async fn run(job: &Job, shared: &Arc<Shared>, record: &JobRecord, stop: &Cancell
 }
 
 fn prepare(job: &Job, shared: &Arc<Shared>, record: &JobRecord) -> Result<JobRun> {
-    let open = |name: &str| shared.stores.open(name).map_err(|denied| denied.error);
+    let open = |name: &str| {
+        shared.stores.open(name).map_err(|denied| match record.begun {
+            // What has run goes on by itself, as soon as the file of a secret is there again.
+            Some(_) if !denied.error.is_transient() => {
+                let hint = denied.error.hint_text().unwrap_or_default().to_owned();
+                Error::transient("a store cannot be opened").because(denied.error).hint(hint)
+            }
+            _ => denied.error,
+        })
+    };
     let at = |name: &str, error: Error| error.at(format!("store `{name}`"));
     let source = &record.spec.source.store;
     let mut targets = Vec::new();

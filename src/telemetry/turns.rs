@@ -17,7 +17,7 @@ use std::{
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 /// How often a task shows that it turns. A thousand idle jobs cost some hundred wake-ups a second.
-pub const TICK: Duration = Duration::from_secs(5);
+pub const TICK: Duration = Duration::from_secs(10);
 /// Far above what a busy machine makes of a tick.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
