@@ -24,6 +24,7 @@ pub enum StateCommand {
 
 #[derive(Args)]
 pub struct StateArgs {
+    /// The JSON file: a new one to be written, or the one to be read.
     file: std::path::PathBuf,
     #[command(flatten)]
     daemon: ServeArgs,
