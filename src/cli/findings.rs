@@ -44,7 +44,7 @@ fn many(same: &[&Finding]) -> Finding {
         more => format!(" and {more} more"),
     };
     let subject = format!("{}{more}", subjects[..subjects.len().min(NAMED)].join(", "));
-    let text = format!("{}: {} of these; -o wide lists them, with what runs", same[0].text, same.len());
+    let text = format!("{} × {}; -o wide lists them, with what runs", same.len(), same[0].text);
     Finding { subject, text, mend: String::new(), ..same[0].clone() }
 }
 

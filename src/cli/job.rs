@@ -21,7 +21,8 @@ use std::{
 pub enum JobCommand {
     /// Lists all jobs, or those that meet a filter.
     List(ListArgs),
-    /// Shows what a job shall do; `-o yaml` gives its job file back, one to one.
+    /// Shows what a job shall do, as its job file. `-o yaml` is that file alone, to be applied again; `-o json` is the
+    /// whole job as the API answers it: name, uid, etag, spec, status.
     Show(JobArgs),
     /// Starts it, resumes it, or tries a failed one again.
     Start(JobArgs),
@@ -141,11 +142,11 @@ fn show(args: &JobArgs) -> Result<(), Ended> {
     args.ask.run(async |client| {
         let (job, show) = (client.job(&args.name).await?, args.ask.show);
         let spec = convert::spec_from(job.spec.clone()).map_err(Ended::failed)?;
-        if show.is_data() {
-            show.data(&spec);
+        if show.is_json() {
+            show.data(&Plain::new(&job));
             return Ok(());
         }
-        if !show.is_quiet() {
+        if !show.is_quiet() && !show.is_data() {
             let created = job.create_time.as_ref().map_or_else(|| "-".into(), time::of);
             out(&format!("# uid {}, etag {}, created {created}, {}\n", job.uid, job.etag, desired(&job)));
         }

@@ -5,7 +5,7 @@ use super::{
     ended::Ended,
     files::{Files, Given},
     findings,
-    show::{Show, Table, bytes, count, counted, out, rate, span},
+    show::{Show, Table, bytes, count, counted, out, span},
     time,
 };
 use crate::client::{JobSpec, LimitingSide, Plain, PlanJobResponse, PlannedFinding, PlannedTarget, Side};
@@ -115,7 +115,7 @@ fn duration(target: &PlannedTarget) -> String {
         LimitingSide::Unspecified => "",
     };
     let mut facts = Vec::new();
-    facts.extend(target.rows_per_s.map(|rows| format!("{} rows", rate(rows))));
+    facts.extend(target.rows_per_s.map(|rows| format!("{} rows/s", count(rows.max(0.0).round() as u64))));
     facts.extend(target.bytes_per_s.map(|size| format!("{}/s", bytes(size.max(0.0) as u64))));
     facts.extend(
         (target.parallelism > 0).then(|| format!("{} side by side", counted(target.parallelism as usize, "range"))),

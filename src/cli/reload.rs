@@ -76,6 +76,8 @@ impl Reload {
                 return self.look().await;
             }
         };
+        // Said before anything has changed: who sees the change finds it in the log.
+        warn_of_restart(&self.config, &config);
         let (news, wrong) = self.exchange(&config).await;
         self.failed = None;
         match &wrong {
@@ -95,7 +97,6 @@ impl Reload {
                 denied.error
             ),
         }
-        warn_of_restart(&self.config, &config);
         // What needs a restart stays as it is until then, and is said again.
         (self.config.tls, self.config.tokens) = (config.tls, config.tokens);
         self.access.warn(&self.config.tls, &self.config.tokens);

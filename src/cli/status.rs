@@ -129,7 +129,11 @@ fn target_head(target: &TargetStatus) -> String {
         facts.push(format!("{changes} changes behind"));
     }
     if target.changes > 0 {
-        facts.push(format!("{} changes applied, {}", count(target.changes), rate(target.changes_per_s)));
+        facts.push(format!(
+            "{} changes applied since the daemon's start, {}",
+            count(target.changes),
+            rate(target.changes_per_s)
+        ));
     }
     if let Some(write) = &target.last_write_time {
         facts.push(format!("last write {}", since(time::system(write))));

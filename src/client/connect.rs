@@ -113,6 +113,9 @@ impl Builder {
     /// with this TLS, or it is no daemon.
     pub async fn connect(self) -> Answer<Client> {
         let address = self.address.trim_start_matches("http://").trim_start_matches("https://");
+        if address.rsplit_once(':').is_none_or(|(_, port)| port.parse::<u16>().is_err()) {
+            return Err(wrong(&format!("`{address}` has no port"), "write host:port, as 127.0.0.1:7411"));
+        }
         let bearer = Bearer(self.bearer(address)?);
         let tls = self.tls()?;
         let scheme = if tls.is_some() { "https" } else { "http" };

@@ -21,10 +21,8 @@ impl Plan {
             let is_own = own.contains(&place(found)) && found.side == Side::Target;
             !(is_own && (is_claim(found) || found.finding.text.starts_with(ROWS)))
         });
-        let text = format!(
-            "job `{name}` has begun already, and this plan is about its file: what it holds itself is left out; \
-             `whimbrel apply -f FILE --dry-run` shows what would change"
-        );
+        let text = "the job has begun already, and this plan is about its file: what it holds itself is left out; \
+                    `whimbrel apply -f FILE --dry-run` shows what would change";
         let finding = Finding::new(Severity::Info, name, text);
         // In front of what weighs as much.
         let at = self.findings.partition_point(|found| found.finding.severity > Severity::Info);

@@ -42,7 +42,8 @@ fn a_difference_is_shown_and_a_dry_run_only_shows_it() {
     let changed = shop.write("job.yaml", &format!("{JOB}copy: {{limits: {{rows_per_s: 7}}}}\n"));
     let difference = &["--- in the daemon", "-    rows_per_s: 0", "+    rows_per_s: 7", "updated"];
     ends(&daemon.ask(&["apply", "-f", &changed, "--dry-run"]), 0, difference);
-    let rows = || json(&daemon.ask(&["job", "show", "shop", "-o", "json"]))["copy"]["limits"]["rows_per_s"].clone();
+    let rows =
+        || json(&daemon.ask(&["job", "show", "shop", "-o", "json"]))["spec"]["copy"]["limits"]["rows_per_s"].clone();
     assert_eq!(rows(), 0);
     ends(&daemon.ask(&["apply", "-f", &changed]), 0, difference);
     assert_eq!(rows(), 7);
@@ -62,8 +63,13 @@ fn the_job_file_that_is_shown_is_the_one_that_was_applied() {
     let for_eyes = stdout(&daemon.ask(&["job", "show", "shop"]));
     assert!(for_eyes.starts_with("# uid "), "{for_eyes}");
     ends(&with_input(&daemon.address, &["apply", "-f", "-"], &for_eyes), 0, &["unchanged"]);
-    let json = stdout(&daemon.ask(&["job", "show", "shop", "-o", "json"]));
-    ends(&daemon.ask(&["apply", "-f", &shop.write("job.json", &json)]), 0, &["unchanged"]);
+    // As data it is the whole job.
+    let whole = json(&daemon.ask(&["job", "show", "shop", "-o", "json"]));
+    assert_eq!(whole, json(&daemon.ask(&["status", "shop", "-o", "json"])));
+    for part in ["name", "uid", "etag", "spec", "status"] {
+        assert!(whole.get(part).is_some(), "{part}: {whole}");
+    }
+    ends(&daemon.ask(&["job", "show", "--help"]), 0, &["`-o yaml` is that file", "`-o yaml`", "uid, etag"]);
 }
 
 #[test]

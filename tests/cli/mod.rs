@@ -2,6 +2,7 @@
 
 mod apply;
 mod config;
+mod demo;
 mod door;
 mod guarded;
 mod outputs;

@@ -1,6 +1,6 @@
 //! The real binary: exit codes, signals, a second daemon, and the commands that talk to it.
 
-use super::scene::{ends, job_file, shows};
+use super::scene::{ends, job_file, json, shows, stdout};
 use crate::support::daemon::{Home, whimbrel};
 use std::fs;
 
@@ -12,7 +12,7 @@ const JOB: &str = "name: people\nsource: {store: a}\ntargets: [{store: b}]\n";
 fn usage_help_and_version() {
     let run = |arguments: &[&str]| whimbrel().args(arguments).output().expect("it runs");
     ends(&run(&["--version"]), 0, &["whimbrel 0."]);
-    ends(&run(&["--help"]), 0, &["serve", "apply", "status", "state"]);
+    ends(&run(&["--help"]), 0, &["serve", "apply", "status", "state", "completions", "man "]);
     ends(&run(&["sreve"]), 2, &["serve"]);
     ends(&run(&["serve"]), 2, &["--config"]);
     ends(&run(&[]), 2, &["Usage"]);
@@ -102,11 +102,21 @@ fn state_is_exported_and_imported_while_the_daemon_is_stopped() {
     let daemon = home.serve();
     ends(&daemon.ask(&["apply", "-f", &job_file(&home, JOB)]), 0, &["created"]);
     ends(&home.run(&["state", "export", file, "--config", config]), 3, &["in use by"]);
+    let beside = home.run(&["state", "rebuild", file, "--config", config]);
+    ends(&beside, 3, &["in use by process", "stop that daemon", "hint:"]);
+    assert!(!fs::exists(file).expect("readable"), "nothing was written");
     daemon.terminate(libc::SIGTERM);
     ends(&home.run(&["state", "export", file, "--config", config]), 0, &["1 jobs"]);
     ends(&home.run(&["state", "export", file, "--config", config]), 3, &["cannot be written", "new file"]);
     assert!(fs::read_to_string(file).expect("written").contains("\"name\": \"people\""), "a person can read it");
     ends(&home.run(&["state", "import", file, "--config", config]), 3, &["already holds jobs"]);
+    let again = format!("{file}.again");
+    let exported = json(&home.run(&["state", "export", &again, "--config", config, "-o", "json"]));
+    assert_eq!((&exported["did"], &exported["jobs"][0]), (&"exported".into(), &"people".into()), "{exported}");
+    let lost = format!("{file}.lost");
+    let rebuilt = home.run(&["state", "rebuild", &lost, "--config", config, "-o", "yaml"]);
+    ends(&rebuilt, 0, &["did: rebuilt", "jobs: []", "findings: []"]);
+    assert!(!stdout(&rebuilt).contains("next:"), "{}", stdout(&rebuilt));
     let other = home.path().join("other");
     let other = other.to_str().expect("UTF-8");
     ends(&home.run(&["state", "import", file, "--config", config, "--state-dir", other]), 0, &["1 jobs"]);

@@ -16,7 +16,7 @@ fn a_plan_shows_what_is_found_on_each_side_and_writes_nothing() {
     let before = tables();
     let parts = ["source shop: ", "main.people", "time into copy", "source's log", "Nothing was written"];
     ends(&daemon.ask(&["plan", "-f", &file]), 0, &parts);
-    let ours = "main.people: a trigger of ours will be made: 3 of these; -o wide lists them";
+    let ours = "main.people: 3 × a trigger of ours will be made; -o wide lists them";
     let narrow = daemon.ask(&["plan", "-f", &file]);
     ends(&narrow, 0, &[ours]);
     assert!(!stdout(&narrow).contains("CREATE TRIGGER"), "{}", stdout(&narrow));
@@ -177,6 +177,8 @@ fn a_daemon_that_cannot_be_reached_is_told_apart() {
         ends(&nobody, 4, &["no daemon answers at 127.0.0.1:1", "whimbrel serve --config", "--server"]);
     }
     ends(&run(&["status", "--server", "not an address"]), 3, &["not an address", "hint:"]);
+    ends(&run(&["status", "--server", "not an address:1"]), 3, &["not an address:1", "hint:"]);
+    ends(&run(&["status", "--server", "localhost"]), 3, &["`localhost` has no port", "127.0.0.1:7411"]);
     let plain = ["status", "--server", "db.example.com:7411", "--token-file", "/dev/null"];
     ends(&run(&plain), 3, &["plain text", "--ca-file"]);
     ends(&run(&["status", "--ca-file", "/nowhere.pem"]), 3, &["/nowhere.pem", "hint:"]);

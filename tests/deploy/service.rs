@@ -181,7 +181,8 @@ fn the_unit_s_command_is_one_that_the_binary_takes() {
     for flag in words.filter(|word| word.starts_with("--")) {
         assert!(help.contains(flag), "{flag} is unknown to `serve`");
     }
-    for line in ["Type=notify", "StateDirectory=whimbrel", "StateDirectoryMode=0700", "DynamicUser=yes"] {
+    let reload = "ExecReload=/bin/kill -HUP $MAINPID";
+    for line in ["Type=notify", "StateDirectory=whimbrel", "StateDirectoryMode=0700", "DynamicUser=yes", reload] {
         assert!(unit.lines().any(|found| found == line), "{line}");
     }
     // Above the patience with a task, so that what is late is seen before the process is killed.

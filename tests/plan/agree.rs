@@ -171,7 +171,7 @@ async fn a_table_has_one_writer() {
     // Its own tables and rows are in nobody's way, under its own name.
     let plan = desk.plan(&desk.spec()).await;
     assert!(plan.is_ok(), "{:?}", plan.findings);
-    assert!(infos(&plan).iter().any(|text| text.contains("job `orders` has begun already")), "{:?}", plan.findings);
+    assert!(infos(&plan).iter().any(|text| text.contains("the job has begun already")), "{:?}", plan.findings);
     assert!(plan.findings.is_sorted_by_key(|found| std::cmp::Reverse(found.finding.severity)));
     let mut second = JobSpec::new("second", "shop", &["copy"]);
     second.targets[0].existing = Existing::Merge;
