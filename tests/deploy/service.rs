@@ -182,9 +182,12 @@ fn the_unit_s_command_is_one_that_the_binary_takes() {
         assert!(help.contains(flag), "{flag} is unknown to `serve`");
     }
     let reload = "ExecReload=/bin/kill -HUP $MAINPID";
-    for line in ["Type=notify", "StateDirectory=whimbrel", "StateDirectoryMode=0700", "DynamicUser=yes", reload] {
+    for line in ["Type=notify", "StateDirectory=whimbrel", "StateDirectoryMode=0700", "User=whimbrel", reload] {
         assert!(unit.lines().any(|found| found == line), "{line}");
     }
+    // What the README says of files with secrets is right for this user.
+    assert!(read("README.md").contains("`chown root:whimbrel FILE && chmod 640 FILE`"));
+    assert!(unit.lines().any(|line| line == "Group=whimbrel"));
     // Above the patience with a task, so that what is late is seen before the process is killed.
     let watchdog = unit.lines().find_map(|line| line.strip_prefix("WatchdogSec=")).expect("there");
     assert!(watchdog.parse::<u64>().expect("seconds") > whimbrel::telemetry::turns::PATIENCE.as_secs());
