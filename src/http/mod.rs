@@ -2,11 +2,12 @@
 
 mod connections;
 mod guard;
+mod kept;
 mod metrics;
 mod samples;
 mod status;
 
-use self::{connections::Connections, samples::Samples};
+use self::{connections::Connections, kept::Kept, samples::Samples};
 use crate::{
     error::{Error, Result},
     supervisor::Supervisor,
@@ -40,14 +41,15 @@ pub struct Window(Arc<Seen>);
 struct Seen {
     supervisor: OnceLock<Arc<Supervisor>>,
     samples: Mutex<Samples>,
-    overview: Mutex<Option<status::Overview>>,
+    overview: Kept,
+    metrics: Kept,
     state_folder: PathBuf,
 }
 
 impl Window {
     pub fn new(state_folder: PathBuf) -> Window {
-        let (samples, overview) = (Mutex::default(), Mutex::default());
-        Window(Arc::new(Seen { supervisor: OnceLock::new(), samples, overview, state_folder }))
+        let (samples, overview, metrics) = (Mutex::default(), Kept::default(), Kept::default());
+        Window(Arc::new(Seen { supervisor: OnceLock::new(), samples, overview, metrics, state_folder }))
     }
 
     /// From now on the daemon is ready: state is open, and the control API listens.
@@ -115,14 +117,20 @@ fn router(window: Window, is_local: bool) -> Router {
 
 async fn show(State(window): State<Window>, Query(asked): Query<status::Asked>) -> Response {
     let json = [(header::CONTENT_TYPE, "application/json")];
-    match status::show(&window, &asked) {
+    let Some(name) = asked.job else {
+        let all = window.clone();
+        return (json, window.0.overview.get(move || status::overview(&all)).await).into_response();
+    };
+    match status::job(&window, &name) {
         Some(text) => (json, text).into_response(),
         None => (StatusCode::NOT_FOUND, json, "{\"error\":\"no such job\"}").into_response(),
     }
 }
 
 async fn scrape(State(window): State<Window>) -> Response {
-    ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], metrics::text(&window)).into_response()
+    let all = window.clone();
+    let text = window.0.metrics.get(move || metrics::text(&all)).await;
+    ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response()
 }
 
 /// Whether a new process would help: a store that stalls is none of it.
