@@ -1,11 +1,8 @@
 //! A large answer, made at most once a second however many ask, and in memory once for all who read it.
 
 use bytes::Bytes;
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
-use tokio::{sync::Mutex, task::spawn_blocking};
+use std::{sync::Arc, time::Duration};
+use tokio::{sync::Mutex, task::spawn_blocking, time::Instant};
 
 /// Above it nobody sees a difference: a page asks every two seconds, a scraper more seldom.
 const FRESH: Duration = Duration::from_secs(1);
@@ -36,19 +33,20 @@ impl Kept {
 mod tests {
     use super::*;
     use futures_util::future::join_all;
+    use tokio::time::advance;
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn many_who_ask_share_one_answer() {
         let kept = Kept::default();
         let answers = join_all((0..100).map(|n| kept.get(move || format!("made for {n}")))).await;
         assert!(answers.iter().all(|answer| answer.as_ptr() == answers[0].as_ptr()), "{answers:?}");
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn what_is_old_is_made_anew() {
         let kept = Kept::default();
         assert_eq!(kept.get(|| "old".to_owned()).await, "old");
-        kept.0.lock().await.as_mut().expect("kept").0 -= FRESH;
+        advance(FRESH).await;
         assert_eq!(kept.get(|| "new".to_owned()).await, "new");
     }
 }

@@ -20,8 +20,8 @@ pub(super) fn refused(path: &Path, text: &str) -> Finding {
     Finding::new(Severity::Blocking, &shown, format!("{text}; {more}")).mend(mend)
 }
 
-/// A word of warning where SQLite's files beside it would be ours alone, and the application could not open its own database
-/// any more. Root gives them to the file's owner.
+/// A word of warning where what SQLite makes beside a file would be ours alone, and the application could not open its own
+/// database any more. Root gives them to the file's owner.
 pub(super) fn ours_alone(path: &Path) -> Option<Finding> {
     // Its journals are beside what a link points to.
     let path = fs::canonicalize(path).ok()?;
