@@ -2,13 +2,13 @@
 
 use super::{
     Answer, Failure,
-    connect::{Builder, wrong},
+    connect::{Builder, read, wrong},
 };
 use rustls::{
     AlertDescription, CertificateError, ClientConfig, Error, RootCertStore,
     pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject},
 };
-use std::{io, sync::Arc, time::Duration};
+use std::{io, path::Path, sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -193,9 +193,33 @@ impl Builder {
     pub(super) fn files(&self) -> Answer<Option<Files>> {
         let Some(ca) = &self.ca else { return Ok(None) };
         let own = match &self.own {
-            Some((certificate, key)) => Some((super::connect::read(certificate)?, super::connect::read(key)?)),
+            Some((certificate, key)) => Some((certificates(certificate)?, private_key(key)?)),
             None => None,
         };
-        Ok(Some(Files { ca: super::connect::read(ca)?, own }))
+        Ok(Some(Files { ca: certificates(ca)?, own }))
+    }
+}
+
+/// A file with at least one: of none nobody would say more than that the daemon is a stranger.
+fn certificates(file: &Path) -> Answer<Vec<u8>> {
+    let bytes = read(file)?;
+    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes).collect();
+    match found {
+        Ok(found) if !found.is_empty() => Ok(bytes),
+        _ => Err(wrong(
+            &format!("{} holds no certificate", file.display()),
+            "give a PEM file, with -----BEGIN CERTIFICATE-----",
+        )),
+    }
+}
+
+fn private_key(file: &Path) -> Answer<Vec<u8>> {
+    let bytes = read(file)?;
+    match PrivateKeyDer::from_pem_slice(&bytes) {
+        Ok(_) => Ok(bytes),
+        Err(_) => Err(wrong(
+            &format!("{} holds no private key", file.display()),
+            "give a PEM file with -----BEGIN PRIVATE KEY-----, not encrypted",
+        )),
     }
 }

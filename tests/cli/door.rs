@@ -32,6 +32,10 @@ async fn tls_of_the_wrong_kind_is_named() {
     let other = path(guarded.file("other.crt", &Authority::new("another authority").pem()));
     let doubting = list(&daemon.address, &["--ca-file", &other]);
     ends(&doubting, 3, &["signed by none of the authorities in", "other.crt", "--ca-file FILE"]);
+    let text = path(guarded.file("text.crt", "hello"));
+    ends(&list(&daemon.address, &["--ca-file", &text]), 3, &["text.crt holds no certificate", "BEGIN CERTIFICATE"]);
+    let keyless = ["--ca-file", &ca, "--cert-file", &ca, "--key-file", &ca];
+    ends(&list(&daemon.address, &keyless), 3, &["ca.crt holds no private key", "BEGIN PRIVATE KEY"]);
     let elsewhere = Client::builder(&daemon.address).ca_certificate(&ca).server_name("elsewhere").connect().await;
     let failure = elsewhere.err().expect("another name");
     assert_eq!((failure.code, failure.is_unreachable()), (Code::InvalidArgument, false), "{failure:?}");
