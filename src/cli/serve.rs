@@ -46,7 +46,7 @@ async fn serve(args: &ServeArgs, config: Config, stores: Stores) -> Result<()> {
     let budget = Budget::new(config.memory.rows_in_flight_mib);
     let supervisor = Arc::new(Supervisor::open(state, stores, retain_after_apply, budget).await?);
     tracing::info!(%address, state = %config.state.dir.display(), "listening");
-    window.open(Arc::clone(&supervisor));
+    window.open(Arc::clone(&supervisor), address);
     service::ready(&address.to_string());
     let served = tokio::select! {
         served = until_stopped(listener, &supervisor, access, &stop) => served,
