@@ -6,7 +6,7 @@ use crate::support::{
     http::get,
     wait::{DEADLINE, until},
 };
-use std::{collections::BTreeSet, fs, os::unix::net::UnixDatagram, process::Command};
+use std::{collections::BTreeSet, fs, os::unix::net::UnixDatagram, process::Command, time::Duration};
 use tempfile::TempDir;
 
 /// In systemd's place.
@@ -24,8 +24,22 @@ impl Listening {
     }
 
     fn serve(&self, home: &Home) -> Daemon {
+        self.serve_with(home, &[])
+    }
+
+    fn serve_with(&self, home: &Home, more: &[(&str, &str)]) -> Daemon {
         let path = self.folder.path().join("notify").display().to_string();
-        home.serve_with(&[("NOTIFY_SOCKET", &path), ("WATCHDOG_USEC", "300000")])
+        let ours = [("NOTIFY_SOCKET", path.as_str()), ("WATCHDOG_USEC", "300000")];
+        home.serve_with(&[&ours, more].concat())
+    }
+
+    /// Whether nothing comes for as long as systemd would wait, several times.
+    fn is_silent(&self) -> bool {
+        self.socket.set_nonblocking(true).expect("a socket");
+        while self.socket.recv(&mut [0; 4096]).is_ok() {}
+        self.socket.set_nonblocking(false).expect("a socket");
+        self.socket.set_read_timeout(Some(Duration::from_secs(2))).expect("a socket");
+        self.socket.recv(&mut [0; 4096]).is_err()
     }
 
     /// Reads until a message has this line.
@@ -71,6 +85,22 @@ fn a_store_that_stalls_does_not_starve_the_watchdog() {
     }
     assert_eq!(get(&watched.daemon.http, "/healthz").code, 200);
     assert_eq!(get(&watched.daemon.http, "/readyz").code, 200);
+}
+
+/// A defect of its own, and no store: what else runs on that thread stands still with it, so only a new process helps.
+#[test]
+fn a_task_that_holds_its_thread_starves_the_watchdog() {
+    let listening = Listening::new();
+    let watched =
+        crate::http::Watched::serve(|home| listening.serve_with(home, &[("WHIMBREL_HANG", "before-apply:20")]));
+    listening.hears("WATCHDOG=1");
+    let mut changes = 0;
+    until("nothing feeds it any more", || {
+        changes += 1;
+        watched.change(&format!("UPDATE people SET name = 'change {changes}' WHERE id = 1"));
+        listening.is_silent().then_some(())
+    });
+    assert!(changes >= 20, "it was fed before");
 }
 
 #[test]
