@@ -17,6 +17,7 @@ use crate::{
 use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
+    net::SocketAddr,
     time::{Duration, Instant},
 };
 
@@ -59,6 +60,7 @@ fn overview(window: &Window) -> String {
     }
     let daemon = Daemon {
         version: env!("CARGO_PKG_VERSION"),
+        api: window.0.api.get().copied(),
         now_ms: now_ms(),
         started_ms: (process::started_s() * 1000.0) as u64,
         not_ready: window.ready().err(),
@@ -72,6 +74,8 @@ fn overview(window: &Window) -> String {
 #[derive(Serialize)]
 struct Daemon {
     version: &'static str,
+    /// Where the control API listens: a client that came to this port by mistake is told.
+    api: Option<SocketAddr>,
     now_ms: u64,
     started_ms: u64,
     not_ready: Option<String>,
