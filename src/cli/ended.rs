@@ -55,7 +55,12 @@ impl Ended {
 
     /// Says where: the file of a job, say.
     pub fn at(self, place: &str) -> Ended {
-        Ended { text: format!("{place}: {}", self.text), ..self }
+        let text = format!("{place}: {}", self.text);
+        self.saying(text)
+    }
+
+    pub fn saying(self, text: String) -> Ended {
+        Ended { text, ..self }
     }
 
     pub fn reason(&self) -> &str {

@@ -130,7 +130,7 @@ fn target_head(target: &TargetStatus) -> String {
     }
     if target.changes > 0 {
         facts.push(format!(
-            "{} changes applied since the daemon's start, {}",
+            "{} changes applied since the daemon started it, {}",
             count(target.changes),
             rate(target.changes_per_s)
         ));

@@ -2,13 +2,13 @@
 
 use super::{
     Answer, Failure,
-    connect::{Builder, wrong},
+    connect::{Builder, read, wrong},
 };
 use rustls::{
     AlertDescription, CertificateError, ClientConfig, Error, RootCertStore,
     pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject},
 };
-use std::{io, sync::Arc, time::Duration};
+use std::{io, path::Path, sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -18,13 +18,15 @@ use tokio_rustls::TlsConnector;
 
 /// A round trip or two around the world.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(5);
-/// Something that all of them answer, each in its own way.
-const QUESTION: &[u8] = b"GET / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
+/// Something that all of them answer, each in its own way; a daemon's port for those who look on tells where its API is.
+const QUESTION: &[u8] = b"GET /status.json HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
+/// Of the answer; what is wanted of it stands at its beginning.
+const READ: u64 = 4096;
 
 enum Spoken {
     Tls,
-    /// No gRPC, which is HTTP/2.
-    Http1,
+    /// No gRPC, which is HTTP/2; and where the daemon's API is, if it told.
+    Http1(Option<String>),
     Unknown,
 }
 
@@ -34,7 +36,10 @@ pub(super) async fn why(builder: &Builder, address: &str) -> Option<Failure> {
         match builder.files() {
             Ok(Some(files)) => match Box::pin(shake(builder, files, address)).await {
                 Err(error) => match speaks_no_tls(&error) {
-                    true => Some(no_tls(address, &spoken(address).await.unwrap_or(Spoken::Unknown))),
+                    true => {
+                        let spoken = timeout(ANSWERS_WITHIN / 2, spoken(address)).await.ok().and_then(Result::ok);
+                        Some(no_tls(address, &spoken.unwrap_or(Spoken::Unknown)))
+                    }
                     false => Some(refused(builder, address, &error)),
                 },
                 Ok(()) => None,
@@ -45,7 +50,7 @@ pub(super) async fn why(builder: &Builder, address: &str) -> Option<Failure> {
                     "give the CA that signed the daemon's certificate: --ca-file FILE; where it asks for a \
                      certificate of yours, --cert-file FILE --key-file FILE too",
                 )),
-                Spoken::Http1 => Some(http(address)),
+                Spoken::Http1(api) => Some(http(address, api.as_deref())),
                 Spoken::Unknown => None,
             },
         }
@@ -56,13 +61,17 @@ pub(super) async fn why(builder: &Builder, address: &str) -> Option<Failure> {
 async fn spoken(address: &str) -> io::Result<Spoken> {
     let mut stream = TcpStream::connect(address).await?;
     stream.write_all(QUESTION).await?;
-    let mut answer = [0; 5];
-    stream.read_exact(&mut answer).await?;
-    Ok(match &answer {
-        b"HTTP/" => Spoken::Http1,
+    let mut answer = Vec::new();
+    let read = stream.take(READ).read_to_end(&mut answer).await;
+    Ok(match answer.as_slice() {
         // An alert of TLS, of any version.
         [0x15, 3, ..] => Spoken::Tls,
-        _ => Spoken::Unknown,
+        answer if answer.starts_with(b"HTTP/") => {
+            let text = String::from_utf8_lossy(answer);
+            let api = text.split_once("\"api\":\"").and_then(|(_, rest)| rest.split('"').next());
+            Spoken::Http1(api.map(str::to_owned))
+        }
+        _ => read.map(|_| Spoken::Unknown)?,
     })
 }
 
@@ -109,18 +118,22 @@ fn speaks_no_tls(error: &Error) -> bool {
     matches!(error, Error::InvalidMessage(_))
 }
 
-fn http(address: &str) -> Failure {
-    wrong(
-        &format!(
-            "{address} answers HTTP/1.1, and no gRPC: it may be the daemon's port for metrics and the status page"
+fn http(address: &str, api: Option<&str>) -> Failure {
+    match api {
+        Some(api) => wrong(
+            &format!("{address} answers HTTP/1.1: it is the daemon's port for metrics and the status page"),
+            &format!("its API, which is gRPC, is at {api}: --server {api}"),
         ),
-        "--server wants the address that the daemon's config has as `listen`: 127.0.0.1:7411 unless it says otherwise",
-    )
+        None => wrong(
+            &format!("{address} answers HTTP/1.1, and no gRPC"),
+            "--server wants the address that the daemon's config has as `listen`: 127.0.0.1:7411 unless it says otherwise",
+        ),
+    }
 }
 
 fn no_tls(address: &str, spoken: &Spoken) -> Failure {
     match spoken {
-        Spoken::Http1 => http(address),
+        Spoken::Http1(api) => http(address, api.as_deref()),
         Spoken::Tls | Spoken::Unknown => wrong(
             &format!("{address} speaks no TLS"),
             "leave out --ca-file (and WHIMBREL_CA_FILE), --cert-file and --key-file; is it the right address?",
@@ -193,9 +206,33 @@ impl Builder {
     pub(super) fn files(&self) -> Answer<Option<Files>> {
         let Some(ca) = &self.ca else { return Ok(None) };
         let own = match &self.own {
-            Some((certificate, key)) => Some((super::connect::read(certificate)?, super::connect::read(key)?)),
+            Some((certificate, key)) => Some((certificates(certificate)?, private_key(key)?)),
             None => None,
         };
-        Ok(Some(Files { ca: super::connect::read(ca)?, own }))
+        Ok(Some(Files { ca: certificates(ca)?, own }))
+    }
+}
+
+/// A file with at least one: of none nobody would say more than that the daemon is a stranger.
+fn certificates(file: &Path) -> Answer<Vec<u8>> {
+    let bytes = read(file)?;
+    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes).collect();
+    match found {
+        Ok(found) if !found.is_empty() => Ok(bytes),
+        _ => Err(wrong(
+            &format!("{} holds no certificate", file.display()),
+            "give a PEM file, with -----BEGIN CERTIFICATE-----",
+        )),
+    }
+}
+
+fn private_key(file: &Path) -> Answer<Vec<u8>> {
+    let bytes = read(file)?;
+    match PrivateKeyDer::from_pem_slice(&bytes) {
+        Ok(_) => Ok(bytes),
+        Err(_) => Err(wrong(
+            &format!("{} holds no private key", file.display()),
+            "give a PEM file with -----BEGIN PRIVATE KEY-----, not encrypted",
+        )),
     }
 }

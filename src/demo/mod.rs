@@ -127,7 +127,11 @@ async fn show(
     }
     drop(writer); // Stopped before the comparison.
     match settled(&mut client).await {
-        Err(why) => Ok(Outcome::Unknown(why)),
+        Err(why) => match screen::refused(&client.job(JOB).await.map_err(failed)?) {
+            // What is in the way is in the user's files.
+            Some(text) => Err(Error::config(text).hint("give a file that holds none of these tables: --target FILE")),
+            None => Ok(Outcome::Unknown(why)),
+        },
         Ok(()) => compare_all(source, targets).await,
     }
 }

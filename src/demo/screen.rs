@@ -1,6 +1,6 @@
 //! What the demo shows: a table that is drawn over itself on a terminal, lines elsewhere.
 
-use crate::control::v1::{Job, ObservedState, TargetStatus};
+use crate::control::v1::{ErrorKind, Job, ObservedState, TargetStatus};
 use std::{
     collections::BTreeMap,
     io::{IsTerminal, Write},
@@ -110,6 +110,13 @@ fn state(number: i32) -> String {
 pub fn needs_a_person(job: &Job) -> bool {
     let state = job.status.as_ref().map_or(0, |status| status.observed_state);
     [ObservedState::Failed, ObservedState::Lost].iter().any(|stopped| state == i32::from(*stopped))
+}
+
+/// What stands in the way of the job, where a person has to change something first.
+pub fn refused(job: &Job) -> Option<String> {
+    let status = job.status.as_ref().filter(|_| needs_a_person(job))?;
+    let mut errors = status.error.iter().chain(status.targets.iter().filter_map(|target| target.error.as_ref()));
+    errors.find(|error| error.kind() == ErrorKind::Config).map(|error| error.text.clone())
 }
 
 /// One line: what is missing where.

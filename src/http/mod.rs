@@ -40,6 +40,8 @@ pub struct Window(Arc<Seen>);
 
 struct Seen {
     supervisor: OnceLock<Arc<Supervisor>>,
+    /// Where the control API listens.
+    api: OnceLock<SocketAddr>,
     samples: Mutex<Samples>,
     overview: Kept,
     metrics: Kept,
@@ -49,13 +51,14 @@ struct Seen {
 impl Window {
     pub fn new(state_folder: PathBuf) -> Window {
         let (samples, overview, metrics) = (Mutex::default(), Kept::default(), Kept::default());
-        Window(Arc::new(Seen { supervisor: OnceLock::new(), samples, overview, metrics, state_folder }))
+        let (supervisor, api) = (OnceLock::new(), OnceLock::new());
+        Window(Arc::new(Seen { supervisor, api, samples, overview, metrics, state_folder }))
     }
 
     /// From now on the daemon is ready: state is open, and the control API listens.
-    pub fn open(&self, supervisor: Arc<Supervisor>) {
+    pub fn open(&self, supervisor: Arc<Supervisor>, api: SocketAddr) {
         // A second one would change nothing of what is shown.
-        let _ = self.0.supervisor.set(supervisor);
+        let _ = (self.0.api.set(api), self.0.supervisor.set(supervisor));
     }
 
     fn supervisor(&self) -> Option<&Arc<Supervisor>> {

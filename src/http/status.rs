@@ -15,7 +15,7 @@ use crate::{
     telemetry::process,
 };
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, net::SocketAddr};
 
 /// Rows that a browser draws at once; the command line lists all.
 const TABLES: usize = 500;
@@ -48,6 +48,7 @@ pub fn overview(window: &Window) -> String {
     }
     let daemon = Daemon {
         version: env!("CARGO_PKG_VERSION"),
+        api: window.0.api.get().copied(),
         now_ms: now_ms(),
         started_ms: (process::started_s() * 1000.0) as u64,
         not_ready: window.ready().err(),
@@ -60,6 +61,8 @@ pub fn overview(window: &Window) -> String {
 #[derive(Serialize)]
 struct Daemon {
     version: &'static str,
+    /// Where the control API listens: a client that came to this port by mistake is told.
+    api: Option<SocketAddr>,
     now_ms: u64,
     started_ms: u64,
     not_ready: Option<String>,

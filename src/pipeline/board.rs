@@ -1,6 +1,9 @@
 //! Collects what a job's tasks see and shows it; what is stale is shown as stalled (invariant 9).
 
-use super::status::{JobStatus, Observed, TableStatus};
+use super::{
+    pace::Pace,
+    status::{JobStatus, Observed, TableStatus},
+};
 use crate::{
     error::Error,
     model::{Batch, Kind, Progress, TableName, TableState},
@@ -10,6 +13,7 @@ use crate::{
 use parking_lot::Mutex;
 use std::{
     collections::BTreeMap,
+    convert::Infallible,
     sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -36,20 +40,27 @@ pub struct Board {
 #[derive(Default)]
 struct Seen {
     targets: BTreeMap<String, SeenTarget>,
+    /// Of the tail, or of what is asked before there is one.
     source_answer: Option<Instant>,
     source_error: Option<Stopped>,
     source_told: Told,
+    /// The job's log is reserved and its tables are known.
+    begun: bool,
 }
 
 #[derive(Default)]
 struct SeenTarget {
     /// Where its own task says it is.
     phase: Observed,
+    since: Option<Instant>,
+    /// Since when its own questions to the source have no answer, and the error if there was one.
+    unanswered: Option<Instant>,
+    source_error: Option<Stopped>,
     /// Since when a batch is in hand that the target has not taken.
     in_hand: Option<Instant>,
     failing: bool,
     told: Told,
-    rates: BTreeMap<TableName, (Instant, u64)>,
+    paces: BTreeMap<TableName, Pace>,
     changes: Option<(Instant, u64)>,
 }
 
@@ -79,7 +90,71 @@ impl Board {
     }
 
     pub fn phase(&self, target: &str, phase: Observed) {
-        self.seen.lock().targets.entry(target.to_owned()).or_default().phase = phase;
+        {
+            let mut seen = self.seen.lock();
+            let seen = seen.targets.entry(target.to_owned()).or_default();
+            if seen.phase != phase {
+                (seen.phase, seen.since) = (phase, Some(Instant::now()));
+            }
+        }
+        if phase == Observed::Preparing {
+            self.backlog_unknown(target);
+        }
+        self.show();
+    }
+
+    /// The job's log is reserved, its tables are known.
+    pub fn begun(&self) {
+        self.seen.lock().begun = true;
+        self.source_answered();
+    }
+
+    /// What grows stale is shown so although nothing else happens.
+    pub async fn keep_fresh(&self) -> Infallible {
+        let mut clock = tokio::time::interval(Duration::from_secs(1));
+        loop {
+            clock.tick().await;
+            self.show();
+        }
+    }
+
+    /// A target's pipeline asks the source, for rows of a copy or by key.
+    pub fn asks(&self, target: &str) {
+        let mut seen = self.seen.lock();
+        seen.targets.entry(target.to_owned()).or_default().unanswered.get_or_insert_with(Instant::now);
+    }
+
+    /// And was answered.
+    pub fn told(&self, target: &str) {
+        let mut seen = self.seen.lock();
+        let asking = seen.targets.entry(target.to_owned()).or_default();
+        asking.unanswered = None;
+        if asking.source_error.take().is_some() {
+            if seen.source_told.healed() {
+                tracing::info!("the source answers again");
+            }
+            drop(seen);
+            self.show();
+        }
+    }
+
+    /// Or was told that it cannot be.
+    pub fn told_error(&self, target: &str, error: &Error) {
+        self.failed(error, |seen, error| {
+            let asking = seen.targets.entry(target.to_owned()).or_default();
+            (asking.source_error, asking.unanswered, asking.in_hand) = (Some(error), None, None);
+        });
+    }
+
+    fn failed(&self, error: &Error, note: impl FnOnce(&mut Seen, Stopped)) {
+        {
+            let mut seen = self.seen.lock();
+            note(&mut seen, stopped(error));
+            if error.is_transient() && seen.source_told.is_news(error) {
+                tracing::warn!(hint = error.hint_text(), %error, "the source failed; trying again");
+            }
+        }
+        self.status.send_modify(|status| status.errors.count(error.kind()));
         self.show();
     }
 
@@ -104,18 +179,10 @@ impl Board {
     }
 
     pub fn source_error(&self, error: &Error) {
-        {
-            let mut seen = self.seen.lock();
-            seen.source_error = Some(stopped(error));
-            if error.is_transient() && seen.source_told.is_news(error) {
-                tracing::warn!(hint = error.hint_text(), %error, "the source failed; trying again");
-            }
-        }
-        self.status.send_modify(|status| status.errors.count(error.kind()));
-        self.show();
+        self.failed(error, |seen, error| seen.source_error = Some(error));
     }
 
-    /// A batch is about to be applied.
+    /// A batch is about to be applied, or the target to be opened.
     pub fn in_hand(&self, target: &str) {
         let mut seen = self.seen.lock();
         seen.targets.entry(target.to_owned()).or_default().in_hand.get_or_insert_with(Instant::now);
@@ -124,9 +191,6 @@ impl Board {
     /// A batch is durable in the target.
     pub fn applied(&self, target: &str, batch: &Batch) {
         self.target_answered(target);
-        if let Some(seen) = self.seen.lock().targets.get_mut(target) {
-            seen.in_hand = None;
-        }
         let now = now_ms();
         self.status.send_if_modified(|status| {
             let target = status.targets.entry(target.to_owned()).or_default();
@@ -147,7 +211,7 @@ impl Board {
     pub fn target_answered(&self, target: &str) {
         let mut seen = self.seen.lock();
         let seen = seen.targets.entry(target.to_owned()).or_default();
-        seen.failing = false;
+        (seen.failing, seen.in_hand) = (false, None);
         if seen.told.healed() {
             tracing::info!(target, "the target answers again");
         }
@@ -220,16 +284,14 @@ impl Board {
     /// What a target's progress says of its tables; called about once a second.
     pub fn tables(&self, target: &str, progress: &Progress) {
         let mut seen = self.seen.lock();
-        let rates = &mut seen.targets.entry(target.to_owned()).or_default().rates;
+        let paces = &mut seen.targets.entry(target.to_owned()).or_default().paces;
         let tables = progress.tables.iter().map(|(name, table)| {
-            let (since, rows) = *rates.entry(name.clone()).or_insert((Instant::now(), table.rows));
-            let seconds = since.elapsed().as_secs_f64();
             let copying = matches!(table.state, TableState::Copying | TableState::Recopying);
-            let rows_per_s =
-                if copying && seconds > 0.0 { (table.rows - rows.min(table.rows)) as f64 / seconds } else { 0.0 };
             let pieces = table.pieces.max(1) as f64;
             let share = if copying { 1.0 - (table.todo.len() as f64 / pieces).min(1.0) } else { 1.0 };
-            let eta = (copying && share > 0.0 && seconds > 0.0).then(|| (seconds * (1.0 - share) / share) as u64);
+            let pace = paces.entry(name.clone()).or_insert_with(|| Pace::new(table.rows, share));
+            let rows_per_s = if copying { pace.rows_per_s(table.rows) } else { 0.0 };
+            let eta = pace.eta_s(share).filter(|_| copying);
             let observed = match table.state {
                 TableState::Copying | TableState::Recopying => Observed::Copying,
                 TableState::CatchingUp(_) => Observed::CatchingUp,
@@ -251,15 +313,26 @@ impl Board {
     pub fn show(&self) {
         let mut seen = self.seen.lock();
         let source_error = seen.source_error.clone();
-        let source_stale = seen.source_answer.is_none_or(|since| since.elapsed() > STALE);
+        let asking_error = seen.targets.values().find_map(|target| target.source_error.clone());
+        let (answered, begun) = (seen.source_answer, seen.begun);
         self.status.send_modify(|status| {
             for (name, seen) in &mut seen.targets {
                 let target = status.targets.entry(name.clone()).or_default();
                 let following = matches!(seen.phase, Observed::CatchingUp | Observed::Streaming);
                 let stuck = seen.in_hand.is_some_and(|since| since.elapsed() > STALE);
-                let stalled = seen.failing || stuck || (following && (source_error.is_some() || source_stale));
+                // Nobody listens to the tail for a target that copies.
+                let listens = following || !begun;
+                let stale = answered.max(seen.since.filter(|_| begun)).is_none_or(|since| since.elapsed() > STALE);
+                let silent =
+                    seen.source_error.is_some() || seen.unanswered.is_some_and(|since| since.elapsed() > STALE);
+                let unheard = silent || (listens && (source_error.is_some() || stale));
                 let runs = seen.phase >= Observed::Preparing;
-                target.observed = if stalled && runs { Observed::Stalled } else { seen.phase };
+                target.observed =
+                    if (unheard || seen.failing || stuck) && runs { Observed::Stalled } else { seen.phase };
+                if unheard {
+                    // Whatever was known of the log's end is old.
+                    (target.lag_ms, target.behind) = (None, None);
+                }
                 // No table is better off than its target: whether it is consistent is known once the target was opened,
                 // and it is followed once the others are copied.
                 for table in target.tables.values_mut().filter(|table| table.observed == Observed::Streaming) {
@@ -276,7 +349,7 @@ impl Board {
                     seen.changes = Some((Instant::now(), target.changes));
                 }
             }
-            status.error = source_error;
+            status.error = source_error.or(asking_error);
             status.observed = status.targets.values().map(|target| target.observed).min().unwrap_or_default();
         });
     }
@@ -285,4 +358,66 @@ impl Board {
 pub fn stopped(error: &Error) -> Stopped {
     let hint = error.hint_text().map(str::to_owned);
     Stopped { kind: error.kind(), text: error.to_string(), hint, at_ms: now_ms() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::time::advance;
+
+    const PAST: Duration = Duration::from_secs(31);
+
+    fn board() -> Board {
+        Board::new(Arc::new(watch::Sender::new(JobStatus::default())))
+    }
+
+    fn observed(board: &Board) -> Observed {
+        board.show();
+        board.status.borrow().targets["a"].observed
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_source_that_is_silent_before_the_job_begins_is_stale() {
+        let board = board();
+        board.phase("a", Observed::Preparing);
+        assert_eq!(observed(&board), Observed::Preparing);
+        advance(PAST).await;
+        assert_eq!(observed(&board), Observed::Stalled);
+        board.begun();
+        assert_eq!(observed(&board), Observed::Preparing);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_copy_is_as_fresh_as_the_last_answer_to_it() {
+        let board = board();
+        board.begun();
+        board.phase("a", Observed::Copying);
+        advance(PAST).await;
+        assert_eq!(observed(&board), Observed::Copying, "nothing was asked: its limit holds it, or the target");
+        board.asks("a");
+        advance(PAST).await;
+        board.asks("a");
+        assert_eq!(observed(&board), Observed::Stalled, "asked again and again");
+        board.told("a");
+        assert_eq!(observed(&board), Observed::Copying);
+        // One that follows must hear of the log, however short it has followed.
+        board.phase("a", Observed::Streaming);
+        assert_eq!(observed(&board), Observed::Streaming);
+        board.up_to_date("a");
+        advance(PAST).await;
+        assert_eq!(observed(&board), Observed::Stalled);
+        assert_eq!(board.status.borrow().targets["a"].lag_ms, None, "what was known is old");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_target_that_does_not_open_is_stale() {
+        let board = board();
+        board.begun();
+        board.phase("a", Observed::Preparing);
+        board.in_hand("a");
+        advance(PAST).await;
+        assert_eq!(observed(&board), Observed::Stalled);
+        board.target_answered("a");
+        assert_eq!(observed(&board), Observed::Preparing);
+    }
 }

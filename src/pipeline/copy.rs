@@ -214,7 +214,6 @@ impl Copier<'_> {
                 Next::Idle(_) => continue,
                 Next::End => break,
             };
-            line.board.source_answered();
             let (rows, bytes) = (batch.changes(), batch.bytes() as u64);
             limit.pay(rows, bytes).await;
             let done = KeyRange::from_position(&batch.to).and_then(|(.., done)| done);

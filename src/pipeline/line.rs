@@ -56,7 +56,10 @@ impl Line {
             match attempt {
                 Ok(()) => return Ok(()),
                 Err(error) if error.is_transient() => {
-                    self.board.target_error(&self.name, &error);
+                    match error.is_of_source() {
+                        true => self.board.told_error(&self.name, &error),
+                        false => self.board.target_error(&self.name, &error),
+                    }
                     if !backoff.wait(stop).await {
                         return Ok(());
                     }
@@ -75,6 +78,7 @@ impl Line {
 
     async fn attempt(&self, stop: &CancellationToken, backoff: &mut Backoff) -> Result<()> {
         self.board.phase(&self.name, Observed::Preparing);
+        self.board.in_hand(&self.name);
         let mut standing = self.open().await?;
         self.board.target_answered(&self.name);
         standing.reconcile(self)?;

@@ -210,6 +210,7 @@ fn rest(job: &Job, observed: Observed, error: Option<Stopped>) {
             target.changes_per_s = 0.0;
             // Nobody looks any more: how far behind it is now is not known.
             (target.lag_ms, target.behind) = (None, None);
+            target.tables.values_mut().for_each(|table| (table.rows_per_s, table.eta_s) = (0.0, None));
             let follows = |table: &&mut TableStatus| table.observed > Observed::Preparing;
             target.tables.values_mut().filter(follows).for_each(|table| table.observed = target.observed);
         }

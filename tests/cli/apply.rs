@@ -91,7 +91,7 @@ fn several_documents_files_and_folders_are_one_apply() {
     let twice = shop.write("twice.yaml", &format!("{}---\n{}", named("four"), named("four")));
     ends(&daemon.ask(&["apply", "-f", &twice]), 3, &["`four`", "twice.yaml", "hint:"]);
     let bad = shop.write("bad.yaml", &format!("{}---\nname: five\nsorce: {{}}\n", named("five")));
-    ends(&daemon.ask(&["apply", "-f", &bad]), 3, &["bad.yaml", "`sorce`", "did you mean `source`"]);
+    ends(&daemon.ask(&["apply", "-f", &bad]), 3, &["bad.yaml:8: ", "`sorce`", "did you mean `source`"]);
     ends(&daemon.ask(&["apply", "-f", "/nowhere.yaml"]), 3, &["/nowhere.yaml", "hint:"]);
     ends(&daemon.ask(&["apply", "-f", shop.home.path().to_str().expect("UTF-8")]), 3, &["whimbrel.toml"]);
     ends(&with_input(&daemon.address, &["apply", "-f", "-"], ""), 3, &["standard input", "hint:"]);

@@ -75,7 +75,7 @@ fn what_is_to_be_kept_stays_and_what_went_wrong_is_told() {
     let files = Files::new();
     let sql = "CREATE TABLE a(id INTEGER PRIMARY KEY, v); INSERT INTO a VALUES (7, 'mine');";
     rusqlite::Connection::open(&files.target).expect("ours").execute_batch(sql).expect("new");
-    ends(&files.demo(&[]), 7, &["rows already", "the daemon's log"]);
+    ends(&files.demo(&[]), 3, &["rows already", "--target FILE", "the daemon's log"]);
     assert_eq!(schema(&files.source), ["a", "b", "own"]);
     assert_eq!(schema(&files.target), ["a"]);
 }

@@ -8,7 +8,12 @@ use crate::{
     },
     support::daemon::{Home, whimbrel},
 };
-use std::{path::PathBuf, process::Output};
+use std::{
+    io::{Read, Write},
+    net::TcpListener,
+    path::PathBuf,
+    process::Output,
+};
 use whimbrel::client::{Client, Code};
 
 fn list(server: &str, arguments: &[&str]) -> Output {
@@ -32,6 +37,10 @@ async fn tls_of_the_wrong_kind_is_named() {
     let other = path(guarded.file("other.crt", &Authority::new("another authority").pem()));
     let doubting = list(&daemon.address, &["--ca-file", &other]);
     ends(&doubting, 3, &["signed by none of the authorities in", "other.crt", "--ca-file FILE"]);
+    let text = path(guarded.file("text.crt", "hello"));
+    ends(&list(&daemon.address, &["--ca-file", &text]), 3, &["text.crt holds no certificate", "BEGIN CERTIFICATE"]);
+    let keyless = ["--ca-file", &ca, "--cert-file", &ca, "--key-file", &ca];
+    ends(&list(&daemon.address, &keyless), 3, &["ca.crt holds no private key", "BEGIN PRIVATE KEY"]);
     let elsewhere = Client::builder(&daemon.address).ca_certificate(&ca).server_name("elsewhere").connect().await;
     let failure = elsewhere.err().expect("another name");
     assert_eq!((failure.code, failure.is_unreachable()), (Code::InvalidArgument, false), "{failure:?}");
@@ -64,13 +73,28 @@ fn a_missing_or_foreign_certificate_is_named() {
 fn the_wrong_port_and_tls_where_there_is_none() {
     let home = Home::new(&[("a", "memory:a")]);
     let daemon = home.serve();
-    let http = ["answers HTTP/1.1", "`listen`", "127.0.0.1:7411"];
+    let api = format!("--server {}", daemon.address);
+    let http = ["answers HTTP/1.1", "metrics and the status page", &api];
     ends(&list(&daemon.http, &[]), 3, &http);
     let ca = home.path().join("ca.crt");
     std::fs::write(&ca, Authority::new("an authority").pem()).expect("ours");
     let ca = path(ca);
     ends(&list(&daemon.http, &["--ca-file", &ca]), 3, &http);
     ends(&list(&daemon.address, &["--ca-file", &ca]), 3, &["speaks no TLS", "leave out --ca-file"]);
+}
+
+#[test]
+fn another_program_s_port() {
+    let web = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = web.local_addr().expect("bound").to_string();
+    // Ends with the test.
+    std::thread::spawn(move || {
+        for mut stream in web.incoming().flatten() {
+            let _ = stream.read(&mut [0; 1024]);
+            let _ = stream.write_all(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n");
+        }
+    });
+    ends(&list(&address, &[]), 3, &["answers HTTP/1.1, and no gRPC", "`listen`", "127.0.0.1:7411"]);
 }
 
 #[test]
