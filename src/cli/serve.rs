@@ -51,7 +51,7 @@ async fn serve(args: &ServeArgs, config: Config, stores: Stores) -> Result<()> {
     service::ready(&address.to_string());
     let served = tokio::select! {
         served = until_stopped(listener, &supervisor, access, &stop) => served,
-        never = service::feed_watchdog(supervisor.turns().clone()) => match never {},
+        never = service::feed_watchdog(supervisor.turns().clone(), supervisor.vitals().flushes) => match never {},
         () = reload.run(Arc::clone(&supervisor)) => Ok(()),
     };
     supervisor.stop().await;

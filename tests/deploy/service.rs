@@ -103,6 +103,39 @@ fn a_task_that_holds_its_thread_starves_the_watchdog() {
     assert!(changes >= 20, "it was fed before");
 }
 
+/// After a failed write nobody knows what the file holds: only who reads it anew does.
+#[test]
+fn a_state_folder_that_failed_starves_the_watchdog() {
+    let (listening, home) = (Listening::new(), Home::new(&[("a", "memory:a"), ("b", "memory:b")]));
+    // As on Linux's full disks: an error, and not the signal that a quota of the process would send as well.
+    // SAFETY: only how a signal is taken; the daemon inherits it.
+    unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
+    let daemon = listening.serve(&home);
+    listening.hears("READY=1");
+    listening.hears("WATCHDOG=1");
+    assert_eq!(get(&daemon.http, "/healthz").code, 200);
+    let none = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: a limit of a child that we have not waited for; nothing is read back.
+    let limited = unsafe {
+        let daemon = i32::try_from(daemon.id()).expect("a process id");
+        libc::prlimit(daemon, libc::RLIMIT_FSIZE, &none, std::ptr::null_mut())
+    };
+    assert_eq!(limited, 0, "{}", std::io::Error::last_os_error());
+    let file = home.path().join("job.yaml");
+    fs::write(&file, "name: people\nsource: {store: a}\ntargets: [{store: b}]\n").expect("ours");
+    let refused = daemon.ask(&["apply", "-f", file.to_str().expect("UTF-8")]);
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(!refused.status.success() && said.matches("the state folder failed").count() == 1, "{said}");
+    for path in ["/readyz", "/healthz"] {
+        let answer = get(&daemon.http, path);
+        assert_eq!(answer.code, 503, "{path}: {}", answer.body);
+        assert!(answer.body.contains("the state folder failed: "), "{path}: {}", answer.body);
+    }
+    assert!(listening.is_silent(), "fed, though nothing can be saved");
+    let (status, log) = daemon.terminate(libc::SIGTERM);
+    assert!(status.success(), "{log}");
+}
+
 #[test]
 fn a_daemon_that_is_refused_never_says_ready() {
     let (listening, home) = (Listening::new(), Home::new(&[("a", "nosuch:thing")]));
@@ -149,9 +182,12 @@ fn the_unit_s_command_is_one_that_the_binary_takes() {
         assert!(help.contains(flag), "{flag} is unknown to `serve`");
     }
     let reload = "ExecReload=/bin/kill -HUP $MAINPID";
-    for line in ["Type=notify", "StateDirectory=whimbrel", "StateDirectoryMode=0700", "DynamicUser=yes", reload] {
+    for line in ["Type=notify", "StateDirectory=whimbrel", "StateDirectoryMode=0700", "User=whimbrel", reload] {
         assert!(unit.lines().any(|found| found == line), "{line}");
     }
+    // What the README says of files with secrets is right for this user.
+    assert!(read("README.md").contains("`chown root:whimbrel FILE && chmod 640 FILE`"));
+    assert!(unit.lines().any(|line| line == "Group=whimbrel"));
     // Above the patience with a task, so that what is late is seen before the process is killed.
     let watchdog = unit.lines().find_map(|line| line.strip_prefix("WatchdogSec=")).expect("there");
     assert!(watchdog.parse::<u64>().expect("seconds") > whimbrel::telemetry::turns::PATIENCE.as_secs());

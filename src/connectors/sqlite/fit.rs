@@ -38,6 +38,8 @@ pub(super) fn check(config: &Config, tables: &[Arc<Table>], existing: Existing) 
     let mut db = Database::open(&config.path, config.busy, config.max_row_bytes)?;
     if db.is_read_only() {
         findings.push(rights::refused(&config.path, "the file can only be read"));
+    } else {
+        findings.extend(rights::ours_alone(&config.path));
     }
     db.snapshot(|db| {
         findings.extend(claimed(db, tables)?);

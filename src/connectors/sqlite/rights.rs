@@ -20,6 +20,35 @@ pub(super) fn refused(path: &Path, text: &str) -> Finding {
     Finding::new(Severity::Blocking, &shown, format!("{text}; {more}")).mend(mend)
 }
 
+/// A word of warning where what SQLite makes beside a file would be ours alone, and the application could not open its own
+/// database any more. Root gives them to the file's owner.
+pub(super) fn ours_alone(path: &Path) -> Option<Finding> {
+    // Its journals are beside what a link points to.
+    let path = fs::canonicalize(path).ok()?;
+    let folder = path.parent()?;
+    let (file, beside) = (fs::metadata(&path).ok()?, fs::metadata(folder).ok()?);
+    // SAFETY: they only give numbers, and cannot fail.
+    let (us, group) = unsafe { (libc::geteuid(), libc::getegid()) };
+    let made_in = if beside.mode() & libc::S_ISGID == 0 { group } else { beside.gid() };
+    if is_shared(us, made_in, file.mode(), file.uid(), file.gid()) {
+        return None;
+    }
+    let (shown, folder, owner, us) = (path.display(), folder.display(), name(file.uid()), name(us));
+    let text = format!(
+        "the file belongs to {owner} and the daemon runs as {us}: what SQLite makes beside it (-wal, -shm, -journal) is \
+         {us}'s, and {owner} may not be able to open the database then"
+    );
+    let mend = format!(
+        "chmod g+ws '{folder}' && chmod g+w '{shown}'   # with a group that both are in; or let the daemon run as {owner}"
+    );
+    Some(Finding::new(Severity::Warning, shown.to_string(), text).mend(mend))
+}
+
+/// What SQLite makes has the file's mode, our user, and the group `made_in`.
+fn is_shared(us: u32, made_in: u32, mode: u32, owner: u32, group: u32) -> bool {
+    us == 0 || us == owner || mode & 0o002 != 0 || (mode & 0o020 != 0 && made_in == group)
+}
+
 /// Whose it is, and what to type.
 fn way_out(shown: &str, is_folder: bool, mode: u32, us: u32, owner: u32) -> (String, String) {
     let (user, rights) = (name(us), if is_folder { "rwx" } else { "rw" });
@@ -73,6 +102,17 @@ mod tests {
         assert_eq!(way_out("/a", true, 0o40_555, US, US).1, "chmod u+wx '/a'");
         assert!(way_out("/a.db", false, 0o100_644, US, US).1.starts_with("findmnt -T '/a.db'"));
         assert!(way_out("/a.db", false, 0o100_644, 0, OTHER).1.starts_with("findmnt -T '/a.db'"));
+    }
+
+    #[test]
+    fn what_is_made_beside_a_file_is_the_application_s_too() {
+        let (theirs, ours) = (3_999_999_903, 3_999_999_904);
+        assert!(is_shared(0, ours, 0o100_600, OTHER, theirs), "root gives it to the owner");
+        assert!(is_shared(US, ours, 0o100_600, US, theirs), "one user");
+        assert!(is_shared(US, theirs, 0o100_660, OTHER, theirs), "one group, by ours or by the folder's");
+        assert!(is_shared(US, ours, 0o100_666, OTHER, theirs), "open to all");
+        assert!(!is_shared(US, ours, 0o100_660, OTHER, theirs), "a group that the application is not in");
+        assert!(!is_shared(US, theirs, 0o100_644, OTHER, theirs), "the group may not write");
     }
 
     #[test]

@@ -296,6 +296,8 @@ fn check(db: &mut Database, tables: &[Arc<Table>]) -> Result<Vec<Finding>> {
     if db.is_read_only() {
         let text = "the file can only be read, but following it needs triggers and a log in it";
         findings.push(rights::refused(&db.path, text));
+    } else {
+        findings.extend(rights::ours_alone(&db.path));
     }
     findings.extend(fit::unwritable(&disk::folder(&db.path)));
     if !log::is_there(db)? {

@@ -68,7 +68,11 @@ impl SledState {
     async fn commit(&self, change: Change) -> Result<Option<JobRecord>> {
         let (done, answer) = oneshot::channel();
         let requests = self.requests.as_ref().expect("taken only by drop");
-        let gone = || broken(&"its committing thread ended");
+        let gone = || {
+            let error = broken(&"its committing thread ended");
+            self.flushes.failed(&error.to_string());
+            error
+        };
         requests.send(Request { change, done }).await.map_err(|_| gone())?;
         answer.await.map_err(|_| gone())?
     }
