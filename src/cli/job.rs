@@ -323,17 +323,10 @@ fn details(entry: &HistoryEntry) -> String {
 fn set_limits(args: &LimitsArgs) -> Result<(), Ended> {
     args.ask.run(async |client| {
         let job = client.job(&args.name).await?;
-        let mut spec = convert::spec_from(job.spec).map_err(Ended::failed)?;
-        let mut fields = Vec::new();
-        if let Some(rows) = args.rows_per_s {
-            spec.copy.limits.rows_per_s = rows;
-            fields.push("copy.limits.rows_per_s");
-        }
-        if let Some(bytes) = args.bytes_per_s {
-            spec.copy.limits.bytes_per_s = bytes;
-            fields.push("copy.limits.bytes_per_s");
-        }
-        let job = client.update_job(&spec, &fields).await?;
+        let mut limits = convert::spec_from(job.spec).map_err(Ended::failed)?.copy.limits;
+        limits.rows_per_s = args.rows_per_s.unwrap_or(limits.rows_per_s);
+        limits.bytes_per_s = args.bytes_per_s.unwrap_or(limits.bytes_per_s);
+        let job = client.set_limits(&args.name, limits).etag(&job.etag).await?;
         let limits = convert::spec_from(job.spec.clone()).map_err(Ended::failed)?.copy.limits;
         let words = |limit: u64, unit: &str| match limit {
             0 => format!("no limit of {unit}"),

@@ -49,7 +49,7 @@ pub use self::{
     connect::Builder,
     failure::{Answer, Failure},
     plain::Plain,
-    verbs::{DeleteJob, PauseJob, StartJob, UpdateJob},
+    verbs::{DeleteJob, PauseJob, SetLimits, StartJob, UpdateJob},
     wait::{Goal, state_name},
     watch::JobWatch,
 };

@@ -41,6 +41,7 @@ impl Certification {
 impl Supervisor {
     /// What stands in the way of a job with this store, and what a job would create there. The gravest first.
     pub async fn check_source(&self, store: &str, globs: &[String]) -> Answer<Vec<Finding>> {
+        let _one = self.asking.acquire().await.expect("never closed");
         let source = self.shared.stores.open(store)?.source().map_err(denied::of_store)?;
         let (tables, mut findings) = answered(store, source.tables()).await.map_err(denied::of_store)?;
         let tables = selected(tables, store, globs)?;
@@ -57,6 +58,7 @@ impl Supervisor {
     }
 
     pub async fn check_target(&self, store: &str) -> Answer<Vec<Finding>> {
+        let _one = self.asking.acquire().await.expect("never closed");
         let target = self.shared.stores.open(store)?.target().map_err(denied::of_store)?;
         let mut findings = answered(store, target.check(&[], Default::default())).await.map_err(denied::of_store)?;
         findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
@@ -65,6 +67,7 @@ impl Supervisor {
 
     /// In order of their names, with what cannot be carried.
     pub async fn tables(&self, store: &str) -> Answer<(Vec<Arc<Table>>, Vec<Finding>)> {
+        let _one = self.asking.acquire().await.expect("never closed");
         let source = self.shared.stores.open(store)?.source().map_err(denied::of_store)?;
         let (mut tables, findings) = answered(store, source.tables()).await.map_err(denied::of_store)?;
         tables.sort_by(|a, b| a.name.cmp(&b.name));
@@ -92,6 +95,7 @@ impl Supervisor {
 
     /// What of ours is in the store and belongs to no job of this daemon.
     pub async fn leftovers(&self, store: &str) -> Answer<Vec<Leftover>> {
+        let _one = self.asking.acquire().await.expect("never closed");
         let opened = self.shared.stores.open(store)?;
         let known: Vec<JobId> = self.jobs().map(|job| job.id).collect();
         let mut found = answered(store, opened.leftovers(&known)).await.map_err(denied::of_store)?;
@@ -128,7 +132,9 @@ impl Supervisor {
 
     /// Reads the config's stores again; also names the running jobs that still use what was changed.
     pub async fn reload_stores(&self, who: &str) -> Answer<(Reloaded, Vec<String>)> {
-        let reloaded = self.shared.stores.reload()?;
+        let shared = Arc::clone(&self.shared);
+        let read = tokio::task::spawn_blocking(move || shared.stores.reload());
+        let reloaded = read.await.expect("reading does not panic")?;
         let is_old = |store: &String| reloaded.changed.contains(store) || reloaded.removed.contains(store);
         let runs_with_old = |job: &Arc<super::job::Job>| {
             let record = job.record.borrow();

@@ -13,19 +13,22 @@ use crate::{
     pipeline::{
         self, JobRun, TargetRun,
         retry::Backoff,
-        status::{Observed, TableStatus},
+        status::{JobStatus, Observed, TableStatus},
         stopped,
     },
     state::{Desired, JobRecord, Stopped},
     telemetry::turns,
 };
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
-use tokio::task::JoinError;
+use tokio::{task::JoinError, time::Instant};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 /// A run that does not end by itself is dropped after this; the lane protocol makes that as good as a crash.
 const STOPS_WITHIN: Duration = Duration::from_secs(10);
+
+/// A run that lasted so long was no failure from the start.
+const WORKED: Duration = Duration::from_secs(60);
 
 /// Until the job is gone or the daemon stops.
 pub async fn keep(job: Arc<Job>, shared: Arc<Shared>, stop: CancellationToken) {
@@ -35,6 +38,7 @@ pub async fn keep(job: Arc<Job>, shared: Arc<Shared>, stop: CancellationToken) {
     let mut has_run = records.borrow().desired != Desired::Created;
     while !stop.is_cancelled() {
         let record = Arc::clone(&records.borrow_and_update());
+        let began = Instant::now();
         has_run |= record.desired == Desired::Run;
         match record.desired {
             Desired::Delete => return removal::remove(&job, &shared, has_run, &stop).await,
@@ -43,6 +47,9 @@ pub async fn keep(job: Arc<Job>, shared: Arc<Shared>, stop: CancellationToken) {
                 Ok(Ended::Asked) => {}
                 Err(error) if error.is_transient() => {
                     tracing::warn!(hint = error.hint_text(), %error, "the job's run failed; trying again");
+                    if began.elapsed() > WORKED {
+                        backoff.succeeded();
+                    }
                     job.status.send_modify(|status| status.errors.count(error.kind()));
                     rest(&job, Observed::Stalled, Some(stopped(&error)));
                     tokio::select! {
@@ -219,14 +226,36 @@ fn rest(job: &Job, observed: Observed, error: Option<Stopped>) {
     });
 }
 
+/// What is known of a job before its task has looked at it.
+pub fn first_status(record: &JobRecord) -> JobStatus {
+    let observed = match (record.desired, &record.stopped) {
+        (Desired::Created, _) => Observed::Created,
+        (Desired::Delete, _) => Observed::Deleting,
+        (Desired::Pause, _) => Observed::Paused,
+        (Desired::Run, None) => Observed::Preparing,
+        (Desired::Run, Some(stopped)) if stopped.kind == ErrorKind::Lost => Observed::Lost,
+        (Desired::Run, Some(_)) => Observed::Failed,
+    };
+    JobStatus { observed, error: record.stopped.clone(), ..JobStatus::default() }
+}
+
 /// Watches over the watcher: a panic in `keep` itself is shown, never silence.
 pub async fn keep_visibly(job: Arc<Job>, shared: Arc<Shared>, stop: CancellationToken) {
-    let kept = futures_util::FutureExt::catch_unwind(AssertUnwindSafe(keep(Arc::clone(&job), shared, stop))).await;
-    if let Err(panic) = kept {
+    let mut records = job.record.subscribe();
+    loop {
+        let kept = keep(Arc::clone(&job), Arc::clone(&shared), stop.clone());
+        let Err(panic) = futures_util::FutureExt::catch_unwind(AssertUnwindSafe(kept)).await else { return };
         let error = Error::config(format!("the job's keeper panicked: {}", panic_text(&panic)))
-            .hint("this is a bug: report it with the log. A restart of the daemon runs the job again");
+            .hint("this is a bug: report it with the log. The next change of the job, or a restart, runs it again");
         tracing::error!(hint = error.hint_text(), "{error}");
         rest(&job, Observed::Failed, Some(stopped(&error)));
+        records.mark_unchanged();
+        tokio::select! {
+            () = stop.cancelled() => return,
+            changed = records.changed() => if changed.is_err() {
+                return;
+            },
+        }
     }
 }
 

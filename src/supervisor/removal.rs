@@ -27,7 +27,13 @@ pub async fn remove(job: &Job, shared: &Shared, has_run: bool, stop: &Cancellati
     loop {
         // Looked at each time: a later call may say that the source is to be left alone.
         let record = Arc::clone(&records.borrow_and_update());
-        let Err(error) = attempt(shared, &record, has_run).await else { break };
+        let done = tokio::select! {
+            biased;
+            // As after a crash: the next daemon goes on with it.
+            () = stop.cancelled() => return,
+            done = attempt(shared, &record, has_run) => done,
+        };
+        let Err(error) = done else { break };
         tracing::warn!(hint = error.hint_text(), "not deleted yet: {error}");
         job.status.send_modify(|status| status.error = Some(stopped(&error)));
         tokio::select! {

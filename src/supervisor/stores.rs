@@ -7,7 +7,7 @@ use crate::{
     error::{Error, Result},
     fixture::Fixture,
 };
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 /// A store that hangs must not hold a call or a deletion for ever.
@@ -17,6 +17,8 @@ const NO_NAME: &str = "a store is named as in the config, never by its URL";
 
 pub struct Stores {
     configs: RwLock<Configs>,
+    /// One after the other: what was read first must not be put in place last.
+    reloading: Mutex<()>,
     /// Reads them again. `None`: they come from no file.
     read: Option<Read>,
 }
@@ -37,7 +39,7 @@ impl Stores {
     /// Refuses what no connector understands. A secret that cannot be read now concerns only the jobs that need it.
     pub fn new(configs: BTreeMap<String, StoreConfig>) -> Result<Stores> {
         check(&configs)?;
-        Ok(Stores { configs: RwLock::new(shared(configs)), read: None })
+        Ok(Stores { configs: RwLock::new(shared(configs)), reloading: Mutex::default(), read: None })
     }
 
     /// Where `reload` finds them.
@@ -57,6 +59,7 @@ impl Stores {
                 Error::config("this daemon has no config file").hint("start it with `whimbrel serve --config FILE`"),
             );
         };
+        let _one = self.reloading.lock();
         let unusable = |error: Error| Reason::ConfigUnusable.because()(error);
         let configs = read().map_err(unusable)?;
         check(&configs).map_err(unusable)?;

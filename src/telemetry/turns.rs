@@ -53,8 +53,9 @@ impl Turns {
             loop {
                 tokio::select! {
                     biased;
-                    done = &mut work => return done,
+                    // Before the work: that may use up what a task is given at a time, and the clock would never tick.
                     _ = clock.tick() => turn.now(),
+                    done = &mut work => return done,
                 }
             }
         })

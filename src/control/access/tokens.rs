@@ -40,6 +40,8 @@ impl Tokens {
     pub fn read(configs: &BTreeMap<String, TokenConfig>) -> (Tokens, Option<Error>) {
         let mut known: Vec<([u8; 32], Arc<Holder>)> = Vec::new();
         let mut wrong = None;
+        // Whose they are would be a guess.
+        let mut shared: BTreeSet<[u8; 32]> = BTreeSet::new();
         for (name, config) in configs {
             let holder = Arc::new(Holder { name: name.clone(), role: config.role });
             let (hashes, bad) = hashes(config);
@@ -51,11 +53,11 @@ impl Tokens {
                 ))
             }));
             for hash in hashes {
-                match known.iter().position(|(known, _)| *known == hash) {
+                match known.iter().find(|(known, _)| *known == hash) {
                     None => known.push((hash, Arc::clone(&holder))),
-                    // Whose it is would be a guess.
-                    Some(place) => {
-                        let (_, other) = known.swap_remove(place);
+                    Some((_, other)) if other.name == *name => {}
+                    Some((_, other)) => {
+                        shared.insert(hash);
                         let text = format!("`tokens`: `{}` and `{name}` share a token", other.name);
                         let hint = "give each a token of its own: the audit trail tells them apart by it";
                         wrong = wrong.or_else(|| Some(Error::config(text).hint(hint)));
@@ -63,6 +65,7 @@ impl Tokens {
                 }
             }
         }
+        known.retain(|(hash, _)| !shared.contains(hash));
         (Tokens { known, are_asked_for: !configs.is_empty() }, wrong)
     }
 
@@ -145,15 +148,19 @@ mod tests {
     use std::fs;
 
     fn read(files: &[(&str, Role, &str)]) -> Result<Tokens> {
+        let (tokens, wrong) = read_all(files);
+        assert!(tokens.are_asked_for());
+        wrong.map_or(Ok(tokens), Err)
+    }
+
+    fn read_all(files: &[(&str, Role, &str)]) -> (Tokens, Option<Error>) {
         let folder = tempfile::tempdir().expect("a temp folder");
         let config = |(name, role, text): &(&str, Role, &str)| {
             let file = folder.path().join(name);
             fs::write(&file, text).expect("ours");
             ((*name).to_owned(), TokenConfig { role: *role, file })
         };
-        let (tokens, wrong) = Tokens::read(&files.iter().map(config).collect());
-        assert!(tokens.are_asked_for());
-        wrong.map_or(Ok(tokens), Err)
+        Tokens::read(&files.iter().map(config).collect())
     }
 
     const A: &str = "0123456789abcdef-a";
@@ -185,6 +192,9 @@ mod tests {
         let many: String = (0..17).map(|number| format!("0123456789abcdef-{number}\n")).collect();
         assert!(read(&[("ops", Role::Read, &many)]).is_err());
         let shared = read(&[("a", Role::Read, A), ("b", Role::Admin, A)]).err().expect("refused");
+        let (tokens, wrong) = read_all(&[("a", Role::Read, A), ("b", Role::Admin, A), ("c", Role::Admin, A)]);
+        assert!(wrong.is_some() && tokens.holder(A.as_bytes()).is_none(), "whose it is would be a guess");
+        assert!(read(&[("a", Role::Read, &format!("{A}\n{A}\n"))]).is_ok(), "its own, twice");
         assert!(shared.to_string().contains("`a` and `b` share a token") && !shared.to_string().contains(A));
     }
 
