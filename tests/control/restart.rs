@@ -140,7 +140,7 @@ async fn a_source_that_is_away_at_the_start_is_shown_as_such() {
     let job = house.job_is("people", ObservedState::Stalled).await;
     let status = job.status.expect("every job has one");
     assert!(status.error.is_some(), "{status:?}");
-    assert_eq!((status.targets[0].lag.clone(), status.targets[0].behind_changes), (None, None), "nobody knows");
+    assert_eq!((status.targets[0].lag, status.targets[0].behind_changes), (None, None), "nobody knows");
     house.world("a").go_down(Duration::ZERO);
     house.add_people(100..110);
     house.has_people("b", 110).await;
