@@ -1,6 +1,9 @@
 //! The source as one target's pipeline asks it: silence and errors are shown as the source's, not the target's.
 
-use super::board::Board;
+use super::{
+    board::Board,
+    waits::{Waiting, What},
+};
 use crate::{
     error::{Error, Result},
     model::{Batch, Checkpoint, Finding, JobId, KeyRange, Mark, Position, Table, TableName},
@@ -18,14 +21,14 @@ pub struct Asked {
 
 impl Asked {
     async fn ask<T>(&self, answer: impl Future<Output = Result<T>>) -> Result<T> {
-        self.board.asks(&self.target);
+        let _waits = self.board.waits(&self.target, What::Source);
         let answer = answer.await.map_err(Error::of_source)?;
         self.board.told(&self.target);
         Ok(answer)
     }
 
     fn feed(&self, feed: Box<dyn Feed>) -> Box<dyn Feed> {
-        Box::new(AskedFeed { feed, board: Arc::clone(&self.board), target: self.target.clone() })
+        Box::new(AskedFeed { feed, board: Arc::clone(&self.board), target: self.target.clone(), waits: None })
     }
 }
 
@@ -112,15 +115,21 @@ struct AskedFeed {
     feed: Box<dyn Feed>,
     board: Arc<Board>,
     target: String,
+    /// Since the last answer, over several askings.
+    waits: Option<Waiting>,
 }
 
 #[async_trait]
 impl Feed for AskedFeed {
     async fn next(&mut self, patience: Duration) -> Result<Next> {
-        self.board.asks(&self.target);
-        let next = self.feed.next(patience).await.map_err(Error::of_source)?;
+        self.waits.get_or_insert_with(|| self.board.waits(&self.target, What::Source));
+        let next = self.feed.next(patience).await.map_err(Error::of_source);
         // Patience that ran out is no answer.
-        if !matches!(&next, Next::Idle(upto) if upto.is_empty()) {
+        if !matches!(&next, Ok(Next::Idle(upto)) if upto.is_empty()) {
+            self.waits = None;
+        }
+        let next = next?;
+        if self.waits.is_none() {
             self.board.told(&self.target);
         }
         Ok(next)

@@ -3,6 +3,8 @@
 use super::{
     pace::Pace,
     status::{JobStatus, Observed, TableStatus},
+    told::Told,
+    waits::{STALE, Waiting, Waits, What},
 };
 use crate::{
     error::Error,
@@ -19,12 +21,8 @@ use std::{
 };
 use tokio::{sync::watch, time::Instant};
 
-/// A feed that has not answered, or a batch that was not written, for so long is evidence of nothing.
-const STALE: Duration = Duration::from_secs(30);
 /// A batch that is in hand for longer waits for its target: what a batch takes by itself is below.
 const WAITS: Duration = Duration::from_secs(2);
-/// A store that fails on is named in the log once in this time.
-const SAY_AGAIN: Duration = Duration::from_secs(60);
 
 /// Milliseconds since 1970.
 pub fn now_ms() -> u64 {
@@ -53,34 +51,14 @@ struct SeenTarget {
     /// Where its own task says it is.
     phase: Observed,
     since: Option<Instant>,
-    /// Since when its own questions to the source have no answer, and the error if there was one.
-    unanswered: Option<Instant>,
+    /// What it waits for.
+    waits: Waits,
+    /// What the source said to its own questions, if that was no answer.
     source_error: Option<Stopped>,
-    /// Since when a batch is in hand that the target has not taken.
-    in_hand: Option<Instant>,
     failing: bool,
     told: Told,
     paces: BTreeMap<TableName, Pace>,
     changes: Option<(Instant, u64)>,
-}
-
-/// What of a failing store was said in the log: what is the same is not said again with every try.
-#[derive(Default)]
-struct Told(Option<(String, Instant)>);
-
-impl Told {
-    fn is_news(&mut self, error: &Error) -> bool {
-        let text = error.to_string();
-        let is_old = self.0.as_ref().is_some_and(|(told, at)| *told == text && at.elapsed() < SAY_AGAIN);
-        if !is_old {
-            self.0 = Some((text, Instant::now()));
-        }
-        !is_old
-    }
-
-    fn healed(&mut self) -> bool {
-        self.0.take().is_some()
-    }
 }
 
 impl Board {
@@ -95,6 +73,10 @@ impl Board {
             let seen = seen.targets.entry(target.to_owned()).or_default();
             if seen.phase != phase {
                 (seen.phase, seen.since) = (phase, Some(Instant::now()));
+                if follows(phase) {
+                    // From here on the log speaks for the source.
+                    seen.source_error = None;
+                }
             }
         }
         if phase == Observed::Preparing {
@@ -118,17 +100,23 @@ impl Board {
         }
     }
 
-    /// A target's pipeline asks the source, for rows of a copy or by key.
-    pub fn asks(&self, target: &str) {
+    /// A target's pipeline waits, as long as what this gives is kept.
+    pub fn waits(self: &Arc<Self>, target: &str, what: What) -> Waiting {
         let mut seen = self.seen.lock();
-        seen.targets.entry(target.to_owned()).or_default().unanswered.get_or_insert_with(Instant::now);
+        let id = seen.targets.entry(target.to_owned()).or_default().waits.add(what);
+        Waiting { board: Arc::clone(self), target: target.to_owned(), id }
     }
 
-    /// And was answered.
+    pub(super) fn waits_no_more(&self, target: &str, id: u64) {
+        if let Some(seen) = self.seen.lock().targets.get_mut(target) {
+            seen.waits.remove(id);
+        }
+    }
+
+    /// The source answered a target's own question.
     pub fn told(&self, target: &str) {
         let mut seen = self.seen.lock();
         let asking = seen.targets.entry(target.to_owned()).or_default();
-        asking.unanswered = None;
         if asking.source_error.take().is_some() {
             if seen.source_told.healed() {
                 tracing::info!("the source answers again");
@@ -138,11 +126,10 @@ impl Board {
         }
     }
 
-    /// Or was told that it cannot be.
+    /// Or said why it cannot.
     pub fn told_error(&self, target: &str, error: &Error) {
         self.failed(error, |seen, error| {
-            let asking = seen.targets.entry(target.to_owned()).or_default();
-            (asking.source_error, asking.unanswered, asking.in_hand) = (Some(error), None, None);
+            seen.targets.entry(target.to_owned()).or_default().source_error = Some(error);
         });
     }
 
@@ -182,12 +169,6 @@ impl Board {
         self.failed(error, |seen, error| seen.source_error = Some(error));
     }
 
-    /// A batch is about to be applied, or the target to be opened.
-    pub fn in_hand(&self, target: &str) {
-        let mut seen = self.seen.lock();
-        seen.targets.entry(target.to_owned()).or_default().in_hand.get_or_insert_with(Instant::now);
-    }
-
     /// A batch is durable in the target.
     pub fn applied(&self, target: &str, batch: &Batch) {
         self.target_answered(target);
@@ -211,7 +192,7 @@ impl Board {
     pub fn target_answered(&self, target: &str) {
         let mut seen = self.seen.lock();
         let seen = seen.targets.entry(target.to_owned()).or_default();
-        (seen.failing, seen.in_hand) = (false, None);
+        seen.failing = false;
         if seen.told.healed() {
             tracing::info!(target, "the target answers again");
         }
@@ -232,7 +213,8 @@ impl Board {
         {
             let mut seen = self.seen.lock();
             let seen = seen.targets.entry(target.to_owned()).or_default();
-            seen.failing = true;
+            // The newest trouble is what a person looks for.
+            (seen.failing, seen.source_error) = (true, None);
             if error.is_transient() && seen.told.is_news(error) {
                 tracing::warn!(target, hint = error.hint_text(), %error, "the target failed; trying again");
             }
@@ -256,12 +238,8 @@ impl Board {
     }
 
     pub fn backlog(&self, target: &str, behind: Backlog) {
-        let waits = self
-            .seen
-            .lock()
-            .targets
-            .get(target)
-            .is_some_and(|seen| seen.failing || seen.in_hand.is_some_and(|since| since.elapsed() > WAITS));
+        let waits =
+            self.seen.lock().targets.get(target).is_some_and(|seen| seen.failing || seen.waits.target() > WAITS);
         self.status.send_if_modified(|status| {
             let target = status.targets.entry(target.to_owned()).or_default();
             target.behind = behind.changes;
@@ -290,6 +268,7 @@ impl Board {
             let pieces = table.pieces.max(1) as f64;
             let share = if copying { 1.0 - (table.todo.len() as f64 / pieces).min(1.0) } else { 1.0 };
             let pace = paces.entry(name.clone()).or_insert_with(|| Pace::new(table.rows, share));
+            pace.note(table.rows, share);
             let rows_per_s = if copying { pace.rows_per_s(table.rows) } else { 0.0 };
             let eta = pace.eta_s(share).filter(|_| copying);
             let observed = match table.state {
@@ -315,23 +294,26 @@ impl Board {
         let source_error = seen.source_error.clone();
         let asking_error = seen.targets.values().find_map(|target| target.source_error.clone());
         let (answered, begun) = (seen.source_answer, seen.begun);
+        let mut anyone_listens = false;
         self.status.send_modify(|status| {
             for (name, seen) in &mut seen.targets {
                 let target = status.targets.entry(name.clone()).or_default();
-                let following = matches!(seen.phase, Observed::CatchingUp | Observed::Streaming);
-                let stuck = seen.in_hand.is_some_and(|since| since.elapsed() > STALE);
                 // Nobody listens to the tail for a target that copies.
-                let listens = following || !begun;
+                let listens = follows(seen.phase) || !begun;
+                anyone_listens |= listens;
                 let stale = answered.max(seen.since.filter(|_| begun)).is_none_or(|since| since.elapsed() > STALE);
-                let silent =
-                    seen.source_error.is_some() || seen.unanswered.is_some_and(|since| since.elapsed() > STALE);
+                let silent = seen.source_error.is_some() || seen.waits.source() > STALE;
                 let unheard = silent || (listens && (source_error.is_some() || stale));
                 let runs = seen.phase >= Observed::Preparing;
+                let stuck = seen.waits.are_too_long();
                 target.observed =
                     if (unheard || seen.failing || stuck) && runs { Observed::Stalled } else { seen.phase };
                 if unheard {
                     // Whatever was known of the log's end is old.
                     (target.lag_ms, target.behind) = (None, None);
+                } else if seen.waits.target() > WAITS {
+                    // It takes nothing: that it had all is past.
+                    target.lag_ms = target.lag_ms.filter(|lag| *lag > 0);
                 }
                 // No table is better off than its target: whether it is consistent is known once the target was opened,
                 // and it is followed once the others are copied.
@@ -349,10 +331,14 @@ impl Board {
                     seen.changes = Some((Instant::now(), target.changes));
                 }
             }
-            status.error = source_error.or(asking_error);
+            status.error = source_error.filter(|_| anyone_listens || !begun).or(asking_error);
             status.observed = status.targets.values().map(|target| target.observed).min().unwrap_or_default();
         });
     }
+}
+
+fn follows(phase: Observed) -> bool {
+    matches!(phase, Observed::CatchingUp | Observed::Streaming)
 }
 
 pub fn stopped(error: &Error) -> Stopped {
@@ -367,8 +353,8 @@ mod tests {
 
     const PAST: Duration = Duration::from_secs(31);
 
-    fn board() -> Board {
-        Board::new(Arc::new(watch::Sender::new(JobStatus::default())))
+    fn board() -> Arc<Board> {
+        Arc::new(Board::new(Arc::new(watch::Sender::new(JobStatus::default()))))
     }
 
     fn observed(board: &Board) -> Observed {
@@ -394,11 +380,12 @@ mod tests {
         board.phase("a", Observed::Copying);
         advance(PAST).await;
         assert_eq!(observed(&board), Observed::Copying, "nothing was asked: its limit holds it, or the target");
-        board.asks("a");
+        let hangs = board.waits("a", What::Source);
         advance(PAST).await;
-        board.asks("a");
-        assert_eq!(observed(&board), Observed::Stalled, "asked again and again");
+        drop(board.waits("a", What::Source));
         board.told("a");
+        assert_eq!(observed(&board), Observed::Stalled, "that another copier was answered helps it nothing");
+        drop(hangs);
         assert_eq!(observed(&board), Observed::Copying);
         // One that follows must hear of the log, however short it has followed.
         board.phase("a", Observed::Streaming);
@@ -414,10 +401,45 @@ mod tests {
         let board = board();
         board.begun();
         board.phase("a", Observed::Preparing);
-        board.in_hand("a");
+        let opening = board.waits("a", What::Target);
         advance(PAST).await;
         assert_eq!(observed(&board), Observed::Stalled);
-        board.target_answered("a");
+        drop(opening);
         assert_eq!(observed(&board), Observed::Preparing);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_target_that_builds_an_index_has_not_all_that_there_is() {
+        let board = board();
+        board.begun();
+        board.phase("a", Observed::Streaming);
+        board.up_to_date("a");
+        let builds = board.waits("a", What::TargetBuilds);
+        advance(Duration::from_secs(3)).await;
+        assert_eq!(observed(&board), Observed::Streaming);
+        assert_eq!(board.status.borrow().targets["a"].lag_ms, None);
+        for _ in 0..25 {
+            advance(Duration::from_secs(25)).await;
+            board.source_answered();
+        }
+        assert_eq!(observed(&board), Observed::Stalled, "nothing came of it for ten minutes");
+        drop(builds);
+        assert_eq!(observed(&board), Observed::Streaming);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_newest_trouble_is_shown() {
+        let board = board();
+        board.begun();
+        board.phase("a", Observed::Copying);
+        board.told_error("a", &Error::transient("the source hiccups"));
+        let error = |board: &Board| board.status.borrow().error.clone().map(|error| error.text);
+        assert_eq!(error(&board).as_deref(), Some("the source hiccups"));
+        board.target_error("a", &Error::transient("the target is away"));
+        assert_eq!(error(&board), None, "that is the target's");
+        board.told_error("a", &Error::transient("the source hiccups"));
+        board.target_answered("a");
+        board.phase("a", Observed::Streaming);
+        assert_eq!((observed(&board), error(&board)), (Observed::Streaming, None), "the log speaks for it now");
     }
 }

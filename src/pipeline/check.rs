@@ -2,7 +2,7 @@
 
 use super::{
     Route,
-    ring::{self, Other, place},
+    ring::{self, Other, Spot},
 };
 use crate::{
     error::{Error, Result},
@@ -75,15 +75,12 @@ pub async fn check(examined: &Examined<'_>, tables: &[Arc<Table>]) -> Result<Vec
         let findings = findings.map_err(|error| error.at(format!("store `{}`", wanted.store)))?;
         add(Side::Target, &wanted.store, findings);
     }
-    let places = targets.iter().zip(&spec.targets).map(|(target, wanted)| place(&wanted.store, target.place()));
-    let own = Other {
-        spec: (*spec).clone(),
-        is_started: true,
-        source: place(name, source.place()),
-        targets: places.collect(),
-    };
+    let spot = |name: &str, place| Spot { name: name.to_owned(), place };
+    let spots = targets.iter().zip(&spec.targets).map(|(target, wanted)| spot(&wanted.store, target.place()));
+    let own =
+        Other { spec: (*spec).clone(), is_started: true, source: spot(name, source.place()), targets: spots.collect() };
     let names: Vec<TableName> = tables.iter().map(|table| table.name.clone()).collect();
-    all.extend(ring::look(&own, others, route, &names)?);
+    all.extend(ring::look(&own, others, &names)?);
     Ok(all)
 }
 

@@ -7,6 +7,7 @@ use super::{
     route::Routed,
     standing::Standing,
     status::Observed,
+    waits::What,
     worklist::{Work, Worklist},
 };
 use crate::{
@@ -242,8 +243,9 @@ impl Copier<'_> {
     async fn apply(&mut self, batch: Batch) -> Result<()> {
         self.number += 1;
         faults::point("before-copy-apply");
-        self.line.board.in_hand(&self.line.name);
+        let waits = self.line.board.waits(&self.line.name, What::Target);
         self.lanes.apply_copy(&batch, self.after, self.number, self.of, self.lane).await?;
+        drop(waits);
         faults::point("after-copy-apply");
         self.line.board.applied(&self.line.name, &batch);
         Ok(())

@@ -2,10 +2,10 @@
 
 use super::{
     applied::Applied, board::Board, budget::Budget, copy, ledger::Ledger, limit::Limit, parallel::Lanes, pump::Pump,
-    retry::Backoff, route::Route, standing::Standing, status::Observed, tee::Join, witness::Witness,
+    retry::Backoff, route::Route, standing::Standing, status::Observed, tee::Join, waits::What, witness::Witness,
 };
 use crate::{
-    error::{ErrorKind, Result},
+    error::{Error, ErrorKind, Result},
     faults::{self, Saboteur},
     model::{
         ApplySettings, Checkpoint, CopySettings, Existing, JobId, Keyless, Partition, Position, Progress, Table,
@@ -56,10 +56,7 @@ impl Line {
             match attempt {
                 Ok(()) => return Ok(()),
                 Err(error) if error.is_transient() => {
-                    match error.is_of_source() {
-                        true => self.board.told_error(&self.name, &error),
-                        false => self.board.target_error(&self.name, &error),
-                    }
+                    self.failed(&error);
                     if !backoff.wait(stop).await {
                         return Ok(());
                     }
@@ -76,9 +73,16 @@ impl Line {
         }
     }
 
+    /// Shows an error as that of the store whose it is.
+    pub fn failed(&self, error: &Error) {
+        match error.is_of_source() {
+            true => self.board.told_error(&self.name, error),
+            false => self.board.target_error(&self.name, error),
+        }
+    }
+
     async fn attempt(&self, stop: &CancellationToken, backoff: &mut Backoff) -> Result<()> {
         self.board.phase(&self.name, Observed::Preparing);
-        self.board.in_hand(&self.name);
         let mut standing = self.open().await?;
         self.board.target_answered(&self.name);
         standing.reconcile(self)?;
@@ -131,7 +135,10 @@ impl Line {
             existing: self.existing,
             transactional: self.apply.transactional,
         };
-        match self.target.open(&claim).await {
+        let waits = self.board.waits(&self.name, What::Target);
+        let opened = self.target.open(&claim).await;
+        drop(waits);
+        match opened {
             Ok(opened) => Ok(Standing::new(opened)),
             Err(error) => {
                 if error.kind() == ErrorKind::Config {
@@ -154,6 +161,7 @@ impl Line {
     /// As `prepare`, for another copy of the table than the one that progress knows.
     pub async fn prepare_for(&self, table: &Arc<Table>, generation: u64) -> Result<Prepared> {
         let table = self.route.target_table(table);
+        let _waits = self.board.waits(&self.name, What::TargetBuilds);
         self.target.prepare(&table, generation).await.map_err(|error| error.at(format!("table {}", table.name)))
     }
 

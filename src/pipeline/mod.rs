@@ -33,6 +33,8 @@ mod standing;
 pub mod status;
 mod tap;
 mod tee;
+mod told;
+mod waits;
 mod witness;
 mod work;
 mod worklist;
@@ -42,7 +44,7 @@ pub use budget::Budget;
 pub use check::{Examined, Found, Side, check};
 pub(crate) use prefetch::Prefetch;
 pub(crate) use ring::list;
-pub use ring::{Other, Others, place};
+pub use ring::{Other, Others, Spot};
 pub use route::Route;
 pub(crate) use route::Routed;
 

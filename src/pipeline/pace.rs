@@ -12,13 +12,29 @@ pub struct Pace {
     share: f64,
     lately: (Instant, u64),
     rows_per_s: f64,
+    /// As last seen.
+    rows: u64,
+    has_begun: bool,
 }
 
 impl Pace {
     /// Where the run found it: `share` of 1 was copied.
     pub fn new(rows: u64, share: f64) -> Pace {
         let now = Instant::now();
-        Pace { since: now, share, lately: (now, rows), rows_per_s: 0.0 }
+        Pace { since: now, share, lately: (now, rows), rows_per_s: 0.0, rows, has_begun: false }
+    }
+
+    /// A table that waits for others takes no time yet, and one that is copied again begins anew.
+    pub fn note(&mut self, rows: u64, share: f64) {
+        if rows < self.rows || share < self.share {
+            *self = Pace::new(rows, share);
+        }
+        let grows = rows > self.rows;
+        if !self.has_begun && !grows {
+            (self.since, self.lately) = (Instant::now(), (Instant::now(), rows));
+        }
+        self.has_begun |= grows;
+        self.rows = rows;
     }
 
     pub fn rows_per_s(&mut self, rows: u64) -> f64 {
@@ -50,8 +66,13 @@ mod tests {
     async fn what_an_earlier_run_copied_took_no_time_of_this_one() {
         let mut pace = Pace::new(1_000, 0.5);
         assert_eq!((pace.rows_per_s(1_000), pace.eta_s(0.5)), (0.0, None));
+        tokio::time::advance(Duration::from_secs(3_600)).await;
+        pace.note(1_000, 0.5);
         tokio::time::advance(Duration::from_secs(10)).await;
-        assert_eq!((pace.rows_per_s(1_200), pace.eta_s(0.6)), (20.0, Some(40)));
+        pace.note(1_200, 0.6);
+        assert_eq!((pace.rows_per_s(1_200), pace.eta_s(0.6)), (20.0, Some(40)), "it waited for an hour before");
+        pace.note(0, 0.0);
+        assert_eq!(pace.eta_s(0.0), None, "it is copied again");
     }
 
     #[tokio::test(start_paused = true)]

@@ -6,7 +6,7 @@
 use super::{Found, Route, Side};
 use crate::{
     error::Result,
-    model::{Finding, JobSpec, Severity, TableName},
+    model::{Finding, JobSpec, Severity, SourceSpec, TableName},
 };
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -16,63 +16,83 @@ pub struct Other {
     pub spec: JobSpec,
     /// It carries rows, or will by itself.
     pub is_started: bool,
-    /// Where its source is: `Source::place`, or its name if that is not known.
-    pub source: String,
-    /// Where its targets are, in the order of the spec.
-    pub targets: Vec<String>,
+    pub source: Spot,
+    /// In the order of the spec.
+    pub targets: Vec<Spot>,
+}
+
+/// Where a store is. One that cannot be opened now is still told by its name.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Spot {
+    pub name: String,
+    pub place: Option<String>,
+}
+
+impl Spot {
+    fn is(&self, other: &Spot) -> bool {
+        self.name == other.name || (self.place.is_some() && self.place == other.place)
+    }
 }
 
 /// The daemon's other jobs, as they are when asked.
 pub type Others = Arc<dyn Fn() -> Vec<Other> + Send + Sync>;
 
-/// What is told by a store's place, and else by its name.
-pub fn place(name: &str, place: Option<String>) -> String {
-    place.unwrap_or_else(|| format!("store:{name}"))
-}
-
 /// Changes that would come back to where they were read, and tables that two jobs would write. `own`: this job, and where
 /// its stores are; `tables`: of the source.
-pub fn look(own: &Other, others: &[Other], route: &Route, tables: &[TableName]) -> Result<Vec<Found>> {
+pub fn look(own: &Other, others: &[Other], tables: &[TableName]) -> Result<Vec<Found>> {
     let mut routes = Vec::new();
     for other in others.iter().filter(|other| other.spec.name != own.spec.name) {
-        routes.push((other, Route::new(&other.spec.source)?));
+        routes.push((other, caseless(&other.spec.source)?));
     }
+    let route = &caseless(&own.spec.source)?;
     let started: Vec<&(&Other, Route)> = routes.iter().filter(|(other, _)| other.is_started).collect();
     let routes: Vec<&(&Other, Route)> = routes.iter().collect();
-    let written: Vec<TableName> = tables.iter().map(|name| route.target_name(name)).collect();
+    let written: Vec<TableName> = tables.iter().map(|name| route.target_name(&lower(name))).collect();
     let mut all = Vec::new();
-    for (target, place) in own.spec.targets.iter().zip(&own.targets) {
+    for (target, spot) in own.spec.targets.iter().zip(&own.targets) {
         let found = |finding| Found { side: Side::Pair, store: target.store.clone(), finding };
         // Jobs that were never started may never be: they are in the way of nothing yet.
-        let closed = ring(own, place, &written, &started, route, Severity::Blocking);
-        let ring = closed.or_else(|| ring(own, place, &written, &routes, route, Severity::Warning));
+        let closed = ring(own, spot, &written, &started, route, Severity::Blocking);
+        let ring = closed.or_else(|| ring(own, spot, &written, &routes, route, Severity::Warning));
         all.extend(ring.map(found));
-        all.extend(doubles(&target.store, place, &written, &routes).into_iter().map(found));
+        all.extend(doubles(&target.store, spot, &written, &routes).into_iter().map(found));
     }
     Ok(all)
+}
+
+/// To many stores names that differ by case are one; a ring that is none there is refused as well.
+fn caseless(source: &SourceSpec) -> Result<Route> {
+    let lower = |text: &String| text.to_lowercase();
+    let tables = source.tables.iter().map(lower).collect();
+    let rename = source.rename.iter().map(|(from, to)| (lower(from), lower(to))).collect();
+    Route::new(&SourceSpec { tables, rename, ..source.clone() })
+}
+
+fn lower(name: &TableName) -> TableName {
+    TableName::new(name.schema.to_lowercase(), name.name.to_lowercase())
 }
 
 type Routes<'a> = [&'a (&'a Other, Route)];
 
 fn ring(
     own: &Other,
-    place: &str,
+    spot: &Spot,
     written: &[TableName],
     others: &Routes<'_>,
     route: &Route,
     severity: Severity,
 ) -> Option<Finding> {
-    let mut open: Vec<(String, TableName)> = written.iter().map(|name| (place.to_owned(), name.clone())).collect();
-    let mut seen: BTreeSet<(String, TableName)> = open.iter().cloned().collect();
+    let mut open: Vec<(Spot, TableName)> = written.iter().map(|name| (spot.clone(), name.clone())).collect();
+    let mut seen: BTreeSet<(Spot, TableName)> = open.iter().cloned().collect();
     let (mut through, mut back) = (BTreeSet::new(), BTreeSet::new());
-    while let Some((place, table)) = open.pop() {
-        for (other, others_route) in others.iter().filter(|(other, _)| other.source == place) {
+    while let Some((spot, table)) = open.pop() {
+        for (other, others_route) in others.iter().filter(|(other, _)| other.source.is(&spot)) {
             if !others_route.selects(&table) {
                 continue;
             }
             for next in &other.targets {
                 let next = (next.clone(), others_route.target_name(&table));
-                if next.0 == own.source && route.selects(&next.1) {
+                if next.0.is(&own.source) && route.selects(&next.1) {
                     through.insert(other.spec.name.as_str());
                     back.insert(next.1.to_string());
                 }
@@ -89,9 +109,9 @@ fn ring(
     Some(finding.mend(format!("whimbrel job delete {job}   # or leave the tables out of one of the two")))
 }
 
-fn doubles(store: &str, place: &str, written: &[TableName], others: &Routes<'_>) -> Vec<Finding> {
+fn doubles(store: &str, spot: &Spot, written: &[TableName], others: &Routes<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
-    for (other, route) in others.iter().filter(|(other, _)| other.targets.iter().any(|target| target == place)) {
+    for (other, route) in others.iter().filter(|(other, _)| other.targets.iter().any(|target| target.is(spot))) {
         // Tables that it renames are known once it has begun: then the target itself says so.
         let same = |name: &&TableName| route.selects(name) && route.target_name(name) == **name;
         let both: BTreeSet<String> = written.iter().filter(same).map(TableName::to_string).collect();
@@ -121,8 +141,9 @@ mod tests {
 
     /// One whose stores are where their names say.
     fn started(spec: JobSpec) -> Other {
-        let targets = spec.targets.iter().map(|target| place(&target.store, None)).collect();
-        Other { is_started: true, source: place(&spec.source.store, None), targets, spec }
+        let spot = |name: &str| Spot { name: name.to_owned(), place: None };
+        let targets = spec.targets.iter().map(|target| spot(&target.store)).collect();
+        Other { is_started: true, source: spot(&spec.source.store), targets, spec }
     }
 
     fn job(name: &str, source: &str, target: &str) -> Other {
@@ -130,9 +151,8 @@ mod tests {
     }
 
     fn found(own: &Other, others: &[Other]) -> Vec<(Severity, String)> {
-        let route = Route::new(&own.spec.source).expect("a good spec");
         let tables = [TableName::new("main", "t"), TableName::new("main", "u")];
-        let found = look(own, others, &route, &tables).expect("good specs");
+        let found = look(own, others, &tables).expect("good specs");
         found.into_iter().map(|found| (found.finding.severity, found.finding.text)).collect()
     }
 
@@ -149,10 +169,12 @@ mod tests {
 
     #[test]
     fn a_store_is_known_under_another_name() {
-        let (own, mut back) = (job("there", "a", "b"), job("back", "b-again", "a"));
+        let (mut own, mut back) = (job("there", "a", "b"), job("back", "b-again", "a"));
+        own.targets[0].place = Some("sqlite:8:15".into());
         assert!(found(&own, std::slice::from_ref(&back)).is_empty());
-        back.source = place("b", None);
-        assert_eq!(found(&own, &[back]).len(), 1);
+        back.source.place = Some("sqlite:8:15".into());
+        back.targets[0].place = Some("sqlite:8:16".into());
+        assert_eq!(found(&own, &[back]).len(), 1, "its own source is told by its name: it is away");
     }
 
     #[test]
@@ -160,12 +182,13 @@ mod tests {
         let (mut there, mut back) = (JobSpec::new("there", "a", &["b"]), JobSpec::new("back", "b", &["a"]));
         there.source.tables = vec!["main.t".into()];
         back.source.tables = vec!["main.u".into()];
-        let route = Route::new(&there.source).expect("a good spec");
         let (there, mut back) = (started(there), started(back));
         let only = [TableName::new("main", "t")];
-        assert!(look(&there, &[back.clone()], &route, &only).expect("good specs").is_empty());
-        back.spec.source.tables = vec!["main.*".into()];
-        assert_eq!(look(&there, &[back], &route, &only).expect("good specs").len(), 1);
+        assert!(look(&there, &[back.clone()], &only).expect("good specs").is_empty());
+        for reaches in ["main.*", "main.T"] {
+            back.spec.source.tables = vec![reaches.into()];
+            assert_eq!(look(&there, &[back.clone()], &only).expect("good specs").len(), 1, "{reaches}");
+        }
     }
 
     #[test]

@@ -21,7 +21,7 @@ use crate::{
 };
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 use tokio::{task::JoinError, time::Instant};
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use tracing::Instrument;
 
 /// A run that does not end by itself is dropped after this; the lane protocol makes that as good as a crash.
@@ -29,6 +29,9 @@ const STOPS_WITHIN: Duration = Duration::from_secs(10);
 
 /// A run that lasted so long was no failure from the start.
 const WORKED: Duration = Duration::from_secs(60);
+
+/// The same for a run that may be reserving the log.
+const BEGINS_WITHIN: Duration = Duration::from_secs(120);
 
 /// Until the job is gone or the daemon stops.
 pub async fn keep(job: Arc<Job>, shared: Arc<Shared>, stop: CancellationToken) {
@@ -99,7 +102,9 @@ async fn run(job: &Job, shared: &Arc<Shared>, record: &JobRecord, stop: &Cancell
     let stop_run = stop.child_token();
     // A task of its own: a panic in it ends there.
     let running = pipeline::run(run, stop_run.clone());
-    let mut task = tokio::spawn(turns::inherit("the run of a job", running).in_current_span());
+    // Never two of them: what watches over it may die as well.
+    let _ends_with_us = stop_run.clone().drop_guard();
+    let mut task = AbortOnDropHandle::new(tokio::spawn(turns::inherit("the run of a job", running).in_current_span()));
     let mut records = job.record.subscribe();
     let ended = tokio::select! {
         ended = &mut task => {
@@ -116,7 +121,11 @@ async fn run(job: &Job, shared: &Arc<Shared>, record: &JobRecord, stop: &Cancell
         () = stop.cancelled() => Ended::Asked,
     };
     stop_run.cancel();
-    match tokio::time::timeout(STOPS_WITHIN, &mut task).await {
+    // What a source is making for the job must not come after what removes it.
+    let patience = if record.begun.is_some() { STOPS_WITHIN } else { BEGINS_WITHIN };
+    let stopped = tokio::time::timeout(patience, &mut task).await;
+    job.refresh(&*shared.state).await;
+    match stopped {
         Ok(result) => match flatten(result, &record.spec.name) {
             Ok(()) => tracing::info!("the job stopped, with all that is applied saved"),
             Err(error) => tracing::warn!(%error, "the job failed while it was stopping"),

@@ -71,9 +71,15 @@ async fn forget(shared: &Shared, record: &JobRecord) -> Result<()> {
             all = done.await.map_err(|error| way_out(error, record, "--keep-source-objects"));
         }
     }
-    for name in record.spec.targets.iter().map(|target| &target.store).filter(|_| has_begun) {
+    for name in record.spec.targets.iter().map(|target| &target.store) {
         match record.keep_target_objects {
             true => stays(name),
+            // Nothing is there, unless the state is older than the target.
+            false if !has_begun => {
+                if let Err(error) = async { answered(name, open(name)?.target()?.forget(record.id)).await }.await {
+                    tracing::warn!(%error, "a target that the job has not opened was not asked");
+                }
+            }
             false => {
                 let done = async { answered(name, open(name)?.target()?.forget(record.id)).await };
                 all = all.and(done.await.map_err(|error| way_out(error, record, "--keep-target-objects")));
@@ -84,7 +90,12 @@ async fn forget(shared: &Shared, record: &JobRecord) -> Result<()> {
 }
 
 fn way_out(error: Error, record: &JobRecord, flag: &str) -> Error {
-    let out = format!("if it is gone for good: `whimbrel job delete {} --yes {flag}`", record.spec.name);
+    let given = [
+        ("--keep-source-objects ", record.keep_source_objects),
+        ("--keep-target-objects ", record.keep_target_objects),
+    ];
+    let given: String = given.into_iter().filter(|(_, is_given)| *is_given).map(|(flag, _)| flag).collect();
+    let out = format!("if it is gone for good: `whimbrel job delete {} --yes {given}{flag}`", record.spec.name);
     let hint = error.hint_text().map_or_else(|| out.clone(), |hint| format!("{hint}; {out}"));
     error.hint(hint)
 }

@@ -1,7 +1,7 @@
 //! A job's life over gRPC, on real pipelines between memory stores.
 
 use crate::support::{
-    faulty::{Faults, Faulty},
+    faulty::{Fault, Faults, Faulty, Gate},
     house::{House, observed, people, spec, table},
     wait::eventually,
 };
@@ -231,3 +231,28 @@ async fn who_does_not_wait_for_the_answer_has_asked_all_the_same() {
 }
 
 type Pending = std::pin::Pin<Box<dyn Future<Output = Result<Job, Failure>>>>;
+
+/// What the run saves by itself is known to who asks: a ring, or the log that a paused job holds, is told by it.
+#[tokio::test]
+async fn a_pause_while_the_log_is_being_reserved_knows_that_it_is() {
+    let house = House::new().await;
+    let faults = Arc::new(Faults::default());
+    let state = Faulty::<dyn State>::new("state", &faults, Arc::clone(&house.state));
+    let house = house.reopen_with(state).await;
+    let mut client = house.client.clone();
+    client.create_job(&spec("people", &["b"]), "").await.expect("created");
+    // The run's own save of where the log begins is on its way when the pause comes.
+    let gate = Arc::new(Gate::default());
+    faults.queue("state.change_job", [Fault::Pass, Fault::Hold(Arc::clone(&gate))]);
+    client.start_job("people").await.expect("started");
+    eventually("the beginning is being saved", async || (faults.count("state.change_job") == 2).then_some(())).await;
+    client.pause_job("people").await.expect("paused");
+    gate.open();
+    house.job_is("people", ObservedState::Paused).await;
+    let saved = house.state.jobs().await.expect("readable").remove(0);
+    assert!(saved.begun.is_some());
+    eventually("it is known", async || {
+        house.supervisor.get("people").expect("there").record.begun.is_some().then_some(())
+    })
+    .await;
+}

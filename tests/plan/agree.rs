@@ -201,7 +201,12 @@ async fn a_ring_is_not_closed() {
     let error = starts(&desk, &back).await.expect_err("each change would come back");
     assert!(error.contains("a ring"), "{error}");
     // Nothing was made in either store for it.
-    assert_eq!(desk.supervisor.leftovers("again").await.expect("asked"), []);
+    let log = "SELECT count(*) FROM sqlite_schema WHERE type = 'trigger'";
+    assert_eq!(shell(&desk.path("copy.db"), log).trim(), "0", "no log in what would be its source");
+    assert_eq!(
+        shell(&desk.path("shop.db"), "SELECT count(*) FROM sqlite_schema WHERE name = 'whimbrel_job'").trim(),
+        "0"
+    );
     // Paused it comes back by itself: still in the way.
     desk.supervisor.pause("orders", None, "", "test").await.expect("paused");
     assert!(!desk.plan(&back).await.is_ok());
