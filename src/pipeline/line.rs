@@ -67,7 +67,11 @@ impl Line {
                         ErrorKind::Lost => self.open().await.err().filter(|cause| cause.kind() == ErrorKind::Config),
                         _ => None,
                     };
-                    return Err(cause.unwrap_or(error).at(format!("into target `{}`", self.name)));
+                    let error = cause.unwrap_or(error);
+                    return Err(match error.is_of_source() {
+                        true => error,
+                        false => error.at(format!("into target `{}`", self.name)),
+                    });
                 }
             }
         }

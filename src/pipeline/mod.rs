@@ -231,7 +231,7 @@ async fn watch_over(lines: &[Line], board: &Board, stop: &CancellationToken) -> 
                     if !running.is_empty() || failed.is_some() {
                         tracing::error!(target = line.name, hint = error.hint_text(), %error, "target stopped");
                     }
-                    board.target_error(&line.name, &error);
+                    board.ended(&line.name, &error);
                     board.phase(&line.name, match error.kind() {
                         crate::error::ErrorKind::Lost => Observed::Lost,
                         _ => Observed::Failed,

@@ -1,7 +1,7 @@
 //! Looks into stores for people: checks, tables, plans, leftovers, the battery. Changes no job.
 
 use super::{
-    Supervisor, audit,
+    Shared, Supervisor, audit,
     denied::{self, Answer, Reason},
     others,
     stores::{Reloaded, answered, timely},
@@ -133,7 +133,7 @@ impl Supervisor {
     /// Reads the config's stores again; also names the running jobs that still use what was changed.
     pub async fn reload_stores(&self, who: &str) -> Answer<(Reloaded, Vec<String>)> {
         let shared = Arc::clone(&self.shared);
-        let read = tokio::task::spawn_blocking(move || shared.stores.reload());
+        let read = tokio::task::spawn_blocking(move || shared.stores.reload(|store| user_of(&shared, store)));
         let reloaded = read.await.expect("reading does not panic")?;
         let is_old = |store: &String| reloaded.changed.contains(store) || reloaded.removed.contains(store);
         let runs_with_old = |job: &Arc<super::job::Job>| {
@@ -151,6 +151,17 @@ impl Supervisor {
         audit(&self.shared, None, who, "reload-stores", details).await;
         Ok((reloaded, jobs))
     }
+}
+
+/// A job whose source or target the store is.
+fn user_of(shared: &Shared, store: &str) -> Option<String> {
+    let jobs = shared.jobs.lock();
+    let uses = |job: &&Arc<super::job::Job>| {
+        let record = job.record.borrow();
+        let mut stores = record.spec.targets.iter().map(|target| &target.store).chain([&record.spec.source.store]);
+        stores.any(|name| name == store)
+    };
+    jobs.values().find(uses).map(|job| job.name())
 }
 
 fn selected(tables: Vec<Arc<Table>>, store: &str, globs: &[String]) -> Answer<Vec<Arc<Table>>> {

@@ -52,8 +52,9 @@ impl Stores {
         self
     }
 
-    /// Reads the config's stores again: all are taken, or nothing changes. What was opened before stays as it is.
-    pub fn reload(&self) -> Answer<Reloaded> {
+    /// Reads the config's stores again: all are taken, or nothing changes. What was opened before stays as it is. `user`: a
+    /// job that needs the store of a name; that one cannot go.
+    pub fn reload(&self, user: impl Fn(&str) -> Option<String>) -> Answer<Reloaded> {
         let Some(read) = &self.read else {
             return Reason::ConfigUnusable.deny(
                 Error::config("this daemon has no config file").hint("start it with `whimbrel serve --config FILE`"),
@@ -64,6 +65,13 @@ impl Stores {
         let configs = read().map_err(unusable)?;
         check(&configs).map_err(unusable)?;
         let new = shared(configs);
+        let gone = self.list().into_iter().map(|(name, _)| name).filter(|name| !new.contains_key(name));
+        if let Some((store, job)) = gone.filter_map(|name| Some((name.clone(), user(&name)?))).next() {
+            let error =
+                Error::config(format!("store `{store}` is not in the config any more, and job `{job}` needs it"));
+            return Reason::ConfigUnusable
+                .deny(error.hint(format!("put [stores.{store}] back, or `whimbrel job delete {job}` first")));
+        }
         let old = std::mem::replace(&mut *self.configs.write(), new.clone());
         let mut reloaded = Reloaded::default();
         for (name, config) in &new {

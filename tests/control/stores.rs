@@ -66,7 +66,8 @@ async fn a_reload_says_what_changed_and_takes_all_or_nothing() {
     supervisor.create(spec("more", &["d"]), "", true, "test").await.expect("d is there now");
     supervisor.create(spec("less", &["c"]), "", true, "test").await.expect_err("c is not");
 
-    for bad in [Ok(stores(&[("a", "nothing:x")])), Err("line 3: what is this".to_owned())] {
+    let without_b = stores(&[("a", "memory:rl-a"), ("d", "memory:rl-d")]);
+    for bad in [Ok(stores(&[("a", "nothing:x")])), Ok(without_b), Err("line 3: what is this".to_owned())] {
         *file.lock() = bad;
         let denied = supervisor.reload_stores("test").await.expect_err("a bad file");
         assert_eq!(denied.reason.name(), "CONFIG_UNUSABLE");

@@ -5,6 +5,7 @@ use crate::{sqlite::support::shell, support::wait::eventually};
 use whimbrel::{
     model::{Existing, JobSpec, Severity},
     pipeline::status::Observed,
+    supervisor::Update,
 };
 
 const TABLE: &str = "CREATE TABLE t(id INTEGER PRIMARY KEY, v TEXT); INSERT INTO t VALUES (1, 'x');";
@@ -185,6 +186,26 @@ async fn a_table_has_one_writer() {
     shell(&desk.path("shop.db"), "CREATE TABLE u(id INTEGER PRIMARY KEY);");
     assert!(desk.plan(&second).await.is_ok());
     starts(&desk, &second).await.expect("its tables are its own");
+    desk.supervisor.stop().await;
+}
+
+/// What the plan says is typed in the job's file, and the job that was refused starts.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_job_that_was_refused_takes_the_mend() {
+    let desk = Desk::new(TABLE, TABLE).await;
+    let mut spec = desk.spec();
+    assert!(starts(&desk, &spec).await.expect_err("rows of others").contains("rows already"));
+    spec.targets[0].existing = Existing::Merge;
+    let update = |spec: &JobSpec| Update::new(spec.clone(), &["spec.targets".to_owned()]).expect("a field of a job");
+    desk.supervisor.update("orders", update(&spec), "", false, "test").await.expect("nothing has begun");
+    desk.supervisor.start("orders", "", "test").await.expect("asked for");
+    eventually("it streams", async || {
+        let view = desk.supervisor.get("orders").expect("there");
+        (view.status.observed == Observed::Streaming).then_some(())
+    })
+    .await;
+    spec.targets[0].existing = Existing::Replace;
+    desk.supervisor.update("orders", update(&spec), "", false, "test").await.expect_err("now it is settled");
     desk.supervisor.stop().await;
 }
 
