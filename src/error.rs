@@ -25,12 +25,13 @@ pub struct Error {
     kind: ErrorKind,
     context: String,
     hint: Option<String>,
+    of_source: bool,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
 impl Error {
     pub fn new(kind: ErrorKind, context: impl Into<String>) -> Self {
-        Error { kind, context: context.into(), hint: None, source: None }
+        Error { kind, context: context.into(), hint: None, of_source: false, source: None }
     }
 
     pub fn transient(context: impl Into<String>) -> Self {
@@ -70,9 +71,20 @@ impl Error {
         self
     }
 
+    /// It is the source store's, on the way into a target.
+    #[must_use]
+    pub fn of_source(mut self) -> Self {
+        self.of_source = true;
+        self
+    }
+
+    pub fn is_of_source(&self) -> bool {
+        self.of_source
+    }
+
     /// The same for a second listener: kind, text and hint.
     pub fn copy(&self) -> Error {
-        Error { kind: self.kind, context: self.to_string(), hint: self.hint.clone(), source: None }
+        Error { source: None, context: self.to_string(), hint: self.hint.clone(), ..*self }
     }
 
     pub fn kind(&self) -> ErrorKind {

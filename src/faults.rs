@@ -57,7 +57,10 @@ mod armed {
     use std::{
         cell::{Cell, RefCell},
         collections::{BTreeMap, HashMap},
-        sync::OnceLock,
+        sync::{
+            OnceLock,
+            atomic::{AtomicI64, Ordering},
+        },
     };
 
     thread_local! {
@@ -97,8 +100,8 @@ mod armed {
         VISITS.with_borrow(Clone::clone)
     }
 
-    /// A place where the process dies by SIGKILL if `WHIMBREL_KILL=name:count` names its count-th visit, and where a
-    /// simulated process stops (`stop_at`).
+    /// A place where the process dies by SIGKILL if `WHIMBREL_KILL=name:count` names its count-th visit, where its thread
+    /// stands still from then on if `WHIMBREL_HANG=name:count` does, and where a simulated process stops (`stop_at`).
     pub fn point(name: &'static str) {
         VISITS.with_borrow_mut(|visits| *visits.entry(name).or_default() += 1);
         let stop = STOP.with_borrow_mut(|plan| match plan {
@@ -112,21 +115,31 @@ mod armed {
         if stop {
             std::panic::panic_any(Stopped(name));
         }
-        use std::sync::atomic::{AtomicI64, Ordering};
-        static PLAN: OnceLock<Option<(String, AtomicI64)>> = OnceLock::new();
-        let plan = PLAN.get_or_init(|| {
-            let plan = std::env::var("WHIMBREL_KILL").ok()?;
-            let (name, count) = plan.rsplit_once(':')?;
-            Some((name.to_owned(), AtomicI64::new(count.parse().ok()?)))
-        });
-        if let Some((planned, left)) = plan
-            && planned == name
-            && left.fetch_sub(1, Ordering::SeqCst) == 1
-        {
+        static KILL: Planned = OnceLock::new();
+        if is_due(&KILL, "WHIMBREL_KILL", name) {
             eprintln!("killed at {name}");
             // SAFETY: raising a signal in our own process; nothing runs after it.
             unsafe { libc::raise(libc::SIGKILL) };
         }
+        static HANG: Planned = OnceLock::new();
+        if is_due(&HANG, "WHIMBREL_HANG", name) {
+            eprintln!("hangs at {name}");
+            loop {
+                std::thread::park();
+            }
+        }
+    }
+
+    type Planned = OnceLock<Option<(String, AtomicI64)>>;
+
+    /// Whether this is the visit that the variable `name:count` means.
+    fn is_due(planned: &Planned, variable: &str, name: &str) -> bool {
+        let planned = planned.get_or_init(|| {
+            let plan = std::env::var(variable).ok()?;
+            let (name, count) = plan.rsplit_once(':')?;
+            Some((name.to_owned(), AtomicI64::new(count.parse().ok()?)))
+        });
+        planned.as_ref().is_some_and(|(planned, left)| planned == name && left.fetch_sub(1, Ordering::SeqCst) == 1)
     }
 }
 

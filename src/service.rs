@@ -1,6 +1,9 @@
 //! Tells systemd (or what speaks like it) how the daemon is (`Type=notify`): ready, stopping, and that its tasks turn.
 
-use crate::telemetry::turns::{TICK, Turns};
+use crate::telemetry::{
+    flushes::Flushes,
+    turns::{TICK, Turns},
+};
 use sd_notify::NotifyState;
 use std::{convert::Infallible, time::Duration};
 
@@ -13,9 +16,9 @@ pub fn stopping() {
     say(&[NotifyState::Stopping, NotifyState::Status("stopping: jobs save where they are")]);
 }
 
-/// Feeds the watchdog, for ever, while every task turns. A store that stalls is a status, and no reason to be killed;
-/// only a task that does not turn is.
-pub async fn feed_watchdog(turns: Turns) -> Infallible {
+/// Feeds the watchdog, for ever, while every task turns and the state can be saved. A store that stalls is a status, and no
+/// reason to be killed; only what a new process heals is.
+pub async fn feed_watchdog(turns: Turns, state: Option<Flushes>) -> Infallible {
     let Some(patience) = sd_notify::watchdog_enabled().filter(|patience| !patience.is_zero()) else {
         return std::future::pending().await;
     };
@@ -26,13 +29,16 @@ pub async fn feed_watchdog(turns: Turns) -> Infallible {
     loop {
         clock.tick().await;
         let late = turns.late();
-        match late.first() {
-            None => say(&[NotifyState::Watchdog]),
-            Some(first) => {
-                if told.elapsed() >= TICK {
-                    told = tokio::time::Instant::now();
-                    tracing::error!(task = first.task, since_s = first.since.as_secs(), "a task does not turn");
-                }
+        let failure = state.as_ref().and_then(Flushes::failure);
+        if failure.is_none() && late.is_empty() {
+            say(&[NotifyState::Watchdog]);
+        } else if told.elapsed() >= TICK {
+            told = tokio::time::Instant::now();
+            if let Some(why) = failure {
+                tracing::error!(why, "nothing can be saved any more: the watchdog is not fed");
+            }
+            if let Some(first) = late.first() {
+                tracing::error!(task = first.task, since_s = first.since.as_secs(), "a task does not turn");
             }
         }
     }

@@ -89,7 +89,7 @@ pub trait Source: Send + Sync {
         Ok(Survey { sizes: vec![Size::default(); tables.len()], ..Survey::default() })
     }
 
-    /// Which store this is, the same under every name that the config may give it. `None`: not known.
+    /// Which store this is, the same under every name that the config may give it; asks nobody. `None`: not known.
     fn place(&self) -> Option<String> {
         None
     }

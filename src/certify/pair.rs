@@ -175,6 +175,7 @@ impl<'p> Job<'p> {
             status: Arc::new(status),
             retain_after_apply: Duration::ZERO,
             budget: pipeline::Budget::new(64),
+            others: Arc::new(Vec::new),
         };
         let stop = CancellationToken::new();
         let task = tokio::spawn(pipeline::run(run, stop.clone()));

@@ -93,6 +93,7 @@ fn job(id: JobId, name: &str) -> JobRecord {
         created_spec: Some(Box::new(JobSpec { labels: [].into(), ..spec.clone() })),
         resume_ms: Some(7),
         keep_source_objects: true,
+        keep_target_objects: true,
         ..JobRecord::new(id, spec, Desired::Run)
     }
 }

@@ -3,7 +3,7 @@
 use super::{
     ask::Ask,
     ended::Ended,
-    files::Files,
+    files::{Files, Given},
     job,
     show::{Paint, Show, out, painted, to_yaml},
     status,
@@ -40,10 +40,10 @@ struct Applied {
 }
 
 pub fn run(args: &ApplyArgs) -> Result<(), Ended> {
-    let (specs, show) = (args.files.jobs()?, args.ask.show);
+    let (given, show) = (args.files.jobs()?, args.ask.show);
     args.ask.run(async |client| {
         let (mut did, mut jobs, mut ended) = (Vec::new(), Vec::new(), Ok(()));
-        for spec in &specs {
+        for Given { place, spec } in &given {
             match apply(client, spec, args).await {
                 Ok((done, job)) => {
                     let would = if args.dry_run { " (dry run, nothing is saved)" } else { "" };
@@ -53,7 +53,7 @@ pub fn run(args: &ApplyArgs) -> Result<(), Ended> {
                 }
                 // What was done before is said all the same.
                 Err(refused) => {
-                    ended = Err(refused);
+                    ended = Err(refused.at(place));
                     break;
                 }
             }

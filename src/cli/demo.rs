@@ -22,6 +22,9 @@ pub struct DemoArgs {
     /// Changes a second that the shop's writer makes.
     #[arg(long, default_value_t = 500)]
     rate: u32,
+    /// Leaves its folder, and in your own files the copy and what follows the source.
+    #[arg(long)]
+    keep: bool,
 }
 
 /// What `demo-writer` is told.
@@ -45,7 +48,7 @@ pub struct CompareArgs {
 
 pub fn run(args: &DemoArgs) -> Result<(), Ended> {
     let files = args.source.clone().zip(args.target.clone());
-    let demo = Demo { seconds: args.seconds, kill: args.kill, files, rate: args.rate };
+    let demo = Demo { seconds: args.seconds, kill: args.kill, files, rate: args.rate, keep: args.keep };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Ended::failed)?;
     match runtime.block_on(demo::run(demo))? {
         Outcome::Equal { rows } => {

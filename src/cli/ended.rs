@@ -53,6 +53,16 @@ impl Ended {
         Ended { hint: Some(hint.into()), ..self }
     }
 
+    /// Says where: the file of a job, say.
+    pub fn at(self, place: &str) -> Ended {
+        let text = format!("{place}: {}", self.text);
+        self.saying(text)
+    }
+
+    pub fn saying(self, text: String) -> Ended {
+        Ended { text, ..self }
+    }
+
     pub fn reason(&self) -> &str {
         &self.reason
     }
@@ -88,8 +98,6 @@ impl From<Failure> for Ended {
     fn from(failure: Failure) -> Ended {
         let Failure { code, reason, text, hint, violations } = failure;
         let code = match (code, reason.as_str()) {
-            // What was asked for was done; the job has failed.
-            (_, "JOB_FAILED" | "JOB_LOST") => FAILED,
             (_, "STORE_UNAVAILABLE" | "CERTIFY_RUNNING") => FAILED,
             (_, "WAIT_TIMED_OUT") | (Code::DeadlineExceeded, _) => TIMED_OUT,
             (Code::Unavailable, _) => UNREACHABLE,

@@ -7,7 +7,7 @@ use super::{
     status, time,
 };
 use crate::{
-    client::{Client, DesiredState, Failure, HistoryEntry, Job, ObservedState, Plain, Timestamp},
+    client::{Client, DesiredState, ErrorKind, Failure, HistoryEntry, Job, ObservedState, Plain, Timestamp},
     control::convert,
 };
 use clap::{Args, Subcommand};
@@ -21,7 +21,8 @@ use std::{
 pub enum JobCommand {
     /// Lists all jobs, or those that meet a filter.
     List(ListArgs),
-    /// Shows what a job shall do; `-o yaml` gives its job file back, one to one.
+    /// Shows what a job shall do, as its job file. `-o yaml` is that file alone, to be applied again; `-o json` is the
+    /// whole job as the API answers it: name, uid, etag, spec, status.
     Show(JobArgs),
     /// Starts it, resumes it, or tries a failed one again.
     Start(JobArgs),
@@ -70,6 +71,9 @@ pub struct DeleteArgs {
     /// Leaves what it made at its source, and does not ask the source: the way out when that is gone for good.
     #[arg(long)]
     keep_source_objects: bool,
+    /// Leaves its own tables in its targets, and asks none of them: the way out when one is gone for good.
+    #[arg(long)]
+    keep_target_objects: bool,
     /// Does not ask back.
     #[arg(short, long)]
     yes: bool,
@@ -94,13 +98,17 @@ pub struct LimitsArgs {
     #[arg(value_name = "JOB")]
     name: String,
     /// Rows a second, of all tables together; 0 is unlimited.
-    #[arg(long, value_name = "ROWS")]
+    #[arg(long, value_name = "ROWS", value_parser = limit, allow_hyphen_values = true)]
     rows_per_s: Option<u64>,
     /// Bytes of rows a second; 0 is unlimited.
-    #[arg(long, value_name = "BYTES")]
+    #[arg(long, value_name = "BYTES", value_parser = limit, allow_hyphen_values = true)]
     bytes_per_s: Option<u64>,
     #[command(flatten)]
     ask: Ask,
+}
+
+fn limit(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| "a whole number, as 5000 or 80000000; 0 is unlimited".to_owned())
 }
 
 pub fn run(command: &JobCommand) -> Result<(), Ended> {
@@ -134,11 +142,11 @@ fn show(args: &JobArgs) -> Result<(), Ended> {
     args.ask.run(async |client| {
         let (job, show) = (client.job(&args.name).await?, args.ask.show);
         let spec = convert::spec_from(job.spec.clone()).map_err(Ended::failed)?;
-        if show.is_data() {
-            show.data(&spec);
+        if show.is_json() {
+            show.data(&Plain::new(&job));
             return Ok(());
         }
-        if !show.is_quiet() {
+        if !show.is_quiet() && !show.is_data() {
             let created = job.create_time.as_ref().map_or_else(|| "-".into(), time::of);
             out(&format!("# uid {}, etag {}, created {created}, {}\n", job.uid, job.etag, desired(&job)));
         }
@@ -182,9 +190,17 @@ pub async fn begun(client: &mut Client, started: Job) -> Result<Job, Ended> {
     }
     let observed = status::observed(&job);
     if matches!(observed, ObservedState::Failed | ObservedState::Lost) {
-        let hint = status::error_of(&job).map(|(_, error)| error.hint.clone()).filter(|hint| !hint.is_empty());
-        let ended = Ended::failed(begun_words(&job));
-        return Err(ended.hint(hint.unwrap_or_else(|| format!("whimbrel status {name} shows more"))));
+        let (place, error) = status::error_of(&job).map(|(place, error)| (place, error.clone())).unwrap_or_default();
+        let text = format!("job `{name}` does not start{place}: {}", error.text);
+        let hint = match error.hint.as_str() {
+            "" => format!("whimbrel status {name} shows more"),
+            hint => format!("{hint}\nthen: whimbrel job start {name}; the job itself is made, and stays"),
+        };
+        // Lost, or what nobody can say: it is no decision that waits for a person.
+        return Err(match error.kind() {
+            ErrorKind::Config | ErrorKind::Refused => Ended::refused(text, hint),
+            _ => Ended::failed(text).hint(hint),
+        });
     }
     Ok(job)
 }
@@ -232,11 +248,14 @@ fn delete(args: &DeleteArgs) -> Result<(), Ended> {
         // Who mistyped is told so before being asked.
         let job = client.job(name).await?;
         if !args.yes {
-            agreed(&job, args.keep_source_objects)?;
+            agreed(&job, args)?;
         }
         let mut delete = client.delete_job(name);
         if args.keep_source_objects {
             delete = delete.keep_source_objects();
+        }
+        if args.keep_target_objects {
+            delete = delete.keep_target_objects();
         }
         let job = delete.await?;
         show.done(&format!("job `{name}` is being deleted"), &Plain::new(&job));
@@ -246,7 +265,7 @@ fn delete(args: &DeleteArgs) -> Result<(), Ended> {
 }
 
 /// Asks on a terminal; refuses where nobody can answer.
-fn agreed(job: &Job, keeps: bool) -> Result<(), Ended> {
+fn agreed(job: &Job, args: &DeleteArgs) -> Result<(), Ended> {
     let (name, not) = (&job.name, "nothing was deleted");
     if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
         let text = format!("deleting job `{name}` asks back, and there is nobody to ask; {not}");
@@ -255,9 +274,9 @@ fn agreed(job: &Job, keeps: bool) -> Result<(), Ended> {
     let spec = job.spec.clone().unwrap_or_default();
     let source = spec.source.unwrap_or_default().store;
     let targets: Vec<String> = spec.targets.into_iter().map(|target| target.store).collect();
-    let at_source = if keeps { "What it made in" } else { "Its log and triggers go from" };
-    let kept = if keeps { " stays" } else { "" };
-    eprintln!("{at_source} `{source}`{kept}, its own tables go from {}; rows stay.", targets.join(", "));
+    let fate = |keeps| if keeps { "stays in" } else { "goes from" };
+    let (at_source, at_targets) = (fate(args.keep_source_objects), fate(args.keep_target_objects));
+    eprintln!("What it made {at_source} `{source}` and {at_targets} {}; rows stay.", targets.join(", "));
     eprint!("Delete job `{name}`? [y/N] ");
     let mut answer = String::new();
     let read = std::io::stderr().flush().and_then(|()| std::io::stdin().lock().read_line(&mut answer));
@@ -304,17 +323,10 @@ fn details(entry: &HistoryEntry) -> String {
 fn set_limits(args: &LimitsArgs) -> Result<(), Ended> {
     args.ask.run(async |client| {
         let job = client.job(&args.name).await?;
-        let mut spec = convert::spec_from(job.spec).map_err(Ended::failed)?;
-        let mut fields = Vec::new();
-        if let Some(rows) = args.rows_per_s {
-            spec.copy.limits.rows_per_s = rows;
-            fields.push("copy.limits.rows_per_s");
-        }
-        if let Some(bytes) = args.bytes_per_s {
-            spec.copy.limits.bytes_per_s = bytes;
-            fields.push("copy.limits.bytes_per_s");
-        }
-        let job = client.update_job(&spec, &fields).await?;
+        let mut limits = convert::spec_from(job.spec).map_err(Ended::failed)?.copy.limits;
+        limits.rows_per_s = args.rows_per_s.unwrap_or(limits.rows_per_s);
+        limits.bytes_per_s = args.bytes_per_s.unwrap_or(limits.bytes_per_s);
+        let job = client.set_limits(&args.name, limits).etag(&job.etag).await?;
         let limits = convert::spec_from(job.spec.clone()).map_err(Ended::failed)?.copy.limits;
         let words = |limit: u64, unit: &str| match limit {
             0 => format!("no limit of {unit}"),

@@ -60,8 +60,7 @@ enum Command {
     State(state::StateCommand),
     /// Prints what a shell needs to complete commands and options.
     Completions(pages::CompletionsArgs),
-    /// Writes man pages, for packagers.
-    #[command(hide = true)]
+    /// Writes man pages into a folder, one for each command.
     Man(pages::ManArgs),
 }
 

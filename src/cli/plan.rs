@@ -3,9 +3,9 @@
 use super::{
     ask::Ask,
     ended::Ended,
-    files::Files,
+    files::{Files, Given},
     findings,
-    show::{Show, Table, bytes, count, counted, out, rate, span},
+    show::{Show, Table, bytes, count, counted, out, span},
     time,
 };
 use crate::client::{JobSpec, LimitingSide, Plain, PlanJobResponse, PlannedFinding, PlannedTarget, Side};
@@ -21,11 +21,11 @@ pub struct PlanArgs {
 }
 
 pub fn run(args: &PlanArgs) -> Result<(), Ended> {
-    let (specs, show) = (args.files.jobs()?, args.ask.show);
+    let (given, show) = (args.files.jobs()?, args.ask.show);
     args.ask.run(async |client| {
         let (mut plans, mut blocked) = (Vec::new(), Vec::new());
-        for spec in &specs {
-            let plan = client.plan_job(spec).await?;
+        for Given { place, spec } in &given {
+            let plan = client.plan_job(spec).await.map_err(|failure| Ended::from(failure).at(place))?;
             if !show.is_data() {
                 out(&whole(spec, &plan, show));
             }
@@ -52,23 +52,11 @@ pub fn run(args: &PlanArgs) -> Result<(), Ended> {
 fn whole(spec: &JobSpec, plan: &PlanJobResponse, show: Show) -> String {
     let targets: Vec<&str> = spec.targets.iter().map(|target| target.store.as_str()).collect();
     let mut text = format!("plan for job `{}`: {} to {}\n", spec.name, spec.source.store, targets.join(", "));
-    let source = vec![(Side::Source, spec.source.store.as_str())];
-    let pairs = targets.iter().flat_map(|target| [(Side::Target, *target), (Side::Pair, *target)]);
-    for (side, store) in source.into_iter().chain(pairs) {
-        let title = match side {
-            Side::Pair => format!("pair {} and {store}", spec.source.store),
-            Side::Target => format!("target {store}"),
-            Side::Source | Side::Unspecified => format!("source {store}"),
-        };
-        section(&mut text, &title, plan.findings.iter().filter(|found| found.side() == side && found.store == store));
+    let found: Vec<_> =
+        plan.findings.iter().filter_map(|found| Some((place(spec, found), found.finding.as_ref()?))).collect();
+    if !found.is_empty() {
+        let _ = write!(text, "\n{}", findings::text(&found, show));
     }
-    // A daemon may know sides that we do not.
-    let is_known = |found: &&PlannedFinding| match found.side() {
-        Side::Unspecified => false,
-        Side::Source => found.store == spec.source.store,
-        Side::Target | Side::Pair => targets.contains(&found.store.as_str()),
-    };
-    section(&mut text, "elsewhere", plan.findings.iter().filter(|found| !is_known(found)));
     tables(&mut text, plan, show);
     for target in &plan.targets {
         let _ = writeln!(text, "\ntime into {}: {}", target.store, duration(target));
@@ -85,10 +73,14 @@ fn whole(spec: &JobSpec, plan: &PlanJobResponse, show: Show) -> String {
     text
 }
 
-fn section<'a>(text: &mut String, title: &str, findings: impl Iterator<Item = &'a PlannedFinding>) {
-    let found: Vec<_> = findings.filter_map(|found| found.finding.as_ref()).collect();
-    if !found.is_empty() {
-        let _ = write!(text, "\n{title}\n{}", findings::text(found));
+/// Where it was found. A daemon may know sides that we do not.
+fn place(spec: &JobSpec, found: &PlannedFinding) -> String {
+    let store = &found.store;
+    match found.side() {
+        Side::Pair => format!("pair {} and {store}", spec.source.store),
+        Side::Target => format!("target {store}"),
+        Side::Source => format!("source {store}"),
+        Side::Unspecified => store.clone(),
     }
 }
 
@@ -123,7 +115,7 @@ fn duration(target: &PlannedTarget) -> String {
         LimitingSide::Unspecified => "",
     };
     let mut facts = Vec::new();
-    facts.extend(target.rows_per_s.map(|rows| format!("{} rows", rate(rows))));
+    facts.extend(target.rows_per_s.map(|rows| format!("{} rows/s", count(rows.max(0.0).round() as u64))));
     facts.extend(target.bytes_per_s.map(|size| format!("{}/s", bytes(size.max(0.0) as u64))));
     facts.extend(
         (target.parallelism > 0).then(|| format!("{} side by side", counted(target.parallelism as usize, "range"))),

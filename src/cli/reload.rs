@@ -20,6 +20,8 @@ const LOOKS_EVERY: Duration = Duration::from_secs(10);
 const WARNS_EVERY: Duration = Duration::from_secs(86_400);
 /// Parts of the config that are exchanged while the daemon runs.
 const RELOADABLE: &[&str] = &["tls", "tokens", "stores"];
+/// Certificates stay as they were; a token that is in no good line of a file is none.
+const NOT_ALL: &str = "not all was reloaded";
 /// In the audit trail.
 const WHO: &str = "SIGHUP";
 
@@ -63,66 +65,70 @@ impl Reload {
         let read = spawn_blocking(move || args.read()).await.expect("reading does not panic");
         let done = match read {
             // It goes on listening where it does, whatever the new file says: that must stay guarded.
-            Ok(config) => match config.guards(self.config.listen) {
-                Ok(()) => self.exchange(&config).await.map(|news| (config, news)),
-                Err(error) => Err(error),
-            },
+            Ok(config) => config.guards(self.config.listen).map(|()| config),
             Err(error) => Err(error),
         };
-        match done {
-            Ok((config, news)) => {
-                self.failed = None;
-                let changed = if news.is_empty() { "nothing".to_owned() } else { news.join("; ") };
-                tracing::info!(changed, "reloaded");
-                match supervisor.reload_stores(WHO).await {
-                    Ok((_, jobs)) if jobs.is_empty() => {}
-                    Ok((_, jobs)) => tracing::warn!(
-                        jobs = jobs.join(", "),
-                        hint = "pause and start them",
-                        "these jobs run with the stores as they were"
-                    ),
-                    Err(denied) => tracing::error!(
-                        hint = denied.error.hint_text(),
-                        "stores not reloaded, they stay as they were: {}",
-                        denied.error
-                    ),
-                }
-                warn_of_restart(&self.config, &config);
-                // What needs a restart stays as it is until then, and is said again.
-                (self.config.tls, self.config.tokens) = (config.tls, config.tokens);
-                self.access.warn(&self.config.tls, &self.config.tokens);
-            }
+        let config = match done {
+            Ok(config) => config,
             Err(error) => {
-                tracing::error!(hint = error.hint_text(), "not reloaded, everything stays as it was: {error}");
+                tracing::error!(hint = error.hint_text(), "the config is not reloaded, it stays as it was: {error}");
+                // Tokens are taken away in their files, too.
+                return self.look().await;
             }
+        };
+        // Said before anything has changed: who sees the change finds it in the log.
+        warn_of_restart(&self.config, &config);
+        let (news, wrong) = self.exchange(&config).await;
+        self.failed = None;
+        match &wrong {
+            Some(error) => tracing::error!(hint = error.hint_text(), changed = said(&news), "{NOT_ALL}: {error}"),
+            None => tracing::info!(changed = said(&news), "reloaded"),
         }
+        match supervisor.reload_stores(WHO).await {
+            Ok((_, jobs)) if jobs.is_empty() => {}
+            Ok((_, jobs)) => tracing::warn!(
+                jobs = jobs.join(", "),
+                hint = "pause and start them",
+                "these jobs run with the stores as they were"
+            ),
+            Err(denied) => tracing::error!(
+                hint = denied.error.hint_text(),
+                "stores not reloaded, they stay as they were: {}",
+                denied.error
+            ),
+        }
+        // What needs a restart stays as it is until then, and is said again.
+        (self.config.tls, self.config.tokens) = (config.tls, config.tokens);
+        self.access.warn(&self.config.tls, &self.config.tokens);
     }
 
     async fn look(&mut self) {
-        match self.exchange(&self.config).await {
-            Ok(news) => {
-                self.failed = None;
-                if !news.is_empty() {
-                    tracing::info!(changed = news.join("; "), "reloaded");
-                    self.access.warn(&self.config.tls, &self.config.tokens);
-                }
-            }
-            Err(error) => {
-                // A certificate and its key may be on their way: only what is still so at the next look is said.
-                let text = error.to_string();
-                let said = self.failed.take().filter(|(before, _)| *before == text).map(|(_, said)| said);
-                if said == Some(false) {
-                    tracing::error!(hint = error.hint_text(), "not reloaded, everything stays as it was: {text}");
-                }
-                self.failed = Some((text, said.is_some()));
-            }
+        let (news, wrong) = self.exchange(&self.config).await;
+        if !news.is_empty() {
+            tracing::info!(changed = said(&news), "reloaded");
+            self.access.warn(&self.config.tls, &self.config.tokens);
         }
+        let Some(error) = wrong else {
+            self.failed = None;
+            return;
+        };
+        // A certificate and its key may be on their way: only what is still so at the next look is said.
+        let text = error.to_string();
+        let was_said = self.failed.take().filter(|(before, _)| *before == text).map(|(_, was_said)| was_said);
+        if was_said == Some(false) {
+            tracing::error!(hint = error.hint_text(), "{NOT_ALL}: {text}");
+        }
+        self.failed = Some((text, was_said.is_some()));
     }
 
-    async fn exchange(&self, config: &Config) -> Result<Vec<String>> {
+    async fn exchange(&self, config: &Config) -> (Vec<String>, Option<Error>) {
         let (access, tls, tokens) = (Arc::clone(&self.access), config.tls.clone(), config.tokens.clone());
         spawn_blocking(move || access.reload(&tls, &tokens)).await.expect("reading does not panic")
     }
+}
+
+fn said(news: &[String]) -> String {
+    if news.is_empty() { "nothing".to_owned() } else { news.join("; ") }
 }
 
 fn warn_of_restart(running: &Config, new: &Config) {

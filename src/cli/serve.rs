@@ -45,12 +45,13 @@ async fn serve(args: &ServeArgs, config: Config, stores: Stores) -> Result<()> {
     let retain_after_apply = Duration::from_secs(config.source.retain_after_apply_s.into());
     let budget = Budget::new(config.memory.rows_in_flight_mib);
     let supervisor = Arc::new(Supervisor::open(state, stores, retain_after_apply, budget).await?);
+    window.open(Arc::clone(&supervisor), address);
+    // Said when it is so: whoever reads this finds it ready.
     tracing::info!(%address, state = %config.state.dir.display(), "listening");
-    window.open(Arc::clone(&supervisor));
     service::ready(&address.to_string());
     let served = tokio::select! {
         served = until_stopped(listener, &supervisor, access, &stop) => served,
-        never = service::feed_watchdog(supervisor.turns().clone()) => match never {},
+        never = service::feed_watchdog(supervisor.turns().clone(), supervisor.vitals().flushes) => match never {},
         () = reload.run(Arc::clone(&supervisor)) => Ok(()),
     };
     supervisor.stop().await;

@@ -1,6 +1,6 @@
 //! `whimbrel state export|import|rebuild`: the daemon's own state as a file, while it is stopped.
 
-use super::{ServeArgs, ended::Ended};
+use super::{ServeArgs, ended::Ended, show::Show};
 use crate::{
     error::Error,
     model::Severity,
@@ -9,6 +9,7 @@ use crate::{
     supervisor::Stores,
 };
 use clap::{Args, Subcommand};
+use serde::Serialize;
 use std::{collections::BTreeMap, fs::OpenOptions, io::Write, os::unix::fs::OpenOptionsExt, path::Path};
 
 #[derive(Subcommand)]
@@ -23,9 +24,33 @@ pub enum StateCommand {
 
 #[derive(Args)]
 pub struct StateArgs {
+    /// The JSON file: a new one to be written, or the one to be read.
     file: std::path::PathBuf,
     #[command(flatten)]
     daemon: ServeArgs,
+    #[command(flatten)]
+    show: Show,
+}
+
+/// What was done, as data.
+#[derive(Serialize)]
+struct Done {
+    /// `exported`, `imported` or `rebuilt`.
+    did: &'static str,
+    file: String,
+    state_dir: String,
+    /// Names of jobs.
+    jobs: Vec<String>,
+    /// What could not be rebuilt, or not wholly.
+    findings: Vec<Missing>,
+}
+
+#[derive(Serialize)]
+struct Missing {
+    /// A job or a store.
+    subject: String,
+    text: String,
+    hint: Option<String>,
 }
 
 pub fn run(command: &StateCommand) -> Result<(), Ended> {
@@ -50,7 +75,8 @@ async fn export_to(args: &StateArgs) -> Result<(), Ended> {
     }
     let document = export(&SledState::open(&folder)?).await?;
     write(&args.file, &document)?;
-    println!("{} jobs written to {}", document.jobs.len(), args.file.display());
+    let words = format!("{} jobs written to {}", document.jobs.len(), args.file.display());
+    args.show.done(&words, &args.done("exported", &folder, &document));
     Ok(())
 }
 
@@ -63,32 +89,43 @@ async fn import_from(args: &StateArgs) -> Result<(), Ended> {
     })?;
     let document = Document::from_json(&text)?;
     import(&SledState::open(&folder)?, &document).await?;
-    println!("{} jobs are in {}", document.jobs.len(), folder.display());
+    let words = format!("{} jobs are in {}", document.jobs.len(), folder.display());
+    args.show.done(&words, &args.done("imported", &folder, &document));
+    args.show.next("start the daemon, look at the jobs (whimbrel status), then whimbrel job start JOB");
     Ok(())
 }
 
 async fn rebuild_to(args: &StateArgs) -> Result<(), Ended> {
     let config = args.daemon.load()?;
+    let folder = config.state.dir;
+    // What a running daemon applies while its targets are read would be of two times; and it has lost nothing.
+    let _held = SledState::hold(&folder)?;
     let stores = Stores::new(config.stores)?;
-    let (mut rows, mut whole) = (BTreeMap::new(), true);
+    let (mut rows, mut missing, mut whole) = (BTreeMap::new(), Vec::new(), true);
     for (name, _) in stores.list() {
         match asked(&stores, &name).await {
             Ok(jobs) => drop(rows.insert(name.clone(), jobs)),
             Err(error) => {
                 whole = false;
                 eprintln!("store `{name}`: {error}");
+                let hint = error.hint_text().map(str::to_owned);
+                missing.push(Missing { subject: name, text: error.to_string(), hint });
             }
         }
     }
     let rebuilt = rebuild(&rows, now_ms());
-    for finding in &rebuilt.findings {
+    for finding in rebuilt.findings {
         whole &= finding.severity != Severity::Blocking;
         eprintln!("job `{}`: {}", finding.subject, finding.text);
         finding.mend.iter().for_each(|mend| eprintln!("hint: {mend}"));
+        missing.push(Missing { subject: finding.subject, text: finding.text, hint: finding.mend });
     }
     write(&args.file, &rebuilt.document)?;
-    println!("{} jobs written to {}, all paused", rebuilt.document.jobs.len(), args.file.display());
-    println!("next: whimbrel state import {} with a new state.dir, then start the daemon", args.file.display());
+    let file = args.file.display();
+    let words = format!("{} jobs written to {file}, all paused", rebuilt.document.jobs.len());
+    let done = args.done("rebuilt", &folder, &rebuilt.document);
+    args.show.done(&words, &Done { findings: missing, ..done });
+    args.show.next(&format!("whimbrel state import {file} with a new state.dir, then start the daemon"));
     match whole {
         true => Ok(()),
         false => Err(Ended::failed("not everything could be rebuilt, see above")),
@@ -97,6 +134,18 @@ async fn rebuild_to(args: &StateArgs) -> Result<(), Ended> {
 
 async fn asked(stores: &Stores, name: &str) -> Result<Vec<crate::target::JobRow>, Error> {
     stores.open(name).map_err(|denied| denied.error)?.target()?.jobs().await
+}
+
+impl StateArgs {
+    fn done(&self, did: &'static str, folder: &Path, document: &Document) -> Done {
+        Done {
+            did,
+            file: self.file.display().to_string(),
+            state_dir: folder.display().to_string(),
+            jobs: document.jobs.iter().map(|job| job.job.spec.name.clone()).collect(),
+            findings: Vec::new(),
+        }
+    }
 }
 
 /// Never over another file, and for its owner only.

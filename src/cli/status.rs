@@ -83,7 +83,8 @@ pub fn overview(all: &[Job], show: Show) -> String {
         return "no jobs\n".into();
     }
     let mut text = jobs(all).text(show);
-    for job in all.iter().filter(|job| is_in_trouble(observed(job))) {
+    let is_held_up = |observed| is_in_trouble(observed) || observed == ObservedState::Deleting;
+    for job in all.iter().filter(|job| is_held_up(observed(job))) {
         if let Some((place, error)) = error_of(job) {
             let _ = writeln!(text, "\n{} is {}{place}: {}", job.name, state(observed(job)), error.text);
             hint(&mut text, "  ", error);
@@ -128,7 +129,11 @@ fn target_head(target: &TargetStatus) -> String {
         facts.push(format!("{changes} changes behind"));
     }
     if target.changes > 0 {
-        facts.push(format!("{} changes applied, {}", count(target.changes), rate(target.changes_per_s)));
+        facts.push(format!(
+            "{} changes applied since the daemon started it, {}",
+            count(target.changes),
+            rate(target.changes_per_s)
+        ));
     }
     if let Some(write) = &target.last_write_time {
         facts.push(format!("last write {}", since(time::system(write))));

@@ -68,7 +68,7 @@ pub struct CertifyArgs {
     ask: Ask,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
+#[derive(Clone, Copy, Debug, ValueEnum)]
 enum RoleName {
     Source,
     Target,
@@ -123,10 +123,14 @@ fn check(args: &CheckArgs) -> Result<(), Ended> {
         let found = client.check_store(name, args.role.into(), &args.tables).await?;
         match show.is_data() {
             true => show.data(&Plain::new(&found)),
-            false => out(&findings::text(&found.findings)),
+            false => {
+                let found: Vec<_> = found.findings.iter().map(|finding| (String::new(), finding)).collect();
+                out(&findings::text(&found, show));
+            }
         }
         if found.ok {
-            let text = format!("store `{name}` is ready; nothing was written");
+            let role = format!("{:?}", args.role).to_lowercase();
+            let text = format!("store `{name}` is ready as a {role}; nothing was written");
             if !show.is_data() && !show.is_quiet() {
                 out(&format!("{text}\n"));
             }
@@ -134,8 +138,18 @@ fn check(args: &CheckArgs) -> Result<(), Ended> {
             return Ok(());
         }
         let text = format!("store `{name}`: {} in the way", counted(findings::blocking(&found.findings), "finding"));
-        Err(Ended::refused(text, format!("run what mends them, then again: whimbrel store check {name}")))
+        Err(Ended::refused(text, format!("run what mends them, then again: {}", typed(args))))
     })
+}
+
+/// As it was typed, to be typed again.
+fn typed(args: &CheckArgs) -> String {
+    let role = match args.role {
+        RoleName::Source => "",
+        RoleName::Target => " --role target",
+    };
+    let tables: String = args.tables.iter().map(|glob| format!(" --table '{glob}'")).collect();
+    format!("whimbrel store check {}{role}{tables}", args.name)
 }
 
 fn tables(args: &StoreArgs) -> Result<(), Ended> {

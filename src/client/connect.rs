@@ -1,6 +1,10 @@
 //! How a daemon is reached: its address, TLS, a token.
 
-use super::{Answer, Client, Code, Failure, failure::causes};
+use super::{
+    Answer, Client, Code, Failure,
+    door::{self, Files},
+    failure::causes,
+};
 use crate::control::{
     ANSWER_BYTES,
     v1::{job_service_client::JobServiceClient, store_service_client::StoreServiceClient},
@@ -16,6 +20,7 @@ use tonic::{
     service::{Interceptor, interceptor::InterceptedService},
     transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity},
 };
+use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 
 const CONNECTS_WITHIN: Duration = Duration::from_secs(5);
 /// The daemon gives a store half of that to answer.
@@ -44,9 +49,9 @@ impl Interceptor for Bearer {
 #[derive(Clone, Default)]
 pub struct Builder {
     address: String,
-    ca: Option<PathBuf>,
-    own: Option<(PathBuf, PathBuf)>,
-    server_name: Option<String>,
+    pub(super) ca: Option<PathBuf>,
+    pub(super) own: Option<(PathBuf, PathBuf)>,
+    pub(super) server_name: Option<String>,
     token: Option<Token>,
     answers_within: Option<Duration>,
 }
@@ -104,16 +109,16 @@ impl Builder {
         self
     }
 
-    /// Connects. `Unavailable`: nobody listens there, or not with this TLS.
+    /// Connects, and hears one answer. `Unavailable`: nobody listens there. `InvalidArgument`: somebody does, but not
+    /// with this TLS, or it is no daemon.
     pub async fn connect(self) -> Answer<Client> {
         let address = self.address.trim_start_matches("http://").trim_start_matches("https://");
+        if address.rsplit_once(':').is_none_or(|(_, port)| port.parse::<u16>().is_err()) {
+            return Err(wrong(&format!("`{address}` has no port"), "write host:port, as 127.0.0.1:7411"));
+        }
         let bearer = Bearer(self.bearer(address)?);
         let tls = self.tls()?;
         let scheme = if tls.is_some() { "https" } else { "http" };
-        let unreachable = |error: tonic::transport::Error| Failure {
-            text: format!("no daemon answers at {address}: {}", causes(&error)),
-            ..Failure::unreachable()
-        };
         let mut endpoint = Endpoint::from_shared(format!("{scheme}://{address}"))
             .map_err(|error| {
                 wrong(&format!("`{address}` is no address: {error}"), "write host:port, as 127.0.0.1:7411")
@@ -126,25 +131,37 @@ impl Builder {
             let hint = "give PEM files: the CA that signed the daemon's certificate, your certificate and its key";
             endpoint = endpoint.tls_config(tls).map_err(|error| wrong(&causes(&error), hint))?;
         }
-        let line = InterceptedService::new(endpoint.connect().await.map_err(unreachable)?, bearer);
+        let channel = match endpoint.connect().await {
+            Ok(channel) => channel,
+            Err(error) => return Err(self.unreachable(address, causes(&error)).await),
+        };
+        let line = InterceptedService::new(channel, bearer);
+        if let Some(why) = broken(line.clone()).await {
+            return Err(self.unreachable(address, why).await);
+        }
         Ok(Client {
             jobs: JobServiceClient::new(line.clone()).max_decoding_message_size(ANSWER_BYTES),
             stores: StoreServiceClient::new(line).max_decoding_message_size(ANSWER_BYTES),
         })
     }
 
+    async fn unreachable(&self, address: &str, why: String) -> Failure {
+        let text = format!("no daemon answers at {address}: {why}");
+        door::why(self, address).await.unwrap_or(Failure { text, ..Failure::unreachable() })
+    }
+
     fn bearer(&self, address: &str) -> Answer<Option<MetadataValue<Ascii>>> {
-        let token = match &self.token {
-            None => return Ok(None),
-            Some(Token::Text(token)) => token.clone(),
-            Some(Token::File(file)) => String::from_utf8_lossy(&read(file)?).into_owned(),
-        };
+        let Some(token) = &self.token else { return Ok(None) };
         if self.ca.is_none() && !is_loopback(address) {
             return Err(wrong(
                 &format!("the token would go to {address} in plain text"),
                 "give the CA of the daemon's certificate as well (`--ca-file FILE`)",
             ));
         }
+        let token = match token {
+            Token::Text(token) => token.clone(),
+            Token::File(file) => token_in(file)?,
+        };
         // The token is never in an error.
         let bearer = format!("Bearer {}", token.trim()).parse::<MetadataValue<Ascii>>();
         let mut bearer = bearer.map_err(|_| wrong("the token has characters that no token has", "copy it again"))?;
@@ -153,7 +170,7 @@ impl Builder {
     }
 
     fn tls(&self) -> Answer<Option<ClientTlsConfig>> {
-        let Some(ca) = &self.ca else {
+        let Some(Files { ca, own }) = self.files()? else {
             return match self.own.is_some() || self.address.starts_with("https://") {
                 true => {
                     Err(wrong("TLS needs the CA of the daemon's certificate", "give its PEM file (`--ca-file FILE`)"))
@@ -161,14 +178,44 @@ impl Builder {
                 false => Ok(None),
             };
         };
-        let mut tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(read(ca)?));
-        if let Some((certificate, key)) = &self.own {
-            tls = tls.identity(Identity::from_pem(read(certificate)?, read(key)?));
+        let mut tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(ca));
+        if let Some((certificate, key)) = own {
+            tls = tls.identity(Identity::from_pem(certificate, key));
         }
         if let Some(name) = &self.server_name {
             tls = tls.domain_name(name);
         }
         Ok(Some(tls))
+    }
+}
+
+/// The only one: of two nobody can say which is meant.
+fn token_in(file: &Path) -> Answer<String> {
+    let (bytes, shown) = (read(file)?, file.display());
+    let text = String::from_utf8_lossy(&bytes);
+    let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let Some(token) = lines.next() else {
+        let hint = "put the token into it, on one line: the daemon has it in the file that [tokens.NAME] names";
+        return Err(wrong(&format!("{shown} holds no token"), hint));
+    };
+    if lines.next().is_some() {
+        let hint = "leave the one that is yours; only the daemon's file may hold several, old and new";
+        return Err(wrong(&format!("{shown} holds more than one line: which is the token?"), hint));
+    }
+    Ok(token.to_owned())
+}
+
+/// One small call: a connection alone proves nobody, where TLS or another protocol is spoken. Every answer will do, a
+/// refusal too; one that is late shows in the calls that follow.
+async fn broken(line: Line) -> Option<String> {
+    let mut health = HealthClient::new(line);
+    let asked = health.check(HealthCheckRequest::default());
+    match tokio::time::timeout(CONNECTS_WITHIN, asked).await {
+        Ok(Err(status)) => {
+            let failure = Failure::from(status);
+            (failure.reason == "DAEMON_UNREACHABLE").then_some(failure.text)
+        }
+        _ => None,
     }
 }
 
@@ -178,13 +225,13 @@ fn is_loopback(address: &str) -> bool {
         || address.split(':').next() == Some("localhost")
 }
 
-fn read(file: &Path) -> Answer<Vec<u8>> {
+pub(super) fn read(file: &Path) -> Answer<Vec<u8>> {
     std::fs::read(file).map_err(|error| {
         wrong(&format!("{} cannot be read: {error}", file.display()), "give the path of a file that this user may read")
     })
 }
 
-fn wrong(text: &str, hint: &str) -> Failure {
+pub(super) fn wrong(text: &str, hint: &str) -> Failure {
     Failure {
         code: Code::InvalidArgument,
         reason: "CLIENT_MISCONFIGURED".into(),

@@ -1,13 +1,10 @@
 //! The calls about jobs.
 
 use super::{Answer, Client, HistoryEntry, Job, JobSpec, JobWatch, Limits, PlanJobResponse};
-use super::{DeleteJob, PauseJob, StartJob, UpdateJob};
+use super::{DeleteJob, PauseJob, SetLimits, StartJob, UpdateJob};
 use crate::control::{
     convert,
-    v1::{
-        CreateJobRequest, GetJobRequest, ListHistoryRequest, ListJobsRequest, PlanJobRequest, SetLimitsRequest,
-        WatchJobRequest,
-    },
+    v1::{CreateJobRequest, GetJobRequest, ListHistoryRequest, ListJobsRequest, PlanJobRequest, WatchJobRequest},
 };
 
 /// The longest page that the daemon gives.
@@ -65,6 +62,12 @@ impl Client {
         PauseJob::new(self.jobs.clone(), name)
     }
 
+    /// How fast its tables may be copied, from now on; 0 is no limit. Both limits are set: read the job first where one of
+    /// them is to stay, and give the etag that it had.
+    pub fn set_limits(&mut self, name: &str, limits: Limits) -> SetLimits {
+        SetLimits::new(self.jobs.clone(), name, limits)
+    }
+
     /// Stops it and removes what it made in its stores; rows stay. Returns when that is asked for, durably;
     /// [`Client::wait_deleted`] waits for the end.
     pub fn delete_job(&mut self, name: &str) -> DeleteJob {
@@ -75,13 +78,6 @@ impl Client {
     /// they are in `spec`. No fields: the whole spec.
     pub fn update_job(&mut self, spec: &JobSpec, fields: &[&str]) -> UpdateJob {
         UpdateJob::new(self.jobs.clone(), spec, fields)
-    }
-
-    /// The speed of copying, while it runs.
-    pub async fn set_limits(&mut self, name: &str, limits: Limits) -> Answer<Job> {
-        let limits = Some(convert::limits(limits));
-        let request = SetLimitsRequest { name: name.to_owned(), limits, etag: String::new() };
-        Ok(self.jobs.set_limits(request).await?.into_inner())
     }
 
     /// The job now and after each change, always whole. Ends when it is gone.

@@ -36,6 +36,7 @@
 //! ```
 
 mod connect;
+mod door;
 mod failure;
 mod jobs;
 mod plain;
@@ -48,15 +49,15 @@ pub use self::{
     connect::Builder,
     failure::{Answer, Failure},
     plain::Plain,
-    verbs::{DeleteJob, PauseJob, StartJob, UpdateJob},
+    verbs::{DeleteJob, PauseJob, SetLimits, StartJob, UpdateJob},
     wait::{Goal, state_name},
     watch::JobWatch,
 };
 /// The API's messages, as the methods of [`Client`] answer them.
 pub use crate::control::v1::{
-    CertifyStoreResponse, CheckOutcome, CheckStoreResponse, DesiredState, Finding, HistoryEntry, Job, JobError,
-    JobStatus, Leftover, LimitingSide, ObservedState, PlanJobResponse, PlannedFinding, PlannedLog, PlannedTable,
-    PlannedTarget, ReloadStoresResponse, Role, Severity, Side, Store, Table, TableStatus, TargetStatus,
+    CertifyStoreResponse, CheckOutcome, CheckStoreResponse, DesiredState, ErrorKind, Finding, HistoryEntry, Job,
+    JobError, JobStatus, Leftover, LimitingSide, ObservedState, PlanJobResponse, PlannedFinding, PlannedLog,
+    PlannedTable, PlannedTarget, ReloadStoresResponse, Role, Severity, Side, Store, Table, TableStatus, TargetStatus,
 };
 /// The job file, as the methods of [`Client`] take it.
 pub use crate::model::{JobSpec, Limits};

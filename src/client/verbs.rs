@@ -1,9 +1,12 @@
 //! Verbs with more to say than a name: `client.pause_job("orders").max_pause(hour).etag(&etag).await?`.
 
-use super::{Answer, Failure, Job, JobSpec, connect::Line};
+use super::{Answer, Failure, Job, JobSpec, Limits, connect::Line};
 use crate::control::{
     convert,
-    v1::{DeleteJobRequest, PauseJobRequest, StartJobRequest, UpdateJobRequest, job_service_client::JobServiceClient},
+    v1::{
+        DeleteJobRequest, PauseJobRequest, SetLimitsRequest, StartJobRequest, UpdateJobRequest,
+        job_service_client::JobServiceClient,
+    },
 };
 use std::{future::IntoFuture, pin::Pin, time::Duration};
 
@@ -72,6 +75,33 @@ impl IntoFuture for PauseJob {
     }
 }
 
+/// Bounds the speed of a job's copies when awaited.
+#[must_use = "nothing is asked before it is awaited"]
+pub struct SetLimits(Jobs, SetLimitsRequest);
+
+impl SetLimits {
+    pub(super) fn new(jobs: Jobs, name: &str, limits: Limits) -> SetLimits {
+        let limits = Some(convert::limits(limits));
+        SetLimits(jobs, SetLimitsRequest { name: name.to_owned(), limits, ..Default::default() })
+    }
+
+    /// Refused (`Aborted`) if the job was changed since it had this etag.
+    pub fn etag(mut self, etag: &str) -> SetLimits {
+        self.1.etag = etag.to_owned();
+        self
+    }
+}
+
+impl IntoFuture for SetLimits {
+    type Output = Answer<Job>;
+    type IntoFuture = Pending;
+
+    fn into_future(self) -> Pending {
+        let SetLimits(mut jobs, request) = self;
+        pending(async move { jobs.set_limits(request).await })
+    }
+}
+
 /// Deletes a job when awaited.
 #[must_use = "nothing is asked before it is awaited"]
 pub struct DeleteJob(Jobs, DeleteJobRequest);
@@ -84,6 +114,12 @@ impl DeleteJob {
     /// Leaves what it made at its source, and does not ask the source at all.
     pub fn keep_source_objects(mut self) -> DeleteJob {
         self.1.keep_source_objects = true;
+        self
+    }
+
+    /// Leaves its own tables in its targets, and asks none of them.
+    pub fn keep_target_objects(mut self) -> DeleteJob {
+        self.1.keep_target_objects = true;
         self
     }
 

@@ -1,12 +1,17 @@
 //! Waiting for a job to come somewhere, with a deadline, over restarts of the daemon.
 
-use super::{Answer, Client, Code, Failure, Job, ObservedState};
+use super::{Answer, Client, Code, DesiredState, Failure, Job, ObservedState};
 use futures_util::StreamExt;
 use std::{fmt, time::Duration};
 use tokio::time::{Instant, sleep, timeout_at};
 
 /// Between two looks for a daemon that is not there.
 const LOOKS_EVERY: Duration = Duration::from_millis(500);
+
+/// How the audit trail says that a job is to go, and that it is gone.
+const DELETED: [&str; 2] = ["delete", "deleted"];
+/// Entries of a job that are looked through for it: they are its last ones.
+const TRAIL: usize = 1000;
 
 /// Where a job shall come to.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -39,6 +44,17 @@ impl Goal {
     fn is_lost(self, job: &Job) -> Option<Failure> {
         let status = job.status.as_ref()?;
         let (observed, name) = (status.observed_state(), &job.name);
+        // One that runs again by itself may still come there.
+        let rests = job.desired_state() == DesiredState::Pause && job.resume_time.is_none();
+        if rests && self != Goal::State(ObservedState::Paused) {
+            return Some(Failure {
+                code: Code::FailedPrecondition,
+                reason: "JOB_PAUSED".into(),
+                text: format!("job `{name}` shall stand still, and will not be {self} by itself"),
+                hint: Some(format!("`whimbrel job start {name}` resumes it")),
+                violations: Vec::new(),
+            });
+        }
         let reason = match observed {
             ObservedState::Failed => "JOB_FAILED",
             ObservedState::Lost => "JOB_LOST",
@@ -60,22 +76,24 @@ impl Goal {
 }
 
 impl Client {
-    /// Watches until the goal is met and gives the job as it is then. `FailedPrecondition`: it failed, is lost or is
-    /// being deleted, so that it will not come there by itself. `DeadlineExceeded`: not `within` the time. A daemon that
-    /// goes away meanwhile is waited for.
+    /// Watches until the goal is met and gives the job as it is then. `FailedPrecondition`: it failed, is lost, is paused
+    /// until somebody starts it or is being deleted, so that it will not come there by itself. `DeadlineExceeded`: not
+    /// `within` the time. A daemon that goes away meanwhile is waited for.
     pub async fn wait_job(&mut self, name: &str, goal: Goal, within: Duration) -> Answer<Job> {
         let mut last = None;
         let met = timeout_at(Instant::now() + within, self.until(name, goal, &mut last)).await;
         met.unwrap_or_else(|_| Err(timed_out(name, &goal.to_string(), within, last.as_ref())))
     }
 
-    /// Waits until a job that is being deleted is gone.
+    /// Waits until a job that is being deleted is gone. `NotFound`: it is not there, and the trail knows of no deletion.
     pub async fn wait_deleted(&mut self, name: &str, within: Duration) -> Answer<()> {
         let mut last = None;
         let gone = async {
             loop {
                 match self.job(name).await {
-                    Err(failure) if failure.code == Code::NotFound => return Ok(()),
+                    Err(failure) if failure.code == Code::NotFound => {
+                        return if last.is_some() || self.was_deleted(name).await? { Ok(()) } else { Err(failure) };
+                    }
                     Err(failure) if failure.is_unreachable() => {}
                     Err(failure) => return Err(failure),
                     Ok(job) => last = Some(job),
@@ -85,6 +103,12 @@ impl Client {
         };
         let gone = timeout_at(Instant::now() + within, gone).await;
         gone.unwrap_or_else(|_| Err(timed_out(name, "gone", within, last.as_ref())))
+    }
+
+    /// A job that went before anybody looked is told from a name that was never one.
+    async fn was_deleted(&mut self, name: &str) -> Answer<bool> {
+        let trail = self.history(Some(name), TRAIL).await?;
+        Ok(trail.iter().any(|entry| DELETED.contains(&entry.what.as_str())))
     }
 
     async fn until(&mut self, name: &str, goal: Goal, last: &mut Option<Job>) -> Answer<Job> {

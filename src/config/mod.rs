@@ -116,8 +116,20 @@ impl Default for LogConfig {
 
 const PREFIX: &str = "WHIMBREL";
 /// Variables with our prefix that are no settings of the daemon: the command line's own, and the tests'.
-const NOT_SETTINGS: &[&str] =
-    &["CONFIG", "SERVER", "TOKEN_FILE", "CA_FILE", "CERT_FILE", "KEY_FILE", "KILL", "LONG", "SEEDS", "SERVERS", "BIN"];
+const NOT_SETTINGS: &[&str] = &[
+    "CONFIG",
+    "SERVER",
+    "TOKEN_FILE",
+    "CA_FILE",
+    "CERT_FILE",
+    "KEY_FILE",
+    "KILL",
+    "HANG",
+    "LONG",
+    "SEEDS",
+    "SERVERS",
+    "BIN",
+];
 const TESTS: &str = "TEST_";
 
 /// Twice the budget and three large rows must fit into any machine that runs databases.

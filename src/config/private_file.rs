@@ -12,6 +12,10 @@ use std::{
 const FILE_BYTES: usize = 256 << 10;
 
 pub fn read(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
+    // One that is no file may never end, or never begin.
+    if !std::fs::metadata(path)?.is_file() {
+        return Err(io::Error::other("not a regular file"));
+    }
     let file = File::open(path)?;
     // The buffer never grows: a grown one leaves its old place unwiped.
     let mut bytes = Zeroizing::new(Vec::with_capacity(FILE_BYTES + 1));

@@ -1,7 +1,10 @@
 //! Which jobs a list shows: `state = STREAMING AND labels.env = "prod" AND name : "orders-*"`, a part of AIP-160.
 
 use super::convert::{self, invalid};
-use crate::{pipeline::status::Observed, state::JobRecord};
+use crate::{
+    pipeline::status::Observed,
+    state::{Desired, JobRecord},
+};
 use tonic::Status;
 
 const LONGEST: usize = 1000;
@@ -58,7 +61,9 @@ impl Filter {
                 Word::Plain(value) | Word::Quoted(value) => value,
                 Word::Operator(_) => return Err(wrong("an operator where a value should be")),
             };
-            terms.push(Term { field: field_of(&field)?, operator, value });
+            let field = field_of(&field)?;
+            field.takes(&value)?;
+            terms.push(Term { field, operator, value });
         }
         Ok(Filter(terms))
     }
@@ -85,6 +90,25 @@ impl Term {
             Field::Label(key) => spec.labels.get(key).is_some_and(|value| is(value)),
         };
         found != (self.operator == Operator::Unequal)
+    }
+}
+
+impl Field {
+    /// A state that is none would match no job, and look like all being well.
+    fn takes(&self, value: &str) -> Result<(), Status> {
+        let (prefix, names): (_, Vec<&str>) = match self {
+            Field::State => ("OBSERVED_STATE_", Observed::ALL.map(|one| convert::observed(one).as_str_name()).into()),
+            Field::DesiredState => {
+                let all = [Desired::Created, Desired::Run, Desired::Pause, Desired::Delete];
+                ("DESIRED_STATE_", all.map(|one| convert::desired(one).as_str_name()).into())
+            }
+            _ => return Ok(()),
+        };
+        if names.iter().any(|name| is_state(value, name, prefix)) {
+            return Ok(());
+        }
+        let known: Vec<&str> = names.iter().map(|name| name.trim_start_matches(prefix)).collect();
+        Err(wrong(&format!("`{value}` is no state: there are {}", known.join(", "))))
     }
 }
 
@@ -217,6 +241,8 @@ mod tests {
             "name = a AND",
             "= a",
             "name = =",
+            "state = FAILD",
+            "desired_state != RUNNING",
         ];
         for text in bad {
             let refused = Filter::parse(text).expect_err(text);

@@ -9,11 +9,16 @@ use super::{
         StartJobRequest, UpdateJobRequest, WatchJobRequest, WatchJobResponse, job_service_server::JobService,
     },
 };
-use crate::supervisor::Supervisor;
+use crate::supervisor::{self, JobView, Keep, Supervisor};
 use futures_util::{Stream, stream};
+use prost::Message;
 use std::{pin::Pin, sync::Arc};
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
+use tracing::Instrument;
+
+/// A page of jobs with thousands of tables ends earlier than it was asked for.
+const PAGE_BYTES: usize = 4 << 20;
 
 pub struct Jobs {
     pub supervisor: Arc<Supervisor>,
@@ -22,13 +27,25 @@ pub struct Jobs {
 
 type Answer<T> = Result<Response<T>, Status>;
 
+impl Jobs {
+    /// For whatever changes a job: done to its end and noted, also where the caller goes away meanwhile. Cut off between
+    /// the state and what runs, the two would be apart until a restart.
+    async fn whole<W>(&self, work: impl FnOnce(Arc<Supervisor>) -> W) -> Answer<Job>
+    where
+        W: Future<Output = supervisor::Answer<JobView>> + Send + 'static,
+    {
+        let done = tokio::spawn(work(Arc::clone(&self.supervisor)).in_current_span());
+        convert::answer(done.await.unwrap_or_else(|died| std::panic::resume_unwind(died.into_panic())))
+    }
+}
+
 #[tonic::async_trait]
 impl JobService for Jobs {
     async fn create_job(&self, request: Request<CreateJobRequest>) -> Answer<Job> {
         let (who, request) = (who(&request), request.into_inner());
-        let spec = convert::spec_from(request.spec)?;
-        let made = self.supervisor.create(spec, &request.request_id, request.validate_only, &who).await;
-        convert::answer(made)
+        let CreateJobRequest { spec, request_id, validate_only } = request;
+        let spec = convert::spec_from(spec)?;
+        self.whole(async move |supervisor| supervisor.create(spec, &request_id, validate_only, &who).await).await
     }
 
     async fn get_job(&self, request: Request<GetJobRequest>) -> Answer<Job> {
@@ -40,38 +57,51 @@ impl JobService for Jobs {
         let filter = Filter::parse(&request.filter)?;
         let page = Page::of("jobs", &request.filter, &request.page_token, request.page_size)?;
         let (jobs, more) = self.supervisor.list(page.after(), page.limit, |job, observed| filter.admits(job, observed));
-        let last = jobs.last().filter(|_| more);
-        let next_page_token = last.map(|last| page.next(&last.record.spec.name)).unwrap_or_default();
-        Ok(Response::new(ListJobsResponse { jobs: jobs.iter().map(convert::job).collect(), next_page_token }))
+        let (mut answer, mut more, mut bytes) = (ListJobsResponse::default(), more, 0);
+        for view in jobs {
+            let job = convert::job(&view);
+            bytes += job.encoded_len();
+            if bytes > PAGE_BYTES && !answer.jobs.is_empty() {
+                more = true;
+                break;
+            }
+            answer.jobs.push(job);
+        }
+        let last = answer.jobs.last().filter(|_| more);
+        answer.next_page_token = last.map(|last| page.next(&last.name)).unwrap_or_default();
+        Ok(Response::new(answer))
     }
 
     async fn update_job(&self, request: Request<UpdateJobRequest>) -> Answer<Job> {
         let (who, request) = (who(&request), request.into_inner());
         let (name, etag, update) = convert::update_from(request.job, request.update_mask)?;
-        convert::answer(self.supervisor.update(&name, update, &etag, request.validate_only, &who).await)
+        self.whole(async move |supervisor| supervisor.update(&name, update, &etag, request.validate_only, &who).await)
+            .await
     }
 
     async fn delete_job(&self, request: Request<DeleteJobRequest>) -> Answer<Job> {
         let (who, request) = (who(&request), request.into_inner());
-        let DeleteJobRequest { name, etag, keep_source_objects } = request;
-        convert::answer(self.supervisor.delete(&name, keep_source_objects, &etag, &who).await)
+        let DeleteJobRequest { name, etag, keep_source_objects, keep_target_objects } = request;
+        let keep = Keep { source: keep_source_objects, targets: keep_target_objects };
+        self.whole(async move |supervisor| supervisor.delete(&name, keep, &etag, &who).await).await
     }
 
     async fn start_job(&self, request: Request<StartJobRequest>) -> Answer<Job> {
         let (who, request) = (who(&request), request.into_inner());
-        convert::answer(self.supervisor.start(&request.name, &request.etag, &who).await)
+        self.whole(async move |supervisor| supervisor.start(&request.name, &request.etag, &who).await).await
     }
 
     async fn pause_job(&self, request: Request<PauseJobRequest>) -> Answer<Job> {
         let (who, request) = (who(&request), request.into_inner());
         let max_pause = request.max_pause.map(|max| convert::duration_from("max_pause", max)).transpose()?;
-        convert::answer(self.supervisor.pause(&request.name, max_pause, &request.etag, &who).await)
+        self.whole(async move |supervisor| supervisor.pause(&request.name, max_pause, &request.etag, &who).await).await
     }
 
     async fn set_limits(&self, request: Request<SetLimitsRequest>) -> Answer<Job> {
         let (who, request) = (who(&request), request.into_inner());
         let limits = convert::limits_from(request.limits);
-        convert::answer(self.supervisor.set_limits(&request.name, limits, &request.etag, &who).await)
+        self.whole(async move |supervisor| supervisor.set_limits(&request.name, limits, &request.etag, &who).await)
+            .await
     }
 
     type WatchJobStream = Pin<Box<dyn Stream<Item = Result<WatchJobResponse, Status>> + Send>>;

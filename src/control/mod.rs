@@ -31,6 +31,11 @@ pub(crate) const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/
 
 /// A job file of a thousand globs is far below.
 const REQUEST_BYTES: usize = 1 << 20;
+/// A name, for health and reflection.
+const QUESTION_BYTES: usize = 4 << 10;
+/// A call that waits for stores answers or ends within this; streams go on. A request that does not come to its end is
+/// held no longer either.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(120);
 /// A token and what proxies add; a longer list of headers is refused.
 const HEADER_BYTES: u32 = 16 << 10;
 /// A page of a thousand jobs, or a job of ten thousand tables.
@@ -80,14 +85,16 @@ pub async fn serve(
         .max_concurrent_streams(Some(CALLS_PER_CONNECTION))
         .http2_keepalive_interval(Some(KEEPALIVE))
         .http2_max_header_list_size(HEADER_BYTES)
+        .timeout(ANSWERS_WITHIN)
         .layer(access::Guard::new(Arc::clone(&access)))
         .layer(ServiceBuilder::new().map_response(shape::uniform).into_inner())
         .add_service(jobs.max_decoding_message_size(REQUEST_BYTES).max_encoding_message_size(ANSWER_BYTES))
         .add_service(stores.max_decoding_message_size(REQUEST_BYTES).max_encoding_message_size(ANSWER_BYTES))
-        .add_service(health_service)
+        // Asked by whoever comes, without a token.
+        .add_service(health_service.max_decoding_message_size(QUESTION_BYTES))
         // Both: many tools still ask for v1alpha.
-        .add_service(reflection().build_v1().map_err(broken)?)
-        .add_service(reflection().build_v1alpha().map_err(broken)?)
+        .add_service(reflection().build_v1().map_err(broken)?.max_decoding_message_size(QUESTION_BYTES))
+        .add_service(reflection().build_v1alpha().map_err(broken)?.max_decoding_message_size(QUESTION_BYTES))
         .serve_with_incoming_shutdown(access::incoming(listener, access, stop.clone()), stop.clone().cancelled_owned());
     let cut_off = async {
         stop.cancelled().await;

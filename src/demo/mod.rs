@@ -7,6 +7,7 @@ mod compare;
 mod processes;
 mod screen;
 mod shop;
+mod traces;
 
 pub use compare::compare;
 pub use shop::{create as create_shop, write as write_shop};
@@ -23,6 +24,7 @@ use std::{
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
+use traces::Before;
 
 /// What the demo is asked to do.
 pub struct Demo {
@@ -34,11 +36,15 @@ pub struct Demo {
     pub files: Option<(PathBuf, PathBuf)>,
     /// Changes a second of the shop's writer.
     pub rate: u32,
+    /// Leave the folder, the copy and all that was made in the user's files.
+    pub keep: bool,
 }
 
 /// The targets must have everything within this after the writer stopped.
 const CATCHES_UP_WITHIN: Duration = Duration::from_secs(120);
 const JOB: &str = "demo";
+/// What shows them.
+const LEFT: &str = "SELECT type, name FROM sqlite_schema WHERE name LIKE 'whimbrel%'";
 
 /// How it ended.
 pub enum Outcome {
@@ -50,7 +56,7 @@ pub enum Outcome {
     Unknown(String),
 }
 
-/// Runs the demo; prints as it goes.
+/// Runs the demo; prints as it goes. Leaves nothing behind, unless it is to be looked at.
 pub async fn run(demo: Demo) -> Result<Outcome> {
     let folder = std::env::temp_dir().join(format!("whimbrel-demo-{}", std::process::id()));
     let io = |error: std::io::Error| Error::config(format!("{}: cannot be made", folder.display())).because(error);
@@ -59,32 +65,75 @@ pub async fn run(demo: Demo) -> Result<Outcome> {
         Some((source, target)) => (source.clone(), vec![target.clone()]),
         None => (folder.join("shop.db"), vec![folder.join("copy-a.db"), folder.join("copy-b.db")]),
     };
+    let before = demo.files.as_ref().map(|(_, target)| Before::look(target)).transpose();
+    let before = before.map_err(|error| {
+        Error::config(format!("{} cannot be read", targets[0].display()))
+            .because(error)
+            .hint("give an SQLite file, or the path of one that is not there yet")
+    })?;
     let mut writer = None;
     if demo.files.is_none() {
         create_shop(&source).map_err(|error| Error::config("the shop cannot be made").because(error))?;
         writer = Some(Writer::start(&source, demo.rate)?);
     }
     let mut daemon = Daemon::start(&folder, &source, &targets).await?;
+    let shown = show(&demo, &mut daemon, &source, &targets, writer, &folder).await;
+    let is_well = matches!(shown, Ok(Outcome::Equal { .. }));
+    // Whatever came of it, the application's writes shall not go on filling a log that nobody reads.
+    if demo.files.is_some() && !demo.keep {
+        let released = match daemon.client().await {
+            Ok(mut client) => traces::release(&mut client).await,
+            Err(error) => Err(error.to_string()),
+        };
+        if let Err(why) = released {
+            println!("what the demo made in {} is still there: {why}", source.display());
+            println!("`whimbrel demo` again with the same files, or drop its tables and triggers: {LEFT}");
+        }
+    }
+    daemon.stop().await;
+    // Left where something went wrong, to be looked at.
+    if demo.keep || !is_well {
+        println!("the daemon's log, its config and state stay in {}", folder.display());
+        return shown;
+    }
+    if let Some(before) = before {
+        let restored = before.restore();
+        restored.map_err(|error| Error::config("the copy cannot be taken away again").because(error))?;
+        println!("what the demo made in your files is gone again (--keep leaves it)");
+    }
+    let _ = std::fs::remove_dir_all(&folder);
+    shown
+}
+
+/// From the job's start to the comparison.
+async fn show(
+    demo: &Demo,
+    daemon: &mut Daemon,
+    source: &Path,
+    targets: &[PathBuf],
+    writer: Option<Writer>,
+    folder: &Path,
+) -> Result<Outcome> {
     let mut client = daemon.client().await?;
     let failed = |failure: crate::client::Failure| {
         Error::config(failure.text.clone()).hint(failure.hint.clone().unwrap_or_default())
     };
-    client.create_job(&spec(&targets), "").await.map_err(failed)?;
+    client.create_job(&spec(targets), "").await.map_err(failed)?;
     client.start_job(JOB).await.map_err(failed)?;
-    screen::welcome(&source, &targets, daemon.address(), &folder);
-    watch(&demo, &mut daemon, &mut client).await?;
-    drop(writer); // Stopped before the comparison.
-    println!("\nthe writer has stopped; waiting until the targets have everything");
-    let outcome = match settled(&mut client).await {
-        Err(why) => Outcome::Unknown(why),
-        Ok(()) => compare_all(&source, &targets).await?,
-    };
-    daemon.stop().await;
-    if demo.files.is_none() && matches!(outcome, Outcome::Equal { .. }) {
-        // Left where something went wrong, to be looked at.
-        let _ = std::fs::remove_dir_all(&folder);
+    screen::welcome(source, targets, daemon.address(), folder, demo.files.is_none());
+    watch(demo, daemon, &mut client).await?;
+    if writer.is_some() {
+        println!("\nthe writer has stopped; waiting until the targets have everything");
     }
-    Ok(outcome)
+    drop(writer); // Stopped before the comparison.
+    match settled(&mut client).await {
+        Err(why) => match screen::refused(&client.job(JOB).await.map_err(failed)?) {
+            // What is in the way is in the user's files.
+            Some(text) => Err(Error::config(text).hint("give a file that holds none of these tables: --target FILE")),
+            None => Ok(Outcome::Unknown(why)),
+        },
+        Ok(()) => compare_all(source, targets).await,
+    }
 }
 
 fn spec(targets: &[PathBuf]) -> JobSpec {

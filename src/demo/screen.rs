@@ -1,21 +1,26 @@
 //! What the demo shows: a table that is drawn over itself on a terminal, lines elsewhere.
 
-use crate::control::v1::{Job, ObservedState, TargetStatus};
+use crate::control::v1::{ErrorKind, Job, ObservedState, TargetStatus};
 use std::{
+    collections::BTreeMap,
     io::{IsTerminal, Write},
     path::{Path, PathBuf},
     time::Duration,
 };
 
 /// What it is doing, and what to try meanwhile.
-pub fn welcome(source: &Path, targets: &[PathBuf], address: &str, folder: &Path) {
+pub fn welcome(source: &Path, targets: &[PathBuf], address: &str, folder: &Path, is_shop: bool) {
     println!("Whimbrel copies {} and follows it into", source.display());
     for target in targets {
         println!("  {}", target.display());
     }
     println!("\nTry meanwhile, in another terminal:");
-    println!("  sqlite3 {} 'SELECT count(*) FROM customers'", targets[0].display());
-    println!("  sqlite3 {} \"UPDATE customers SET name = 'me' WHERE id = 1\"", source.display());
+    if is_shop {
+        println!("  sqlite3 {} 'SELECT count(*) FROM customers'", targets[0].display());
+        println!("  sqlite3 {} \"UPDATE customers SET name = 'me' WHERE id = 1\"", source.display());
+    } else {
+        println!("  sqlite3 {} .tables, and change rows in {}", targets[0].display(), source.display());
+    }
     println!("  whimbrel status demo --server {address}");
     println!("  grpcurl -plaintext {address} list");
     println!("  grpcurl -plaintext -d '{{\"name\": \"demo\"}}' {address} whimbrel.v1.JobService/WatchJob");
@@ -27,11 +32,31 @@ pub struct Screen {
     terminal: bool,
     /// Lines drawn last, to be drawn over.
     drawn: usize,
+    counts: BTreeMap<String, Counted>,
+}
+
+/// The changes of one target. A daemon counts from its own start; we count over its restarts.
+#[derive(Clone, Copy, Default)]
+struct Counted {
+    /// When it was looked at last, and what its daemon had counted then.
+    at: Duration,
+    counted: u64,
+    all: u64,
+    per_s: f64,
+}
+
+impl Counted {
+    fn look(self, at: Duration, counted: u64) -> Counted {
+        let new = if counted >= self.counted { counted - self.counted } else { counted };
+        let seconds = at.saturating_sub(self.at).as_secs_f64();
+        let per_s = if seconds > 0.0 { new as f64 / seconds } else { self.per_s };
+        Counted { at, counted, all: self.all + new, per_s }
+    }
 }
 
 impl Screen {
     pub fn new() -> Self {
-        Screen { terminal: std::io::stdout().is_terminal(), drawn: 0 }
+        Screen { terminal: std::io::stdout().is_terminal(), drawn: 0, counts: BTreeMap::new() }
     }
 
     /// A line that stays.
@@ -57,26 +82,23 @@ impl Screen {
         );
         let _ = writeln!(out, "{head}");
         for target in &status.targets {
-            let _ = writeln!(out, "        {}", row(target));
+            let seen = self.counts.entry(target.store.clone()).or_default();
+            *seen = seen.look(since, target.changes);
+            let _ = writeln!(out, "        {}", row(target, *seen));
         }
         self.drawn = 1 + status.targets.len();
         let _ = out.flush();
     }
 }
 
-fn row(target: &TargetStatus) -> String {
+fn row(target: &TargetStatus, counted: Counted) -> String {
     let rows: u64 = target.tables.iter().map(|table| table.rows).sum();
     let lag = target.lag.map(|lag| lag.seconds * 1000 + i64::from(lag.nanos) / 1_000_000);
     let lag = lag.map_or("-".to_owned(), |ms| format!("{ms} ms"));
     let state = state(target.observed_state);
     let error = target.error.as_ref().filter(|_| matches!(state.as_str(), "stalled" | "failed" | "lost"));
     let error = error.map_or(String::new(), |error| format!("  {}", error.text));
-    format!(
-        "{:<8} {state:<12} {:>9} {:>10.0} {lag:>9}{error}",
-        target.store,
-        rows + target.changes,
-        target.changes_per_s
-    )
+    format!("{:<8} {state:<12} {:>9} {:>10.0} {lag:>9}{error}", target.store, rows + counted.all, counted.per_s)
 }
 
 fn state(number: i32) -> String {
@@ -88,6 +110,13 @@ fn state(number: i32) -> String {
 pub fn needs_a_person(job: &Job) -> bool {
     let state = job.status.as_ref().map_or(0, |status| status.observed_state);
     [ObservedState::Failed, ObservedState::Lost].iter().any(|stopped| state == i32::from(*stopped))
+}
+
+/// What stands in the way of the job, where a person has to change something first.
+pub fn refused(job: &Job) -> Option<String> {
+    let status = job.status.as_ref().filter(|_| needs_a_person(job))?;
+    let mut errors = status.error.iter().chain(status.targets.iter().filter_map(|target| target.error.as_ref()));
+    errors.find(|error| error.kind() == ErrorKind::Config).map(|error| error.text.clone())
 }
 
 /// One line: what is missing where.
@@ -102,4 +131,20 @@ pub fn in_words(job: &Job) -> String {
         format!("{} {}, {behind} changes behind", target.store, state(target.observed_state))
     };
     status.targets.iter().map(target).collect::<Vec<_>>().join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn changes_are_counted_each_second_and_over_a_restart() {
+        let seen = [(1, 500), (2, 900), (3, 900), (4, 100)].map(|(at, counted)| (Duration::from_secs(at), counted));
+        let mut counted = Counted::default();
+        let shown = seen.map(|(at, changes)| {
+            counted = counted.look(at, changes);
+            (counted.all, counted.per_s)
+        });
+        assert_eq!(shown, [(500, 500.0), (900, 400.0), (900, 0.0), (1000, 100.0)]);
+    }
 }

@@ -2,11 +2,12 @@
 
 mod connections;
 mod guard;
+mod kept;
 mod metrics;
 mod samples;
 mod status;
 
-use self::{connections::Connections, samples::Samples};
+use self::{connections::Connections, kept::Kept, samples::Samples};
 use crate::{
     error::{Error, Result},
     supervisor::Supervisor,
@@ -39,21 +40,25 @@ pub struct Window(Arc<Seen>);
 
 struct Seen {
     supervisor: OnceLock<Arc<Supervisor>>,
+    /// Where the control API listens.
+    api: OnceLock<SocketAddr>,
     samples: Mutex<Samples>,
-    overview: Mutex<Option<status::Overview>>,
+    overview: Kept,
+    metrics: Kept,
     state_folder: PathBuf,
 }
 
 impl Window {
     pub fn new(state_folder: PathBuf) -> Window {
-        let (samples, overview) = (Mutex::default(), Mutex::default());
-        Window(Arc::new(Seen { supervisor: OnceLock::new(), samples, overview, state_folder }))
+        let (samples, overview, metrics) = (Mutex::default(), Kept::default(), Kept::default());
+        let (supervisor, api) = (OnceLock::new(), OnceLock::new());
+        Window(Arc::new(Seen { supervisor, api, samples, overview, metrics, state_folder }))
     }
 
     /// From now on the daemon is ready: state is open, and the control API listens.
-    pub fn open(&self, supervisor: Arc<Supervisor>) {
+    pub fn open(&self, supervisor: Arc<Supervisor>, api: SocketAddr) {
         // A second one would change nothing of what is shown.
-        let _ = self.0.supervisor.set(supervisor);
+        let _ = (self.0.api.set(api), self.0.supervisor.set(supervisor));
     }
 
     fn supervisor(&self) -> Option<&Arc<Supervisor>> {
@@ -115,28 +120,38 @@ fn router(window: Window, is_local: bool) -> Router {
 
 async fn show(State(window): State<Window>, Query(asked): Query<status::Asked>) -> Response {
     let json = [(header::CONTENT_TYPE, "application/json")];
-    match status::show(&window, &asked) {
+    let Some(name) = asked.job else {
+        let all = window.clone();
+        return (json, window.0.overview.get(move || status::overview(&all)).await).into_response();
+    };
+    match status::job(&window, &name) {
         Some(text) => (json, text).into_response(),
         None => (StatusCode::NOT_FOUND, json, "{\"error\":\"no such job\"}").into_response(),
     }
 }
 
 async fn scrape(State(window): State<Window>) -> Response {
-    ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], metrics::text(&window)).into_response()
+    let all = window.clone();
+    let text = window.0.metrics.get(move || metrics::text(&all)).await;
+    ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response()
 }
 
 /// Whether a new process would help: a store that stalls is none of it.
 async fn alive(State(window): State<Window>) -> Response {
-    let late = window.supervisor().map(|supervisor| supervisor.vitals().late).unwrap_or_default();
-    health(&late).into_response()
+    let Some(vitals) = window.supervisor().map(|supervisor| supervisor.vitals()) else {
+        return health(None, &[]).into_response();
+    };
+    health(vitals.flushes.and_then(|flushes| flushes.failure()), &vitals.late).into_response()
 }
 
-fn health(late: &[Late]) -> (StatusCode, String) {
-    if late.is_empty() {
-        return (StatusCode::OK, "ok\n".to_owned());
+/// `state`: why nothing can be saved any more.
+fn health(state: Option<String>, late: &[Late]) -> (StatusCode, String) {
+    let late = late.iter().map(|late| format!("{} has not turned for {} s\n", late.task, late.since.as_secs()));
+    let lines: String = state.map(|why| format!("{why}\n")).into_iter().chain(late).collect();
+    match lines.is_empty() {
+        true => (StatusCode::OK, "ok\n".to_owned()),
+        false => (StatusCode::SERVICE_UNAVAILABLE, lines),
     }
-    let lines = late.iter().map(|late| format!("{} has not turned for {} s\n", late.task, late.since.as_secs()));
-    (StatusCode::SERVICE_UNAVAILABLE, lines.collect())
 }
 
 async fn ready(State(window): State<Window>) -> Response {
@@ -152,9 +167,9 @@ mod tests {
 
     #[test]
     fn a_task_that_does_not_turn_is_named() {
-        assert_eq!(health(&[]), (StatusCode::OK, "ok\n".to_owned()));
+        assert_eq!(health(None, &[]), (StatusCode::OK, "ok\n".to_owned()));
         let late = Late { task: "job orders".to_owned(), since: Duration::from_secs(45) };
-        let (code, text) = health(&[late]);
+        let (code, text) = health(None, &[late]);
         assert_eq!((code, text.as_str()), (StatusCode::SERVICE_UNAVAILABLE, "job orders has not turned for 45 s\n"));
     }
 }

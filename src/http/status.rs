@@ -15,63 +15,54 @@ use crate::{
     telemetry::process,
 };
 use serde::{Deserialize, Serialize};
-use std::{
-    collections::BTreeMap,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeMap, net::SocketAddr};
 
-/// Many pages may look; the jobs are asked once a second.
-const FRESH: Duration = Duration::from_secs(1);
 /// Rows that a browser draws at once; the command line lists all.
 const TABLES: usize = 500;
+/// Targets up to which all have their samples in the overview: half a megabyte. Where there are more, a job that is opened
+/// on the page has its own.
+const GRAPHS: usize = 100;
 
 #[derive(Deserialize)]
 pub struct Asked {
-    job: Option<String>,
-}
-
-/// As last told, and when.
-pub struct Overview {
-    at: Instant,
-    text: String,
+    pub job: Option<String>,
 }
 
 /// `None`: there is no such job.
-pub fn show(window: &Window, asked: &Asked) -> Option<String> {
-    let Some(name) = &asked.job else { return Some(overview(window)) };
+pub fn job(window: &Window, name: &str) -> Option<String> {
     let mut found = None;
     window.supervisor()?.look(|record, status| {
-        if record.spec.name == *name {
-            found = Some(text(&Job::new(window, record, status, TABLES)));
+        if record.spec.name == name {
+            found = Some(text(&Job::new(window, record, status, TABLES, true)));
         }
     });
     found
 }
 
-fn overview(window: &Window) -> String {
-    let mut known = window.0.overview.lock();
-    if let Some(known) = known.as_ref().filter(|known| known.at.elapsed() < FRESH) {
-        return known.text.clone();
-    }
-    let mut jobs = Vec::new();
+/// All jobs, without their tables.
+pub fn overview(window: &Window) -> String {
+    let (mut jobs, mut targets) = (Vec::new(), 0);
     if let Some(supervisor) = window.supervisor() {
-        supervisor.look(|record, status| jobs.push(text(&Job::new(window, record, status, 0))));
+        supervisor.look(|_, status| targets += status.targets.len());
+        supervisor.look(|record, status| jobs.push(text(&Job::new(window, record, status, 0, targets <= GRAPHS))));
     }
     let daemon = Daemon {
         version: env!("CARGO_PKG_VERSION"),
+        api: window.0.api.get().copied(),
         now_ms: now_ms(),
         started_ms: (process::started_s() * 1000.0) as u64,
         not_ready: window.ready().err(),
         late: window.supervisor().map_or(0, |supervisor| supervisor.vitals().late.len()),
         sample_every_s: samples::EVERY.as_secs(),
     };
-    let text = format!("{{\"daemon\":{},\"jobs\":[{}]}}", text(&daemon), jobs.join(","));
-    known.insert(Overview { at: Instant::now(), text }).text.clone()
+    format!("{{\"daemon\":{},\"jobs\":[{}]}}", text(&daemon), jobs.join(","))
 }
 
 #[derive(Serialize)]
 struct Daemon {
     version: &'static str,
+    /// Where the control API listens: a client that came to this port by mistake is told.
+    api: Option<SocketAddr>,
     now_ms: u64,
     started_ms: u64,
     not_ready: Option<String>,
@@ -107,7 +98,8 @@ struct Target<'a> {
     /// Copied of all tables, 0 to 1.
     share: f64,
     tables: Vec<Table<'a>>,
-    samples: Vec<Sample>,
+    /// `None`: there are too many; ask for one job.
+    samples: Option<Vec<Sample>>,
 }
 
 #[derive(Serialize)]
@@ -118,10 +110,9 @@ struct Table<'a> {
 }
 
 impl<'a> Job<'a> {
-    fn new(window: &Window, record: &'a JobRecord, status: &'a JobStatus, tables: usize) -> Job<'a> {
-        let samples = window.0.samples.lock();
+    fn new(window: &Window, record: &'a JobRecord, status: &'a JobStatus, tables: usize, graphs: bool) -> Job<'a> {
         let targets = status.targets.iter().map(|(store, target)| {
-            let samples = samples.of(record.id, store);
+            let samples = graphs.then(|| window.0.samples.lock().of(record.id, store));
             Target::new(store, target, samples, tables)
         });
         Job {
@@ -138,7 +129,7 @@ impl<'a> Job<'a> {
 }
 
 impl<'a> Target<'a> {
-    fn new(store: &'a str, target: &'a TargetStatus, samples: Vec<Sample>, tables: usize) -> Target<'a> {
+    fn new(store: &'a str, target: &'a TargetStatus, samples: Option<Vec<Sample>>, tables: usize) -> Target<'a> {
         let mut tables_in: BTreeMap<Observed, usize> = BTreeMap::new();
         target.tables.values().for_each(|table| *tables_in.entry(table.observed).or_default() += 1);
         let share = target.tables.values().fold(0.0, |sum, table| sum + table.share);

@@ -1,6 +1,9 @@
 //! What stands in the way of a job: one examination, made before a start and for a plan.
 
-use super::Route;
+use super::{
+    Route,
+    ring::{self, Other, Spot},
+};
 use crate::{
     error::{Error, Result},
     model::{Finding, JobId, JobSpec, Keyless, Severity, Table, TableName},
@@ -37,11 +40,13 @@ pub struct Examined<'a> {
     pub source: &'a dyn Source,
     pub targets: Vec<&'a dyn Target>,
     pub route: &'a Route,
+    /// The daemon's other jobs.
+    pub others: &'a [Other],
 }
 
 /// Everything that a start would refuse blocks here, and nothing else does. `tables`: those that the route selects.
 pub async fn check(examined: &Examined<'_>, tables: &[Arc<Table>]) -> Result<Vec<Found>> {
-    let Examined { job, spec, source, targets, route } = examined;
+    let Examined { job, spec, source, targets, route, others } = examined;
     let mut all = Vec::new();
     let mut add = |side, store: &str, findings: Vec<Finding>| {
         all.extend(findings.into_iter().map(|finding| Found { side, store: store.to_owned(), finding }));
@@ -70,6 +75,12 @@ pub async fn check(examined: &Examined<'_>, tables: &[Arc<Table>]) -> Result<Vec
         let findings = findings.map_err(|error| error.at(format!("store `{}`", wanted.store)))?;
         add(Side::Target, &wanted.store, findings);
     }
+    let spot = |name: &str, place| Spot { name: name.to_owned(), place };
+    let spots = targets.iter().zip(&spec.targets).map(|(target, wanted)| spot(&wanted.store, target.place()));
+    let own =
+        Other { spec: (*spec).clone(), is_started: true, source: spot(name, source.place()), targets: spots.collect() };
+    let names: Vec<TableName> = tables.iter().map(|table| table.name.clone()).collect();
+    all.extend(ring::look(&own, others, &names)?);
     Ok(all)
 }
 

@@ -7,6 +7,8 @@ use super::{
     route::Routed,
     standing::Standing,
     status::Observed,
+    waits::What,
+    worklist::{Work, Worklist},
 };
 use crate::{
     error::{Error, Result},
@@ -18,8 +20,7 @@ use crate::{
     source::{Columns, Feed, Next},
 };
 use futures_util::future::try_join_all;
-use parking_lot::Mutex;
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 /// Ranges that a table is cut into, at most: what progress keeps of it stays small.
 const PIECES: usize = 64;
@@ -36,19 +37,19 @@ pub async fn run(line: &Line, lanes: &Lanes, standing: &mut Standing) -> Result<
         return Ok(());
     }
     line.board.phase(&line.name, Observed::Copying);
-    let mut queue = VecDeque::new();
-    for name in tables {
-        match line.table(&name) {
-            Some(table) => queue.push_back(Work::Table(table)),
-            None => tracing::warn!(table = %name, "the table is not at the source any more"),
+    let there = |name: &TableName| {
+        let table = line.table(name);
+        if table.is_none() {
+            tracing::warn!(table = %name, "the table is not at the source any more");
         }
-    }
-    let queue = Mutex::new(queue);
+        table
+    };
+    let worklist = Worklist::new(tables.iter().filter_map(there));
     let after = line.ledger.read(|progress| progress.checkpoint.clone());
     let of = line.copies();
     let copiers = (0..of).map(|lane| {
         let number = standing.copies.get(&lane).copied().unwrap_or(0);
-        Copier { line, lanes, queue: &queue, after: &after, lane, of, number }.run()
+        Copier { line, lanes, worklist: &worklist, after: &after, lane, of, number }.run()
     });
     try_join_all(copiers).await?;
     consistent_after_mark(line).await
@@ -113,16 +114,11 @@ async fn consistent_after_mark(line: &Line) -> Result<()> {
     line.ledger.save().await
 }
 
-enum Work {
-    Table(Arc<Table>),
-    Range { table: Arc<Table>, range: RangeProgress, fresh: bool },
-}
-
 /// One connection that copies range after range.
 struct Copier<'a> {
     line: &'a Line,
     lanes: &'a Lanes,
-    queue: &'a Mutex<VecDeque<Work>>,
+    worklist: &'a Worklist,
     /// R2: every read sees what is at or before this.
     after: &'a Checkpoint,
     lane: u16,
@@ -132,17 +128,16 @@ struct Copier<'a> {
 
 impl Copier<'_> {
     async fn run(mut self) -> Result<()> {
-        loop {
-            let work = self.queue.lock().pop_front();
+        while let Some(work) = self.worklist.next().await {
             match work {
-                None => return Ok(()),
-                Some(Work::Table(table)) => self.split(&table).await?,
-                Some(Work::Range { table, range, fresh }) => self.range(&table, range, fresh).await?,
+                Work::Table(table) => self.split(&table).await?,
+                Work::Range { table, range, fresh } => self.range(&table, range, fresh).await?,
             }
         }
+        Ok(())
     }
 
-    /// Cuts a table that was not touched yet; puts its ranges at the front of the queue.
+    /// Cuts a table that was not touched yet.
     async fn split(&mut self, table: &Arc<Table>) -> Result<()> {
         let ledger = &self.line.ledger;
         let (started, whole) = ledger.read(|progress| {
@@ -171,10 +166,7 @@ impl Copier<'_> {
         if table.is_keyless() && started {
             self.empty(table).await?;
         }
-        let mut queue = self.queue.lock();
-        for range in pieces.into_iter().rev() {
-            queue.push_front(Work::Range { table: Arc::clone(table), range, fresh });
-        }
+        self.worklist.cut(table, pieces, fresh);
         Ok(())
     }
 
@@ -223,7 +215,6 @@ impl Copier<'_> {
                 Next::Idle(_) => continue,
                 Next::End => break,
             };
-            line.board.source_answered();
             let (rows, bytes) = (batch.changes(), batch.bytes() as u64);
             limit.pay(rows, bytes).await;
             let done = KeyRange::from_position(&batch.to).and_then(|(.., done)| done);
@@ -252,8 +243,9 @@ impl Copier<'_> {
     async fn apply(&mut self, batch: Batch) -> Result<()> {
         self.number += 1;
         faults::point("before-copy-apply");
-        self.line.board.in_hand(&self.line.name);
+        let waits = self.line.board.waits(&self.line.name, What::Target);
         self.lanes.apply_copy(&batch, self.after, self.number, self.of, self.lane).await?;
+        drop(waits);
         faults::point("after-copy-apply");
         self.line.board.applied(&self.line.name, &batch);
         Ok(())

@@ -1,6 +1,6 @@
 //! Makes unique indexes and foreign keys at the consistent point, and mends rows that they find doubled.
 
-use super::{line::Line, resolve::replace};
+use super::{line::Line, resolve::replace, waits::What};
 use crate::{
     error::{Error, Result},
     model::{Change, Checkpoint, Existing, Mutation, NO_ROW, Rows, Table, TableName, TableState},
@@ -26,7 +26,10 @@ pub fn parents_stand(line: &Line, name: &TableName, ready: &[TableName]) -> bool
 /// batch before it is tried again.
 pub async fn finish(line: &Line, table: &Arc<Table>, at: &Checkpoint) -> Result<Option<Rows>> {
     let target = line.route.target_table(table);
-    let keys = match line.target.finish(&target).await? {
+    let waits = line.board.waits(&line.name, What::TargetBuilds);
+    let finished = line.target.finish(&target).await?;
+    drop(waits);
+    let keys = match finished {
         Finished::Done => return Ok(None),
         Finished::Taken(keys) => keys,
     };

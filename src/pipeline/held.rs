@@ -3,7 +3,7 @@
 use super::{
     line::Line,
     slice::{Ask, Slice},
-    tee::Tap,
+    tap::Tap,
 };
 use crate::{
     error::Result,

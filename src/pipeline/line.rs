@@ -2,10 +2,10 @@
 
 use super::{
     applied::Applied, board::Board, budget::Budget, copy, ledger::Ledger, limit::Limit, parallel::Lanes, pump::Pump,
-    retry::Backoff, route::Route, standing::Standing, status::Observed, tee::Join, witness::Witness,
+    retry::Backoff, route::Route, standing::Standing, status::Observed, tee::Join, waits::What, witness::Witness,
 };
 use crate::{
-    error::{ErrorKind, Result},
+    error::{Error, ErrorKind, Result},
     faults::{self, Saboteur},
     model::{
         ApplySettings, Checkpoint, CopySettings, Existing, JobId, Keyless, Partition, Position, Progress, Table,
@@ -56,7 +56,7 @@ impl Line {
             match attempt {
                 Ok(()) => return Ok(()),
                 Err(error) if error.is_transient() => {
-                    self.board.target_error(&self.name, &error);
+                    self.failed(&error);
                     if !backoff.wait(stop).await {
                         return Ok(());
                     }
@@ -67,9 +67,21 @@ impl Line {
                         ErrorKind::Lost => self.open().await.err().filter(|cause| cause.kind() == ErrorKind::Config),
                         _ => None,
                     };
-                    return Err(cause.unwrap_or(error).at(format!("into target `{}`", self.name)));
+                    let error = cause.unwrap_or(error);
+                    return Err(match error.is_of_source() {
+                        true => error,
+                        false => error.at(format!("into target `{}`", self.name)),
+                    });
                 }
             }
+        }
+    }
+
+    /// Shows an error as that of the store whose it is.
+    pub fn failed(&self, error: &Error) {
+        match error.is_of_source() {
+            true => self.board.told_error(&self.name, error),
+            false => self.board.target_error(&self.name, error),
         }
     }
 
@@ -127,7 +139,10 @@ impl Line {
             existing: self.existing,
             transactional: self.apply.transactional,
         };
-        match self.target.open(&claim).await {
+        let waits = self.board.waits(&self.name, What::Target);
+        let opened = self.target.open(&claim).await;
+        drop(waits);
+        match opened {
             Ok(opened) => Ok(Standing::new(opened)),
             Err(error) => {
                 if error.kind() == ErrorKind::Config {
@@ -150,6 +165,7 @@ impl Line {
     /// As `prepare`, for another copy of the table than the one that progress knows.
     pub async fn prepare_for(&self, table: &Arc<Table>, generation: u64) -> Result<Prepared> {
         let table = self.route.target_table(table);
+        let _waits = self.board.waits(&self.name, What::TargetBuilds);
         self.target.prepare(&table, generation).await.map_err(|error| error.at(format!("table {}", table.name)))
     }
 

@@ -5,6 +5,7 @@
 //! goes through `resolve` and `route` to the tee, and from a tap through `fold` and `parallel` into the target.
 
 mod applied;
+mod asked;
 mod board;
 mod budget;
 mod check;
@@ -16,25 +17,34 @@ mod ledger;
 mod limit;
 mod line;
 mod mend;
+mod pace;
 mod parallel;
 mod prefetch;
 mod pump;
 mod resolve;
 mod retention;
 pub mod retry;
+mod ring;
 mod route;
 mod shapes;
 mod slice;
 mod spread;
 mod standing;
 pub mod status;
+mod tap;
 mod tee;
+mod told;
+mod waits;
 mod witness;
+mod work;
+mod worklist;
 
 pub use board::{now_ms, stopped};
 pub use budget::Budget;
 pub use check::{Examined, Found, Side, check};
 pub(crate) use prefetch::Prefetch;
+pub(crate) use ring::list;
+pub use ring::{Other, Others, Spot};
 pub use route::Route;
 pub(crate) use route::Routed;
 
@@ -47,6 +57,7 @@ use crate::{
     target::Target,
 };
 use applied::Applied;
+use asked::Asked;
 use board::Board;
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use ledger::Ledger;
@@ -61,6 +72,7 @@ use tee::Tee;
 use tokio::{
     sync::watch,
     task::{JoinError, JoinHandle},
+    time::timeout,
 };
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
@@ -81,6 +93,8 @@ pub struct JobRun {
     pub retain_after_apply: Duration,
     /// Bytes of rows in flight, shared with the other jobs of the daemon.
     pub budget: Budget,
+    /// Asked before the job begins.
+    pub others: Others,
 }
 
 /// One target of the job.
@@ -100,19 +114,14 @@ pub async fn run(mut job: JobRun, stop: CancellationToken) -> Result<()> {
         board.phase(&target.name, Observed::Preparing);
     }
     let route = Arc::new(Route::new(&job.record.spec.source)?);
-    let mut backoff = Backoff::default();
-    let tables = loop {
-        match begin(&mut job, &route).await {
-            Ok(tables) => break tables,
-            Err(error) if error.is_transient() => {
-                board.source_error(&error);
-                if !backoff.wait(&stop).await {
-                    return Ok(());
-                }
-            }
-            Err(error) => return Err(error),
-        }
+    let tables = tokio::select! {
+        tables = begin_in_the_end(&mut job, &route, &board, &stop) => match tables? {
+            Some(tables) => tables,
+            None => return Ok(()),
+        },
+        never = board.keep_fresh() => match never {},
     };
+    board.begun();
     let stop = stop.child_token();
     let _stops_the_rest = stop.clone().drop_guard();
     let begun = job.record.begun.clone().expect("begin saved it");
@@ -149,7 +158,11 @@ pub async fn run(mut job: JobRun, stop: CancellationToken) -> Result<()> {
             name: target.name.clone(),
             target: Arc::clone(&target.target),
             reader: Arc::clone(&target.reader),
-            source: Arc::clone(&job.source),
+            source: Arc::new(Asked {
+                source: Arc::clone(&job.source),
+                board: Arc::clone(&board),
+                target: target.name.clone(),
+            }),
             route: Arc::clone(&route),
             carried: job.record.tables.clone(),
             tables: Mutex::new(tables.clone()),
@@ -218,7 +231,7 @@ async fn watch_over(lines: &[Line], board: &Board, stop: &CancellationToken) -> 
                     if !running.is_empty() || failed.is_some() {
                         tracing::error!(target = line.name, hint = error.hint_text(), %error, "target stopped");
                     }
-                    board.target_error(&line.name, &error);
+                    board.ended(&line.name, &error);
                     board.phase(&line.name, match error.kind() {
                         crate::error::ErrorKind::Lost => Observed::Lost,
                         _ => Observed::Failed,
@@ -236,6 +249,9 @@ async fn watch_over(lines: &[Line], board: &Board, stop: &CancellationToken) -> 
     }
 }
 
+/// A source that takes longer to say how much of its log is left does not know it.
+const BACKLOG: Duration = Duration::from_secs(10);
+
 /// Asks the source now and then how much of its log the targets lack.
 async fn measure(lines: &[Line], source: &dyn Source, board: &Board) -> std::convert::Infallible {
     loop {
@@ -245,7 +261,7 @@ async fn measure(lines: &[Line], source: &dyn Source, board: &Board) -> std::con
         for line in lines {
             let at = line.ledger.read(|progress| progress.checkpoint.clone());
             // An error here says nothing about rows; the feed's own errors are shown.
-            let Ok(behind) = source.backlog(line.job, &at).await else {
+            let Ok(Ok(behind)) = timeout(BACKLOG, source.backlog(line.job, &at)).await else {
                 board.backlog_unknown(&line.name);
                 unknown = true;
                 continue;
@@ -257,16 +273,50 @@ async fn measure(lines: &[Line], source: &dyn Source, board: &Board) -> std::con
     }
 }
 
+/// Tries until it is done; `None`: the job was stopped meanwhile.
+async fn begin_in_the_end(
+    job: &mut JobRun,
+    route: &Route,
+    board: &Board,
+    stop: &CancellationToken,
+) -> Result<Option<BTreeMap<TableName, Arc<Table>>>> {
+    let mut backoff = Backoff::default();
+    loop {
+        match begin(job, route, stop).await {
+            Ok(tables) => return Ok(Some(tables)),
+            Err(_) if stop.is_cancelled() => return Ok(None),
+            Err(error) if error.is_transient() => {
+                board.source_error(&error);
+                if !backoff.wait(stop).await {
+                    return Ok(None);
+                }
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Waits for stores only as long as the job shall run.
+async fn unless_stopped<T>(stop: &CancellationToken, work: impl Future<Output = Result<T>>) -> Result<T> {
+    tokio::select! {
+        biased;
+        () = stop.cancelled() => Err(Error::transient("the job is stopped")),
+        done = work => done,
+    }
+}
+
 /// Checks both sides and reserves the log, once in a job's life; saved before the first row is read. Gives the tables
 /// that are at the source of those that the job carries.
-async fn begin(job: &mut JobRun, route: &Route) -> Result<BTreeMap<TableName, Arc<Table>>> {
+async fn begin(job: &mut JobRun, route: &Route, stop: &CancellationToken) -> Result<BTreeMap<TableName, Arc<Table>>> {
     let mut before = None;
     if job.record.begun.is_none() {
-        let selected = selected(&*job.source, route).await?;
-        not_known(job).await?;
+        let selected = unless_stopped(stop, selected(&*job.source, route)).await?;
+        unless_stopped(stop, not_known(job)).await?;
         let targets = job.targets.iter().map(|target| &*target.target).collect();
         let (id, spec, source) = (job.record.id, &job.record.spec, &*job.source);
-        check::refuse(&check(&Examined { job: id, spec, source, targets, route }, &selected).await?)?;
+        let examined = Examined { job: id, spec, source, targets, route, others: &(job.others)() };
+        check::refuse(&unless_stopped(stop, check(&examined, &selected)).await?)?;
+        // Not cut off: what it makes at the source must not come after a `release`.
         faults::point("before-begin");
         let begun = job.source.begin(job.record.id, &selected).await?;
         faults::point("after-begin");
@@ -295,7 +345,7 @@ async fn begin(job: &mut JobRun, route: &Route) -> Result<BTreeMap<TableName, Ar
     // meanwhile, which that log does not tell.
     let now = match before {
         Some(before) if faults::on(Saboteur::ShapesBeforeBegin) => before,
-        _ => selected(&*job.source, route).await?,
+        _ => unless_stopped(stop, selected(&*job.source, route)).await?,
     };
     let (carried, late): (Vec<_>, Vec<_>) = now.into_iter().partition(|table| job.record.tables.contains(&table.name));
     for table in late {

@@ -5,11 +5,11 @@
 //! and written in that same transaction.
 
 use super::{
-    fold::{fold, may_repeat},
     resolve::{at, replace},
     route::Route,
     spread::{Spread, share},
     witness::Witness,
+    work::Work,
 };
 use crate::{
     error::{Error, Result},
@@ -19,7 +19,7 @@ use crate::{
         coarse_hash,
     },
     source::{Fetched, Wanted},
-    target::{Applied, Clash, Part, Target},
+    target::{Applied, Clash, Target},
 };
 use futures_util::future::join_all;
 use std::{
@@ -358,54 +358,6 @@ impl Lanes {
         work.own = Some(Arc::new(next.rows));
         work.list = next.list;
         Ok(())
-    }
-}
-
-/// The mutations to apply, over the batch's rows or, once something was fetched, over rows of their own.
-struct Work<'b> {
-    batch: &'b Batch,
-    own: Option<Arc<Rows>>,
-    list: Vec<Mutation>,
-}
-
-struct Owned<'b> {
-    batch: &'b Batch,
-    rows: Rows,
-    list: Vec<Mutation>,
-}
-
-impl<'b> Work<'b> {
-    fn new(batch: &'b Batch, list: Vec<Mutation>) -> Self {
-        Work { batch, own: None, list }
-    }
-
-    fn rows(&self) -> &Arc<Rows> {
-        self.own.as_ref().unwrap_or(self.batch.rows())
-    }
-
-    /// A copy of the rows that may grow. Rare: most batches fit as they are.
-    fn owned(&self) -> Owned<'b> {
-        Owned { batch: self.batch, rows: Rows::clone(self.rows()), list: self.list.clone() }
-    }
-
-    fn fold(&mut self) {
-        if may_repeat(self.batch.rows(), &self.list) {
-            let mut rows = Rows::clone(self.batch.rows());
-            self.list = fold(&mut rows, &self.list);
-            self.own = Some(Arc::new(rows));
-        }
-    }
-
-    fn part<'p>(&'p self, number: u64, of: u16, lanes: &'p [u16]) -> Part<'p> {
-        let Batch { partition, from, to, complete, kind, .. } = self.batch;
-        let (rows, mutations) = (self.rows(), &self.list[..]);
-        Part { feed: partition, number, lanes, of, from, to, complete: *complete, kind: *kind, rows, mutations }
-    }
-}
-
-impl<'b> Owned<'b> {
-    fn into_work(self) -> Work<'b> {
-        Work { batch: self.batch, own: Some(Arc::new(self.rows)), list: self.list }
     }
 }
 

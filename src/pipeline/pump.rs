@@ -10,7 +10,8 @@ use super::{
     shapes,
     standing::{Standing, Torn},
     status::Observed,
-    tee::Tap,
+    tap::Tap,
+    waits::What,
 };
 use crate::{
     error::{Error, Result},
@@ -189,13 +190,14 @@ impl<'a> Pump<'a> {
         }
         let mut spread = self.lanes.spread(&batch);
         let mut backoff = Backoff::default();
-        self.line.board.in_hand(&self.line.name);
+        let _waits = self.line.board.waits(&self.line.name, What::Target);
         loop {
             faults::point("before-apply");
             let error = match self.lanes.apply(&batch, number, &spread).await {
                 Ok(Applied::Held) if faults::on(Saboteur::CheckpointInsideTransaction) => break,
                 Ok(Applied::Held) => {
                     // Invariant 3: applied, but not committed; what is saved stays where it was.
+                    self.line.board.target_answered(&self.line.name);
                     self.numbers.insert(batch.partition.clone(), number);
                     self.at.set(&batch.partition, batch.to.clone());
                     self.open = true;
@@ -206,7 +208,7 @@ impl<'a> Pump<'a> {
                 Err(error) => return Err(error),
             };
             // Lane protocol 7: the batch stays in hand; the source's log is not read again because a target is slow.
-            self.line.board.target_error(&self.line.name, &error);
+            self.line.failed(&error);
             loop {
                 if !backoff.wait(stop).await {
                     return Ok(false);

@@ -8,23 +8,22 @@
 use super::{
     applied::Applied,
     board::Board,
-    budget::{Budget, Share},
+    budget::Budget,
     resolve::Resolve,
     retention::Retention,
     retry::Backoff,
     route::Route,
     slice,
+    tap::{Item, Marks, Tap},
 };
 use crate::{
     error::{Error, Result},
     faults::{self, Saboteur},
-    model::{Batch, Checkpoint, JobId, Mark, TableName},
+    model::{Batch, Checkpoint, JobId, TableName},
     pipeline::route::Routed,
     source::{Feed, Next, Source},
     telemetry::turns,
 };
-use async_trait::async_trait;
-use parking_lot::Mutex;
 use std::{cmp::Ordering, collections::BTreeMap, sync::Arc, time::Duration};
 use tokio::{
     sync::{mpsc, oneshot},
@@ -64,15 +63,6 @@ enum Command {
     Ask { name: String, ask: slice::Ask },
 }
 
-struct Item {
-    next: Result<Next>,
-    slice: Option<slice::Slice>,
-    budget: Option<Share>,
-}
-
-/// Marks a tap waits for, and after how many of its items each was passed.
-type Marks = Arc<Mutex<Vec<(Mark, Option<u64>)>>>;
-
 struct Branch {
     items: mpsc::Sender<Item>,
     at: Checkpoint,
@@ -95,62 +85,11 @@ impl Join {
         self.commands.send(command).await.map_err(|_| gone())?;
         joined.await.map_err(|_| gone())
     }
-}
 
-/// One target's view of the job's log: a feed.
-pub struct Tap {
-    name: String,
-    items: mpsc::Receiver<Item>,
-    commands: mpsc::Sender<Command>,
-    marks: Marks,
-    seen: u64,
-    /// What the batch just returned answers, if it is a held range.
-    pub slice: Option<slice::Slice>,
-    /// Whether the last answer came from the log: patience that ran out is no evidence.
-    pub heard: bool,
-    budget: Option<Share>,
-}
-
-impl Tap {
     /// Asks for the next slice of a held range; it comes as a batch among the others. One at a time.
-    pub async fn ask(&self, ask: slice::Ask) -> Result<()> {
-        let command = Command::Ask { name: self.name.clone(), ask };
+    pub async fn ask(&self, name: &str, ask: slice::Ask) -> Result<()> {
+        let command = Command::Ask { name: name.to_owned(), ask };
         self.commands.send(command).await.map_err(|_| Error::transient("the job's read of the log has stopped"))
-    }
-}
-
-#[async_trait]
-impl Feed for Tap {
-    async fn next(&mut self, patience: Duration) -> Result<Next> {
-        self.slice = None;
-        self.budget = None;
-        self.heard = false;
-        match timeout(patience, self.items.recv()).await {
-            Err(_) => Ok(Next::Idle(Checkpoint::default())),
-            Ok(None) => Err(Error::transient("left behind: this target took nothing for a minute")),
-            Ok(Some(item)) => {
-                self.seen += 1;
-                self.slice = item.slice;
-                self.budget = item.budget;
-                self.heard = true;
-                item.next
-            }
-        }
-    }
-
-    async fn acknowledge(&mut self, _: &Checkpoint) -> Result<()> {
-        Ok(())
-    }
-
-    fn passed(&mut self, mark: &Mark) -> bool {
-        let mut marks = self.marks.lock();
-        match marks.iter().position(|(known, _)| known == mark) {
-            None => {
-                marks.push((mark.clone(), None));
-                false
-            }
-            Some(index) => marks[index].1.is_some_and(|sent| sent <= self.seen),
-        }
     }
 }
 
@@ -158,11 +97,11 @@ impl Tee {
     /// Starts reading when the first target joins, until `stop`.
     pub fn start(self, stop: CancellationToken) -> (Join, tokio::task::JoinHandle<()>) {
         let (send, commands) = mpsc::channel(16); // Invariant 6: one ask and one join per target.
-        let join = Join { commands: send.clone() };
+        let join = Join { commands: send };
         let reading = Reading {
             tee: self,
             commands,
-            send,
+            join: join.clone(),
             branches: BTreeMap::new(),
             feed: None,
             acknowledged: Instant::now(),
@@ -175,7 +114,8 @@ impl Tee {
 struct Reading {
     tee: Tee,
     commands: mpsc::Receiver<Command>,
-    send: mpsc::Sender<Command>,
+    /// For the taps.
+    join: Join,
     branches: BTreeMap<String, Branch>,
     feed: Option<Box<dyn Feed>>,
     acknowledged: Instant,
@@ -261,27 +201,16 @@ impl Reading {
         match command {
             Command::Join { name, at, edges, tap } => {
                 let (items, received) = mpsc::channel(WAITING); // Invariant 6.
-                let marks = Marks::default();
+                let joined = Tap::new(&name, received, self.join.clone());
                 let branch = Branch {
                     items,
                     at,
                     complete: true,
                     edges,
                     sent: 0,
-                    marks: Arc::clone(&marks),
+                    marks: joined.marks(),
                     asked: None,
                     late: None,
-                };
-                let commands = self.send.clone();
-                let joined = Tap {
-                    name: name.clone(),
-                    items: received,
-                    commands,
-                    marks,
-                    seen: 0,
-                    slice: None,
-                    heard: false,
-                    budget: None,
                 };
                 if tap.send(joined).is_ok() {
                     self.branches.insert(name, branch);

@@ -1,9 +1,10 @@
 //! What was measured into one target, and the sentence that says how its duration was come by.
 
-use super::{PlannedTable, PlannedTarget, measure::Samples, predict, ring};
+use super::{PlannedTable, PlannedTarget, measure::Samples, predict};
 use crate::{
     error::Result,
     model::{Existing, JobSpec},
+    pipeline::list,
 };
 use std::{collections::BTreeSet, fmt::Write, time::Duration};
 
@@ -30,7 +31,7 @@ impl Measured {
         }
         if !prediction.unknown.is_empty() {
             let names: BTreeSet<&String> = prediction.unknown.iter().collect();
-            let _ = write!(basis, "; not predicted: the source does not know how many rows {} has", ring::list(&names));
+            let _ = write!(basis, "; not predicted: the source does not know how many rows {} has", list(&names));
         }
         if spec.targets.iter().any(|target| target.existing != Existing::Refuse) {
             basis.push_str("; rows that are in a target already make it slower");

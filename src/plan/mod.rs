@@ -2,8 +2,8 @@
 
 mod basis;
 mod measure;
+mod own;
 mod predict;
-mod ring;
 mod room;
 mod selection;
 
@@ -11,8 +11,8 @@ pub use crate::pipeline::{Found, Side};
 
 use crate::{
     error::{Error, Result},
-    model::{JobId, JobSpec, Severity, Table, TableName},
-    pipeline::{Examined, Route, check},
+    model::{JobId, JobSpec, Severity, Table},
+    pipeline::{Examined, Other, Route, check},
     source::{Size, Source},
     target::Target,
 };
@@ -30,12 +30,14 @@ pub struct Pair<'a> {
     /// In the order of the spec.
     pub targets: Vec<Arc<dyn Target>>,
     /// The daemon's other jobs.
-    pub others: Vec<JobSpec>,
+    pub others: Vec<Other>,
 }
 
 /// Whatever is `None` is not known.
 #[derive(Clone, Debug, Default)]
 pub struct Plan {
+    /// The source's store.
+    pub source: String,
     /// The gravest first.
     pub findings: Vec<Found>,
     /// In the order of their names.
@@ -113,20 +115,18 @@ pub async fn plan(pair: &Pair<'_>) -> Result<Plan> {
     let (all, not_carried) = source.tables().await.map_err(at_source)?;
     let mut tables: Vec<Arc<Table>> = all.iter().filter(|table| route.selects(&table.name)).cloned().collect();
     tables.sort_by(|a, b| a.name.cmp(&b.name));
-    let names: Vec<TableName> = tables.iter().map(|table| table.name.clone()).collect();
 
     let of_source = |finding| Found { side: Side::Source, store: name.clone(), finding };
     let mut findings: Vec<Found> = selection::look(&route, &all, not_carried).into_iter().map(of_source).collect();
     let borrowed = targets.iter().map(|target| &**target).collect();
     // The id only names what would be made.
     let job = JobId(Uuid::now_v7());
-    let examined = Examined { job, spec, source: &**source, targets: borrowed, route: &route };
+    let examined = Examined { job, spec, source: &**source, targets: borrowed, route: &route, others };
     findings.extend(check(&examined, &tables).await?);
-    findings.extend(ring::look(spec, others, &route, &names)?);
     let survey = source.survey(&tables, SURVEY).await.map_err(at_source)?;
     findings.extend(survey.findings.iter().cloned().map(of_source));
 
-    let mut plan = Plan::default();
+    let mut plan = Plan { source: name.clone(), ..Plan::default() };
     let target_shapes = tables.iter().map(|table| route.target_table(table));
     plan.tables = tables
         .iter()

@@ -1,9 +1,9 @@
 //! What a job leaves out, and how much of all that was found is shown. Pure.
 
-use super::{Found, ring};
+use super::Found;
 use crate::{
     model::{Finding, Severity, Table, TableName},
-    pipeline::Route,
+    pipeline::{Route, list},
 };
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -24,7 +24,7 @@ pub fn look(route: &Route, all: &[Arc<Table>], not_carried: Vec<Finding>) -> Vec
     let left: BTreeSet<String> =
         all.iter().filter(|table| !route.selects(&table.name)).map(|table| table.name.to_string()).collect();
     if !left.is_empty() {
-        let text = format!("left out by the job's globs: {}", ring::list(&left));
+        let text = format!("left out by the job's globs: {}", list(&left));
         findings.push(Finding::new(Severity::Info, "source.tables", text));
     }
     let wanted = |finding: &Finding| named(finding).is_none_or(|name| route.selects(&name));

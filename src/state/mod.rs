@@ -89,6 +89,9 @@ pub struct JobRecord {
     /// Its deletion leaves what `begin` made at the source.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub keep_source_objects: bool,
+    /// Its deletion leaves what is its own in the targets.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub keep_target_objects: bool,
 }
 
 impl JobRecord {
@@ -107,6 +110,7 @@ impl JobRecord {
             created_spec: None,
             resume_ms: None,
             keep_source_objects: false,
+            keep_target_objects: false,
         }
     }
 }

@@ -1,8 +1,9 @@
 //! Looks into stores for people: checks, tables, plans, leftovers, the battery. Changes no job.
 
 use super::{
-    Supervisor, audit,
+    Shared, Supervisor, audit,
     denied::{self, Answer, Reason},
+    others,
     stores::{Reloaded, answered, timely},
 };
 use crate::{
@@ -11,7 +12,7 @@ use crate::{
     fixture::Fixture,
     model::{Finding, JobId, JobSpec, Leftover, Severity, Table},
     pipeline::Route,
-    plan::{self, Found, Pair, Plan, Side},
+    plan::{self, Pair, Plan},
     state::Desired,
 };
 use std::{collections::BTreeMap, sync::Arc};
@@ -40,6 +41,7 @@ impl Certification {
 impl Supervisor {
     /// What stands in the way of a job with this store, and what a job would create there. The gravest first.
     pub async fn check_source(&self, store: &str, globs: &[String]) -> Answer<Vec<Finding>> {
+        let _one = self.asking.acquire().await.expect("never closed");
         let source = self.shared.stores.open(store)?.source().map_err(denied::of_store)?;
         let (tables, mut findings) = answered(store, source.tables()).await.map_err(denied::of_store)?;
         let tables = selected(tables, store, globs)?;
@@ -56,6 +58,7 @@ impl Supervisor {
     }
 
     pub async fn check_target(&self, store: &str) -> Answer<Vec<Finding>> {
+        let _one = self.asking.acquire().await.expect("never closed");
         let target = self.shared.stores.open(store)?.target().map_err(denied::of_store)?;
         let mut findings = answered(store, target.check(&[], Default::default())).await.map_err(denied::of_store)?;
         findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
@@ -64,6 +67,7 @@ impl Supervisor {
 
     /// In order of their names, with what cannot be carried.
     pub async fn tables(&self, store: &str) -> Answer<(Vec<Arc<Table>>, Vec<Finding>)> {
+        let _one = self.asking.acquire().await.expect("never closed");
         let source = self.shared.stores.open(store)?.source().map_err(denied::of_store)?;
         let (mut tables, findings) = answered(store, source.tables()).await.map_err(denied::of_store)?;
         tables.sort_by(|a, b| a.name.cmp(&b.name));
@@ -76,26 +80,22 @@ impl Supervisor {
         let _one = self.planning.acquire().await.expect("never closed");
         let name = &spec.source.store;
         let source = self.shared.stores.open(name)?.source().map_err(denied::of_store)?;
-        let others = self.jobs().map(|job| job.record.borrow().spec.clone()).collect();
-        let mut pair = Pair { spec, source, targets: Vec::new(), others };
+        let mut pair = Pair { spec, source, targets: Vec::new(), others: others::others(&self.shared) };
         for target in &spec.targets {
             pair.targets.push(self.shared.stores.open(&target.store)?.target().map_err(denied::of_store)?);
         }
         let mut plan = timely("one of the stores", plan::plan(&pair)).await.map_err(denied::of_store)?;
-        if self.jobs().any(|job| job.name() == spec.name && job.record.borrow().begun.is_some()) {
-            // A plan is one for a new job: the tables and rows of this one are in its own way.
-            let text = "a job of this name has begun already: what blocks below may be its own tables and rows";
-            let finding = Finding::new(Severity::Warning, &spec.name, text).mend(format!(
-                "whimbrel status {0}; whimbrel apply -f FILE --dry-run shows what would change",
-                spec.name
-            ));
-            plan.findings.insert(0, Found { side: Side::Pair, store: spec.source.store.clone(), finding });
+        // One that was never started holds nothing.
+        let mut started = self.jobs().filter(|job| job.record.borrow().desired != Desired::Created);
+        if let Some(job) = started.find(|job| job.name() == spec.name) {
+            plan.leave_out_own(&spec.name, job.id);
         }
         Ok(plan)
     }
 
     /// What of ours is in the store and belongs to no job of this daemon.
     pub async fn leftovers(&self, store: &str) -> Answer<Vec<Leftover>> {
+        let _one = self.asking.acquire().await.expect("never closed");
         let opened = self.shared.stores.open(store)?;
         let known: Vec<JobId> = self.jobs().map(|job| job.id).collect();
         let mut found = answered(store, opened.leftovers(&known)).await.map_err(denied::of_store)?;
@@ -132,7 +132,9 @@ impl Supervisor {
 
     /// Reads the config's stores again; also names the running jobs that still use what was changed.
     pub async fn reload_stores(&self, who: &str) -> Answer<(Reloaded, Vec<String>)> {
-        let reloaded = self.shared.stores.reload()?;
+        let shared = Arc::clone(&self.shared);
+        let read = tokio::task::spawn_blocking(move || shared.stores.reload(|store| user_of(&shared, store)));
+        let reloaded = read.await.expect("reading does not panic")?;
         let is_old = |store: &String| reloaded.changed.contains(store) || reloaded.removed.contains(store);
         let runs_with_old = |job: &Arc<super::job::Job>| {
             let record = job.record.borrow();
@@ -149,6 +151,17 @@ impl Supervisor {
         audit(&self.shared, None, who, "reload-stores", details).await;
         Ok((reloaded, jobs))
     }
+}
+
+/// A job whose source or target the store is.
+fn user_of(shared: &Shared, store: &str) -> Option<String> {
+    let jobs = shared.jobs.lock();
+    let uses = |job: &&Arc<super::job::Job>| {
+        let record = job.record.borrow();
+        let mut stores = record.spec.targets.iter().map(|target| &target.store).chain([&record.spec.source.store]);
+        stores.any(|name| name == store)
+    };
+    jobs.values().find(uses).map(|job| job.name())
 }
 
 fn selected(tables: Vec<Arc<Table>>, store: &str, globs: &[String]) -> Answer<Vec<Arc<Table>>> {

@@ -80,6 +80,16 @@ impl Job {
         Ok(self.view())
     }
 
+    /// Takes over what the run has saved by itself (where its log begins).
+    pub async fn refresh(&self, state: &dyn State) {
+        let _one = self.changing.lock().await;
+        match state.change_job(self.id, Box::new(|_| ())).await {
+            Ok(Some(saved)) => drop(self.record.send_replace(Arc::new(saved))),
+            Ok(None) => {}
+            Err(error) => tracing::error!(%error, "what the job's run saved cannot be read"),
+        }
+    }
+
     pub fn watch(&self) -> Watch {
         Watch { record: self.record.subscribe(), status: self.status.subscribe(), next: None }
     }

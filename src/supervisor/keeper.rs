@@ -6,26 +6,32 @@
 use super::{
     Shared,
     job::{Job, new_etag},
-    paused, removal, resting,
+    others, paused, removal, resting,
 };
 use crate::{
     error::{Error, ErrorKind, Result},
     pipeline::{
         self, JobRun, TargetRun,
         retry::Backoff,
-        status::{Observed, TableStatus},
+        status::{JobStatus, Observed, TableStatus},
         stopped,
     },
     state::{Desired, JobRecord, Stopped},
     telemetry::turns,
 };
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
-use tokio::task::JoinError;
-use tokio_util::sync::CancellationToken;
+use tokio::{task::JoinError, time::Instant};
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use tracing::Instrument;
 
 /// A run that does not end by itself is dropped after this; the lane protocol makes that as good as a crash.
 const STOPS_WITHIN: Duration = Duration::from_secs(10);
+
+/// A run that lasted so long was no failure from the start.
+const WORKED: Duration = Duration::from_secs(60);
+
+/// The same for a run that may be reserving the log.
+const BEGINS_WITHIN: Duration = Duration::from_secs(120);
 
 /// Until the job is gone or the daemon stops.
 pub async fn keep(job: Arc<Job>, shared: Arc<Shared>, stop: CancellationToken) {
@@ -35,6 +41,7 @@ pub async fn keep(job: Arc<Job>, shared: Arc<Shared>, stop: CancellationToken) {
     let mut has_run = records.borrow().desired != Desired::Created;
     while !stop.is_cancelled() {
         let record = Arc::clone(&records.borrow_and_update());
+        let began = Instant::now();
         has_run |= record.desired == Desired::Run;
         match record.desired {
             Desired::Delete => return removal::remove(&job, &shared, has_run, &stop).await,
@@ -43,6 +50,9 @@ pub async fn keep(job: Arc<Job>, shared: Arc<Shared>, stop: CancellationToken) {
                 Ok(Ended::Asked) => {}
                 Err(error) if error.is_transient() => {
                     tracing::warn!(hint = error.hint_text(), %error, "the job's run failed; trying again");
+                    if began.elapsed() > WORKED {
+                        backoff.succeeded();
+                    }
                     job.status.send_modify(|status| status.errors.count(error.kind()));
                     rest(&job, Observed::Stalled, Some(stopped(&error)));
                     tokio::select! {
@@ -78,17 +88,23 @@ enum Ended {
     Again,
 }
 
-async fn run(job: &Job, shared: &Shared, record: &JobRecord, stop: &CancellationToken) -> Result<Ended> {
+async fn run(job: &Job, shared: &Arc<Shared>, record: &JobRecord, stop: &CancellationToken) -> Result<Ended> {
     job.status.send_modify(|status| {
         status.targets.retain(|name, _| record.spec.targets.iter().any(|target| target.store == *name));
         status.observed = Observed::Preparing;
         status.error = None;
     });
     let run = prepare(job, shared, record)?;
+    match record.begun {
+        None => tracing::info!("the job begins"),
+        Some(_) => tracing::info!("the job goes on from what it saved"),
+    }
     let stop_run = stop.child_token();
     // A task of its own: a panic in it ends there.
     let running = pipeline::run(run, stop_run.clone());
-    let mut task = tokio::spawn(turns::inherit("the run of a job", running).in_current_span());
+    // Never two of them: what watches over it may die as well.
+    let _ends_with_us = stop_run.clone().drop_guard();
+    let mut task = AbortOnDropHandle::new(tokio::spawn(turns::inherit("the run of a job", running).in_current_span()));
     let mut records = job.record.subscribe();
     let ended = tokio::select! {
         ended = &mut task => {
@@ -105,12 +121,15 @@ async fn run(job: &Job, shared: &Shared, record: &JobRecord, stop: &Cancellation
         () = stop.cancelled() => Ended::Asked,
     };
     stop_run.cancel();
-    match tokio::time::timeout(STOPS_WITHIN, &mut task).await {
-        Ok(result) => {
-            if let Err(error) = flatten(result, &record.spec.name) {
-                tracing::warn!(%error, "the job failed while it was stopping");
-            }
-        }
+    // What a source is making for the job must not come after what removes it.
+    let patience = if record.begun.is_some() { STOPS_WITHIN } else { BEGINS_WITHIN };
+    let stopped = tokio::time::timeout(patience, &mut task).await;
+    job.refresh(&*shared.state).await;
+    match stopped {
+        Ok(result) => match flatten(result, &record.spec.name) {
+            Ok(()) => tracing::info!("the job stopped, with all that is applied saved"),
+            Err(error) => tracing::warn!(%error, "the job failed while it was stopping"),
+        },
         Err(_) => {
             tracing::warn!("the job did not stop in time and was cut off");
             task.abort();
@@ -119,8 +138,17 @@ async fn run(job: &Job, shared: &Shared, record: &JobRecord, stop: &Cancellation
     Ok(ended)
 }
 
-fn prepare(job: &Job, shared: &Shared, record: &JobRecord) -> Result<JobRun> {
-    let open = |name: &str| shared.stores.open(name).map_err(|denied| denied.error);
+fn prepare(job: &Job, shared: &Arc<Shared>, record: &JobRecord) -> Result<JobRun> {
+    let open = |name: &str| {
+        shared.stores.open(name).map_err(|denied| match record.begun {
+            // What has run goes on by itself, as soon as the file of a secret is there again.
+            Some(_) if !denied.error.is_transient() => {
+                let hint = denied.error.hint_text().unwrap_or_default().to_owned();
+                Error::transient("a store cannot be opened").because(denied.error).hint(hint)
+            }
+            _ => denied.error,
+        })
+    };
     let at = |name: &str, error: Error| error.at(format!("store `{name}`"));
     let source = &record.spec.source.store;
     let mut targets = Vec::new();
@@ -143,6 +171,10 @@ fn prepare(job: &Job, shared: &Shared, record: &JobRecord) -> Result<JobRun> {
         status: Arc::clone(&job.status),
         retain_after_apply: shared.retain_after_apply,
         budget: shared.budget.clone(),
+        others: {
+            let shared = Arc::clone(shared);
+            Arc::new(move || others::others(&shared))
+        },
     })
 }
 
@@ -194,6 +226,7 @@ fn rest(job: &Job, observed: Observed, error: Option<Stopped>) {
             target.changes_per_s = 0.0;
             // Nobody looks any more: how far behind it is now is not known.
             (target.lag_ms, target.behind) = (None, None);
+            target.tables.values_mut().for_each(|table| (table.rows_per_s, table.eta_s) = (0.0, None));
             let follows = |table: &&mut TableStatus| table.observed > Observed::Preparing;
             target.tables.values_mut().filter(follows).for_each(|table| table.observed = target.observed);
         }
@@ -202,14 +235,36 @@ fn rest(job: &Job, observed: Observed, error: Option<Stopped>) {
     });
 }
 
+/// What is known of a job before its task has looked at it.
+pub fn first_status(record: &JobRecord) -> JobStatus {
+    let observed = match (record.desired, &record.stopped) {
+        (Desired::Created, _) => Observed::Created,
+        (Desired::Delete, _) => Observed::Deleting,
+        (Desired::Pause, _) => Observed::Paused,
+        (Desired::Run, None) => Observed::Preparing,
+        (Desired::Run, Some(stopped)) if stopped.kind == ErrorKind::Lost => Observed::Lost,
+        (Desired::Run, Some(_)) => Observed::Failed,
+    };
+    JobStatus { observed, error: record.stopped.clone(), ..JobStatus::default() }
+}
+
 /// Watches over the watcher: a panic in `keep` itself is shown, never silence.
 pub async fn keep_visibly(job: Arc<Job>, shared: Arc<Shared>, stop: CancellationToken) {
-    let kept = futures_util::FutureExt::catch_unwind(AssertUnwindSafe(keep(Arc::clone(&job), shared, stop))).await;
-    if let Err(panic) = kept {
+    let mut records = job.record.subscribe();
+    loop {
+        let kept = keep(Arc::clone(&job), Arc::clone(&shared), stop.clone());
+        let Err(panic) = futures_util::FutureExt::catch_unwind(AssertUnwindSafe(kept)).await else { return };
         let error = Error::config(format!("the job's keeper panicked: {}", panic_text(&panic)))
-            .hint("this is a bug: report it with the log. A restart of the daemon runs the job again");
+            .hint("this is a bug: report it with the log. The next change of the job, or a restart, runs it again");
         tracing::error!(hint = error.hint_text(), "{error}");
         rest(&job, Observed::Failed, Some(stopped(&error)));
+        records.mark_unchanged();
+        tokio::select! {
+            () = stop.cancelled() => return,
+            changed = records.changed() => if changed.is_err() {
+                return;
+            },
+        }
     }
 }
 

@@ -5,6 +5,7 @@ mod examine;
 mod history;
 mod job;
 mod keeper;
+mod others;
 mod paused;
 mod removal;
 mod resting;
@@ -18,6 +19,7 @@ pub use self::{
     examine::Certification,
     history::{Entry, TrailPlace},
     job::{JobView, Watch},
+    removal::Keep,
     stores::{Reloaded, Stores},
     update::Update,
     vitals::Vitals,
@@ -47,9 +49,11 @@ const STOPS_WITHIN: Duration = Duration::from_secs(15);
 const JOBS: usize = 10_000;
 /// Longer than any sane pause; beyond it nobody remembers the job.
 const LONGEST_PAUSE: Duration = Duration::from_secs(365 * 86_400);
+/// Looks into stores that callers wait for at the same time.
+const ASKS: usize = 8;
 /// Plans that are made at the same time.
 const PLANS: usize = 2;
-const REQUEST_ID_BYTES: usize = 64;
+const REQUEST_ID_CHARS: usize = 64;
 
 pub struct Supervisor {
     shared: Arc<Shared>,
@@ -57,6 +61,8 @@ pub struct Supervisor {
     creating: tokio::sync::Mutex<()>,
     /// One battery at a time: it is heavy.
     certifying: Arc<tokio::sync::Mutex<()>>,
+    /// Looks into stores for callers: each opens a connection.
+    asking: tokio::sync::Semaphore,
     /// Plans read and write samples: a few at a time, the others wait.
     planning: tokio::sync::Semaphore,
     tasks: TaskTracker,
@@ -97,6 +103,7 @@ impl Supervisor {
             shared,
             creating: tokio::sync::Mutex::default(),
             certifying: Arc::default(),
+            asking: tokio::sync::Semaphore::new(ASKS),
             planning: tokio::sync::Semaphore::new(PLANS),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
@@ -124,8 +131,8 @@ impl Supervisor {
     /// Saves a job; touches no store. The same request id with the same spec gives the same job.
     pub async fn create(&self, spec: JobSpec, request_id: &str, validate_only: bool, who: &str) -> Answer<JobView> {
         validate::validate(&spec, &self.shared.stores)?;
-        if request_id.len() > REQUEST_ID_BYTES {
-            let error = Error::config(format!("`request_id`: longer than {REQUEST_ID_BYTES} bytes"));
+        if request_id.chars().count() > REQUEST_ID_CHARS {
+            let error = Error::config(format!("`request_id`: longer than {REQUEST_ID_CHARS} characters"));
             return Reason::InvalidArgument.deny(error.hint("a UUID will do"));
         }
         let _one = self.creating.lock().await;
@@ -178,7 +185,7 @@ impl Supervisor {
         after: &str,
         limit: usize,
         wanted: impl Fn(&JobRecord, Observed) -> bool,
-    ) -> (Vec<JobView>, bool) {
+    ) -> (impl Iterator<Item = JobView>, bool) {
         let jobs = self.shared.jobs.lock();
         let rest = jobs.range::<str, _>((std::ops::Bound::Excluded(after), std::ops::Bound::Unbounded));
         // Looked at in place: a status with thousands of tables is copied for the page only.
@@ -187,8 +194,9 @@ impl Supervisor {
             wanted(&job.record.borrow(), observed)
         };
         let mut rest = rest.map(|(_, job)| job).filter(is_wanted);
-        let page = rest.by_ref().take(limit).map(|job| job.view()).collect();
-        (page, rest.next().is_some())
+        let page: Vec<Arc<Job>> = rest.by_ref().take(limit).cloned().collect();
+        let more = rest.next().is_some();
+        (page.into_iter().map(|job| job.view()), more)
     }
 
     /// What is saved of every job, in order of their names.
@@ -259,17 +267,20 @@ impl Supervisor {
         Ok(view)
     }
 
-    /// Removes what it made in its stores, then the job itself; returns when that is asked for, durably. With
-    /// `keep_source_objects` the source is left alone; the newest call counts.
-    pub async fn delete(&self, name: &str, keep_source_objects: bool, etag: &str, who: &str) -> Answer<JobView> {
+    /// Removes what it made in its stores, then the job itself; returns when that is asked for, durably.
+    /// What it shall keep is left alone; the newest call counts.
+    pub async fn delete(&self, name: &str, keep: Keep, etag: &str, who: &str) -> Answer<JobView> {
         let job = self.job(name)?;
         let is_known = |record: &JobRecord| check_etag(record, etag);
         let change = move |record: &mut JobRecord| {
-            (record.desired, record.keep_source_objects) = (Desired::Delete, keep_source_objects);
+            record.desired = Desired::Delete;
+            (record.keep_source_objects, record.keep_target_objects) = (keep.source, keep.targets);
         };
         let view = job.change(&*self.shared.state, is_known, change).await?;
-        let details = keep_source_objects.then(|| ("keep_source_objects".to_owned(), "true".to_owned()));
-        audit(&self.shared, Some(&view), who, "delete", details.into_iter().collect()).await;
+        let kept = [("keep_source_objects", keep.source), ("keep_target_objects", keep.targets)];
+        let kept = kept.into_iter().filter(|(_, is_kept)| *is_kept);
+        let details: BTreeMap<_, _> = kept.map(|(what, _)| (what.to_owned(), "true".to_owned())).collect();
+        audit(&self.shared, Some(&view), who, "delete", details).await;
         Ok(view)
     }
 
@@ -295,7 +306,8 @@ impl Supervisor {
 
     fn keep(&self, record: JobRecord) -> Arc<Job> {
         let name = record.spec.name.clone();
-        let job = Arc::new(Job::new(record, JobStatus::default()));
+        let status = keeper::first_status(&record);
+        let job = Arc::new(Job::new(record, status));
         self.shared.jobs.lock().insert(name, Arc::clone(&job));
         let span = tracing::error_span!("job", job = job.name(), uid = %job.id);
         let kept = keeper::keep_visibly(Arc::clone(&job), Arc::clone(&self.shared), self.stop.clone());

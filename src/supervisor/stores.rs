@@ -7,7 +7,7 @@ use crate::{
     error::{Error, Result},
     fixture::Fixture,
 };
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 /// A store that hangs must not hold a call or a deletion for ever.
@@ -17,6 +17,8 @@ const NO_NAME: &str = "a store is named as in the config, never by its URL";
 
 pub struct Stores {
     configs: RwLock<Configs>,
+    /// One after the other: what was read first must not be put in place last.
+    reloading: Mutex<()>,
     /// Reads them again. `None`: they come from no file.
     read: Option<Read>,
 }
@@ -37,7 +39,7 @@ impl Stores {
     /// Refuses what no connector understands. A secret that cannot be read now concerns only the jobs that need it.
     pub fn new(configs: BTreeMap<String, StoreConfig>) -> Result<Stores> {
         check(&configs)?;
-        Ok(Stores { configs: RwLock::new(shared(configs)), read: None })
+        Ok(Stores { configs: RwLock::new(shared(configs)), reloading: Mutex::default(), read: None })
     }
 
     /// Where `reload` finds them.
@@ -50,17 +52,26 @@ impl Stores {
         self
     }
 
-    /// Reads the config's stores again: all are taken, or nothing changes. What was opened before stays as it is.
-    pub fn reload(&self) -> Answer<Reloaded> {
+    /// Reads the config's stores again: all are taken, or nothing changes. What was opened before stays as it is. `user`: a
+    /// job that needs the store of a name; that one cannot go.
+    pub fn reload(&self, user: impl Fn(&str) -> Option<String>) -> Answer<Reloaded> {
         let Some(read) = &self.read else {
             return Reason::ConfigUnusable.deny(
                 Error::config("this daemon has no config file").hint("start it with `whimbrel serve --config FILE`"),
             );
         };
+        let _one = self.reloading.lock();
         let unusable = |error: Error| Reason::ConfigUnusable.because()(error);
         let configs = read().map_err(unusable)?;
         check(&configs).map_err(unusable)?;
         let new = shared(configs);
+        let gone = self.list().into_iter().map(|(name, _)| name).filter(|name| !new.contains_key(name));
+        if let Some((store, job)) = gone.filter_map(|name| Some((name.clone(), user(&name)?))).next() {
+            let error =
+                Error::config(format!("store `{store}` is not in the config any more, and job `{job}` needs it"));
+            return Reason::ConfigUnusable
+                .deny(error.hint(format!("put [stores.{store}] back, or `whimbrel job delete {job}` first")));
+        }
         let old = std::mem::replace(&mut *self.configs.write(), new.clone());
         let mut reloaded = Reloaded::default();
         for (name, config) in &new {

@@ -200,7 +200,12 @@ fn settled(record: &JobRecord, spec: &JobSpec) -> Answer<()> {
     if record.desired == Desired::Created {
         return Ok(());
     }
-    let is_settled = |field: &&Field| field.may == May::BeforeStart && field.differs(&record.spec, spec);
+    // One whose start was refused carries nothing yet. (At its source there may be what was made before it failed.)
+    let never_began = record.begun.is_none() && record.stopped.is_some();
+    let is_settled = |field: &&Field| {
+        let may = field.may != May::BeforeStart || (never_began && field.path != "source.store");
+        !may && field.differs(&record.spec, spec)
+    };
     let settled: Vec<&str> = FIELDS.iter().filter(is_settled).map(|field| field.path).collect();
     if settled.is_empty() {
         return Ok(());

@@ -43,13 +43,18 @@ impl Flushes {
         }
     }
 
-    /// Nothing is saved any more.
+    /// Nothing is saved any more, as long as this process lives.
     pub fn failed(&self, why: &str) {
         self.0.lock().failed.get_or_insert_with(|| why.to_owned());
     }
 
     pub fn taken(&self) -> Taken {
         self.0.lock().taken.clone()
+    }
+
+    /// Why nothing will be saved before a new process opens the folder: for `/healthz` and the watchdog.
+    pub fn failure(&self) -> Option<String> {
+        self.0.lock().failed.clone()
     }
 
     /// Why nothing is saved, or `None` if all is well: for `/readyz`.
@@ -71,11 +76,13 @@ mod tests {
         assert_eq!(flushes.trouble(Duration::ZERO), None);
         flushes.begin();
         assert!(flushes.trouble(Duration::ZERO).is_some_and(|why| why.contains("disk")));
+        assert_eq!(flushes.failure(), None, "it may go through yet");
         flushes.end();
         let taken = flushes.taken();
         assert_eq!((taken.count, taken.buckets.iter().sum::<u64>()), (1, 1));
         assert_eq!(flushes.trouble(Duration::ZERO), None);
         flushes.failed("read-only");
         assert_eq!(flushes.trouble(Duration::ZERO).as_deref(), Some("read-only"));
+        assert_eq!(flushes.failure().as_deref(), Some("read-only"));
     }
 }

@@ -17,7 +17,7 @@ use std::{
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 /// How often a task shows that it turns. A thousand idle jobs cost some hundred wake-ups a second.
-pub const TICK: Duration = Duration::from_secs(5);
+pub const TICK: Duration = Duration::from_secs(10);
 /// Far above what a busy machine makes of a tick.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -53,8 +53,9 @@ impl Turns {
             loop {
                 tokio::select! {
                     biased;
-                    done = &mut work => return done,
+                    // Before the work: that may use up what a task is given at a time, and the clock would never tick.
                     _ = clock.tick() => turn.now(),
+                    done = &mut work => return done,
                 }
             }
         })

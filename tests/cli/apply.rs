@@ -42,7 +42,8 @@ fn a_difference_is_shown_and_a_dry_run_only_shows_it() {
     let changed = shop.write("job.yaml", &format!("{JOB}copy: {{limits: {{rows_per_s: 7}}}}\n"));
     let difference = &["--- in the daemon", "-    rows_per_s: 0", "+    rows_per_s: 7", "updated"];
     ends(&daemon.ask(&["apply", "-f", &changed, "--dry-run"]), 0, difference);
-    let rows = || json(&daemon.ask(&["job", "show", "shop", "-o", "json"]))["copy"]["limits"]["rows_per_s"].clone();
+    let rows =
+        || json(&daemon.ask(&["job", "show", "shop", "-o", "json"]))["spec"]["copy"]["limits"]["rows_per_s"].clone();
     assert_eq!(rows(), 0);
     ends(&daemon.ask(&["apply", "-f", &changed]), 0, difference);
     assert_eq!(rows(), 7);
@@ -62,8 +63,13 @@ fn the_job_file_that_is_shown_is_the_one_that_was_applied() {
     let for_eyes = stdout(&daemon.ask(&["job", "show", "shop"]));
     assert!(for_eyes.starts_with("# uid "), "{for_eyes}");
     ends(&with_input(&daemon.address, &["apply", "-f", "-"], &for_eyes), 0, &["unchanged"]);
-    let json = stdout(&daemon.ask(&["job", "show", "shop", "-o", "json"]));
-    ends(&daemon.ask(&["apply", "-f", &shop.write("job.json", &json)]), 0, &["unchanged"]);
+    // As data it is the whole job.
+    let whole = json(&daemon.ask(&["job", "show", "shop", "-o", "json"]));
+    assert_eq!(whole, json(&daemon.ask(&["status", "shop", "-o", "json"])));
+    for part in ["name", "uid", "etag", "spec", "status"] {
+        assert!(whole.get(part).is_some(), "{part}: {whole}");
+    }
+    ends(&daemon.ask(&["job", "show", "--help"]), 0, &["`-o yaml` is that file", "`-o yaml`", "uid, etag"]);
 }
 
 #[test]
@@ -85,13 +91,14 @@ fn several_documents_files_and_folders_are_one_apply() {
     let twice = shop.write("twice.yaml", &format!("{}---\n{}", named("four"), named("four")));
     ends(&daemon.ask(&["apply", "-f", &twice]), 3, &["`four`", "twice.yaml", "hint:"]);
     let bad = shop.write("bad.yaml", &format!("{}---\nname: five\nsorce: {{}}\n", named("five")));
-    ends(&daemon.ask(&["apply", "-f", &bad]), 3, &["bad.yaml", "`sorce`", "did you mean `source`"]);
+    ends(&daemon.ask(&["apply", "-f", &bad]), 3, &["bad.yaml:8: ", "`sorce`", "did you mean `source`"]);
     ends(&daemon.ask(&["apply", "-f", "/nowhere.yaml"]), 3, &["/nowhere.yaml", "hint:"]);
     ends(&daemon.ask(&["apply", "-f", shop.home.path().to_str().expect("UTF-8")]), 3, &["whimbrel.toml"]);
     ends(&with_input(&daemon.address, &["apply", "-f", "-"], ""), 3, &["standard input", "hint:"]);
     ends(&daemon.ask(&["apply"]), 2, &["--file"]);
     let stores = shop.write("stores.yaml", &named("six").replace("store: copy", "store: cpoy"));
-    ends(&daemon.ask(&["apply", "-f", &stores]), 3, &["cpoy", "hint:"]);
+    ends(&daemon.ask(&["apply", "-f", &stores]), 3, &["stores.yaml: ", "cpoy", "hint:"]);
+    ends(&daemon.ask(&["plan", "-f", &stores]), 3, &["stores.yaml: ", "cpoy", "hint:"]);
     assert_eq!(json(&daemon.ask(&["job", "list", "-o", "json"])).as_array().map(Vec::len), Some(3), "all or nothing");
 }
 

@@ -4,7 +4,7 @@ use super::scene::ends;
 use crate::{
     security::{
         authority::GOOD,
-        guarded::{ADMIN, Guarded, READER},
+        guarded::{ADMIN, Guarded, OPERATOR, READER},
     },
     support::daemon::whimbrel,
 };
@@ -29,10 +29,15 @@ fn with_tls_a_certificate_and_a_token() {
     let with = |arguments: &[&str], token: &str| run(&[arguments, &tls, &["--token-file", token]].concat());
     ends(&with(&["apply", "-f", &job], &admin), 0, &["created"]);
     ends(&with(&["job", "list"], &reader), 0, &["people"]);
+    let operator = path(guarded.file("operator", OPERATOR));
+    ends(&with(&["job", "set-limits", "people", "--rows-per-s", "500"], &operator), 0, &["at most 500 rows"]);
+    let bytes = ["job", "set-limits", "people", "--bytes-per-s", "1000000"];
+    ends(&with(&bytes, &operator), 0, &["at most 500 rows a second, at most 1000000 bytes"]);
+    ends(&with(&["job", "history", "people"], &reader), 0, &["set-limits", "token hand"]);
     ends(&with(&["job", "pause", "people"], &reader), 3, &["needs the role", "hint:"]);
     ends(&run(&[&["job", "list"][..], &tls].concat()), 3, &["needs a token", "--token-file"]);
-    ends(&run(&["job", "list", "--ca-file", &ca, "--token-file", &reader]), 4, &["CertificateRequired", "--cert-file"]);
-    ends(&run(&["job", "list"]), 4, &["hint:", "--ca-file"]);
+    ends(&run(&["job", "list", "--ca-file", &ca, "--token-file", &reader]), 3, &["client certificate", "--cert-file"]);
+    ends(&run(&["job", "list"]), 3, &["speaks TLS", "hint:", "--ca-file"]);
     let mut by_environment = whimbrel();
     by_environment.args(["job", "list"]).env("WHIMBREL_SERVER", &server).env("WHIMBREL_TOKEN_FILE", &reader);
     by_environment.env("WHIMBREL_CA_FILE", &ca).env("WHIMBREL_CERT_FILE", &cert).env("WHIMBREL_KEY_FILE", &key);

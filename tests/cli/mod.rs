@@ -2,6 +2,8 @@
 
 mod apply;
 mod config;
+mod demo;
+mod door;
 mod guarded;
 mod outputs;
 mod pages;

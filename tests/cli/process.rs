@@ -1,6 +1,6 @@
 //! The real binary: exit codes, signals, a second daemon, and the commands that talk to it.
 
-use super::scene::{ends, job_file, shows};
+use super::scene::{ends, job_file, json, shows, stdout};
 use crate::support::daemon::{Home, whimbrel};
 use std::fs;
 
@@ -12,7 +12,7 @@ const JOB: &str = "name: people\nsource: {store: a}\ntargets: [{store: b}]\n";
 fn usage_help_and_version() {
     let run = |arguments: &[&str]| whimbrel().args(arguments).output().expect("it runs");
     ends(&run(&["--version"]), 0, &["whimbrel 0."]);
-    ends(&run(&["--help"]), 0, &["serve", "apply", "status", "state"]);
+    ends(&run(&["--help"]), 0, &["serve", "apply", "status", "state", "completions", "man "]);
     ends(&run(&["sreve"]), 2, &["serve"]);
     ends(&run(&["serve"]), 2, &["--config"]);
     ends(&run(&[]), 2, &["Usage"]);
@@ -38,9 +38,9 @@ fn a_signal_ends_it_well_and_in_time() {
     for signal in [libc::SIGTERM, libc::SIGINT] {
         let home = Home::new(STORES);
         let daemon = home.serve();
-        // Store `a` is empty: the job fails at once, and that is no success.
+        // Store `a` is empty: the job is refused at once, and that is no success.
         let applied = daemon.ask(&["apply", "-f", &job_file(&home, JOB), "--start"]);
-        ends(&applied, 1, &["created", "is started; it is failed", "selects no table", "hint:"]);
+        ends(&applied, 3, &["created", "does not start: ", "selects no table", "hint:", "whimbrel job start people"]);
         let (status, log) = daemon.terminate(signal);
         assert_eq!(status.code(), Some(0), "{log}");
         assert!(log.contains("stopped"), "{log}");
@@ -71,7 +71,7 @@ fn jobs_are_applied_shown_and_steered() {
     ends(&daemon.ask(&["status"]), 0, &["people", "created", "a", "b"]);
     let limited = job_file(&home, &format!("{JOB}copy: {{limits: {{rows_per_s: 10}}}}\n"));
     ends(&daemon.ask(&["apply", "-f", &limited]), 0, &["+    rows_per_s: 10", "updated"]);
-    ends(&daemon.ask(&["job", "start", "people"]), 1, &["started", "failed", "selects no table", "hint:"]);
+    ends(&daemon.ask(&["job", "start", "people"]), 3, &["does not start", "selects no table", "hint:"]);
     shows(
         &daemon,
         &["status", "people"],
@@ -102,11 +102,21 @@ fn state_is_exported_and_imported_while_the_daemon_is_stopped() {
     let daemon = home.serve();
     ends(&daemon.ask(&["apply", "-f", &job_file(&home, JOB)]), 0, &["created"]);
     ends(&home.run(&["state", "export", file, "--config", config]), 3, &["in use by"]);
+    let beside = home.run(&["state", "rebuild", file, "--config", config]);
+    ends(&beside, 3, &["in use by process", "stop that daemon", "hint:"]);
+    assert!(!fs::exists(file).expect("readable"), "nothing was written");
     daemon.terminate(libc::SIGTERM);
     ends(&home.run(&["state", "export", file, "--config", config]), 0, &["1 jobs"]);
     ends(&home.run(&["state", "export", file, "--config", config]), 3, &["cannot be written", "new file"]);
     assert!(fs::read_to_string(file).expect("written").contains("\"name\": \"people\""), "a person can read it");
     ends(&home.run(&["state", "import", file, "--config", config]), 3, &["already holds jobs"]);
+    let again = format!("{file}.again");
+    let exported = json(&home.run(&["state", "export", &again, "--config", config, "-o", "json"]));
+    assert_eq!((&exported["did"], &exported["jobs"][0]), (&"exported".into(), &"people".into()), "{exported}");
+    let lost = format!("{file}.lost");
+    let rebuilt = home.run(&["state", "rebuild", &lost, "--config", config, "-o", "yaml"]);
+    ends(&rebuilt, 0, &["did: rebuilt", "jobs: []", "findings: []"]);
+    assert!(!stdout(&rebuilt).contains("next:"), "{}", stdout(&rebuilt));
     let other = home.path().join("other");
     let other = other.to_str().expect("UTF-8");
     ends(&home.run(&["state", "import", file, "--config", config, "--state-dir", other]), 0, &["1 jobs"]);

@@ -5,12 +5,18 @@ use crate::support::{
     http,
     tools::tool,
 };
+use config::FileFormat;
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeSet, HashMap},
     fs,
     io::{BufRead, BufReader},
     path::Path,
     process::{Command, Stdio},
+    time::Duration,
+};
+use whimbrel::{
+    client::{Client, Failure, Goal, JobSpec},
+    config::{Config, job_from_text},
 };
 
 const README: &str = include_str!("../../README.md");
@@ -81,6 +87,46 @@ fn every_command_of_the_readme_does_what_it_says() {
     }
     for (command, _) in ELSEWHERE {
         assert!(all.iter().any(|known| known == command), "`{command}` is not in the README any more");
+    }
+}
+
+#[test]
+fn every_file_of_the_readme_is_taken_as_it_stands() {
+    let folder = tempfile::tempdir().expect("a temp folder");
+    let (configs, jobs) = (blocks("toml"), blocks("yaml"));
+    assert!(configs.len() >= 2 && !jobs.is_empty(), "{configs:?} {jobs:?}");
+    for (number, text) in configs.iter().enumerate() {
+        let file = folder.path().join(format!("{number}.toml"));
+        fs::write(&file, text).expect("ours");
+        Config::from_parts(Some(&file), HashMap::new(), &[]).unwrap_or_else(|error| panic!("{error}: {text}"));
+    }
+    for text in &jobs {
+        job_from_text(text, FileFormat::Yaml).unwrap_or_else(|error| panic!("{error}: {text}"));
+    }
+    let known = ["sh", "toml", "yaml", "rust"];
+    let opened =
+        README.lines().filter_map(|line| line.trim_start().strip_prefix("```")).filter(|kind| !kind.is_empty());
+    let unknown: Vec<&str> = opened.filter(|kind| !known.contains(kind)).collect();
+    assert!(unknown.is_empty(), "nobody tries blocks of {unknown:?}");
+}
+
+/// What the README has for Rust is the text of this, which the compiler has read.
+#[allow(dead_code, reason = "it is run with other names in the client's own tests")]
+async fn rust_of_the_readme() -> Result<(), Failure> {
+    let mut client = Client::connect("127.0.0.1:7411").await?;
+    client.create_job(&JobSpec::new("orders", "shop", &["copy"]), "").await?;
+    client.start_job("orders").await?;
+    client.wait_job("orders", Goal::Lag(Duration::from_secs(1)), Duration::from_secs(7200)).await?;
+    Ok(())
+}
+
+#[test]
+fn the_rust_of_the_readme_compiles() {
+    let (_, read) = include_str!("readme.rs").split_once("async fn rust_of_the_readme").expect("above");
+    let lines = blocks("rust").concat();
+    assert!(lines.lines().count() > 3, "{lines}");
+    for line in lines.lines() {
+        assert!(read.contains(line), "the compiler has not read: {line}");
     }
 }
 

@@ -14,14 +14,24 @@ fn a_plan_shows_what_is_found_on_each_side_and_writes_nothing() {
             .expect("readable")
     };
     let before = tables();
-    let parts =
-        ["source shop", "CREATE TRIGGER", "main.people", "time into copy", "source's log", "Nothing was written"];
+    let parts = ["source shop: ", "main.people", "time into copy", "source's log", "Nothing was written"];
     ends(&daemon.ask(&["plan", "-f", &file]), 0, &parts);
+    let ours = "main.people: 3 × a trigger of ours will be made; -o wide lists them";
+    let narrow = daemon.ask(&["plan", "-f", &file]);
+    ends(&narrow, 0, &[ours]);
+    assert!(!stdout(&narrow).contains("CREATE TRIGGER"), "{}", stdout(&narrow));
+    let wide = stdout(&daemon.ask(&["plan", "-f", &file, "-o", "wide"]));
+    assert_eq!(wide.matches("CREATE TRIGGER").count(), 3, "{wide}");
+    let whole = json(&daemon.ask(&["plan", "-f", &file, "-o", "json"]));
+    assert_eq!(whole.to_string().matches("CREATE TRIGGER").count(), 3, "{whole}");
     ends(&daemon.ask(&["plan", "-f", &file]), 0, &[&format!("next: whimbrel apply -f {file} --start")]);
     assert_eq!(tables(), before);
     assert!(!shop.file("copy.db").exists());
     ends(&daemon.ask(&["status", "shop"]), 3, &["no job"]);
     let none = shop.write("none.yaml", &JOB.replace("store: shop\n", "store: shop\n  tables: [nothing.*]\n"));
+    let told = stdout(&daemon.ask(&["plan", "-f", &none]));
+    let places = ["blocking  ", "warning   ", "info      "].map(|word| told.find(word));
+    assert!(places.is_sorted() && places[0].is_some(), "the gravest first: {told}");
     ends(&daemon.ask(&["plan", "-f", &none]), 3, &["blocking", "cannot start like this", "hint:", "whimbrel plan -f"]);
     assert_eq!(json(&daemon.ask(&["plan", "-f", &file, "-o", "json"]))["ok"], true);
 }
@@ -40,6 +50,12 @@ fn a_job_is_followed_from_its_file_to_its_end() {
     let limits = daemon.ask(&["job", "set-limits", "shop", "--bytes-per-s", "1000000"]);
     ends(&limits, 0, &["at most 900 rows a second, at most 1000000 bytes a second"]);
     ends(&daemon.ask(&["job", "set-limits", "shop"]), 2, &["--rows-per-s"]);
+    for wrong in ["-5", "80MB", "1.5", ""] {
+        let limits = daemon.ask(&["job", "set-limits", "shop", "--bytes-per-s", wrong]);
+        ends(&limits, 2, &["--bytes-per-s", "a whole number", "0 is unlimited"]);
+    }
+    let limits = daemon.ask(&["job", "set-limits", "shop", "--rows-per-s", "0"]);
+    ends(&limits, 0, &["no limit of rows, at most 1000000 bytes"]);
     ends(
         &daemon.ask(&["job", "pause", "shop", "--max-pause", "2h"]),
         0,
@@ -72,10 +88,31 @@ fn waits_end_in_time_and_say_why() {
     let empty =
         JOB.replace("name: shop", "name: empty").replace("store: shop\n", "store: shop\n  tables: [nothing.*]\n");
     let started = daemon.ask(&["apply", "-f", &shop.write("empty.yaml", &empty), "--start"]);
-    ends(&started, 1, &["failed", "selects no table", "hint:"]);
-    ends(&daemon.ask(&["wait", "empty", "--for", "streaming"]), 1, &["is failed", "selects no table", "hint:"]);
+    ends(&started, 3, &["job `empty` created", "does not start: ", "selects no table", "hint:", "job start empty"]);
+    ends(&daemon.ask(&["wait", "empty", "--for", "streaming"]), 3, &["is failed", "selects no table", "hint:"]);
     ends(&daemon.ask(&["wait", "empty", "--for", "failed"]), 0, &["is failed"]);
     ends(&daemon.ask(&["status"]), 0, &["empty is failed", "hint:", "next: whimbrel status empty"]);
+}
+
+#[test]
+fn a_wait_for_what_will_not_come_ends_at_once() {
+    let shop = Shop::new(3);
+    let daemon = shop.streaming();
+    let wait = |name: &str, goal: &str| daemon.ask(&["wait", name, "--for", goal, "--timeout", "1h"]);
+    ends(&daemon.ask(&["job", "pause", "shop"]), 0, &[]);
+    ends(&wait("shop", "paused"), 0, &["is paused"]);
+    for goal in ["streaming", "lag=1s"] {
+        ends(&wait("shop", goal), 3, &["shall stand still", "hint:", "whimbrel job start shop"]);
+    }
+    // It runs again by itself: worth waiting for.
+    ends(&daemon.ask(&["job", "pause", "shop", "--max-pause", "1s"]), 0, &[]);
+    ends(&wait("shop", "streaming"), 0, &["is streaming"]);
+    ends(&wait("shpo", "deleted"), 3, &["no job `shpo`", "did you mean `shop`"]);
+    ends(&daemon.ask(&["job", "delete", "shop", "--yes"]), 0, &[]);
+    ends(&wait("shop", "deleted"), 0, &["is deleted"]);
+    // Gone before anybody waited: the trail knows.
+    ends(&wait("shop", "deleted"), 0, &["is deleted"]);
+    ends(&wait("nobody", "deleted"), 3, &["no job `nobody`", "whimbrel job list"]);
 }
 
 #[test]
@@ -84,11 +121,12 @@ fn stores_are_listed_checked_and_read_again() {
     let daemon = shop.streaming();
     ends(&daemon.ask(&["store", "list"]), 0, &["STORE", "sqlite", "copy", "next: whimbrel store check"]);
     ends(&daemon.ask(&["store", "check", "shop"]), 0, &["a view is not carried", "is ready", "nothing was written"]);
-    ends(&daemon.ask(&["store", "check", "copy", "--role", "target"]), 0, &["is ready"]);
+    ends(&daemon.ask(&["store", "check", "copy", "--role", "target"]), 0, &["is ready as a target"]);
     let db = rusqlite::Connection::open(shop.file("shop.db")).expect("there");
     db.execute_batch("CREATE TABLE odd (k TEXT PRIMARY KEY); INSERT INTO odd VALUES (NULL)").expect("SQLite allows it");
     let odd = daemon.ask(&["store", "check", "shop", "--table", "main.odd"]);
-    ends(&odd, 3, &["blocking  main.odd: ", "mend  ", "1 finding in the way", "hint:"]);
+    let again = "then again: whimbrel store check shop --table 'main.odd'";
+    ends(&odd, 3, &["blocking  main.odd: ", "mend  ", "1 finding in the way", again]);
     ends(&daemon.ask(&["store", "tables", "shop", "-o", "wide"]), 0, &["main.people", "id INTEGER", "TYPES"]);
     ends(&daemon.ask(&["store", "leftovers", "shop"]), 0, &["nothing is left over"]);
     ends(&daemon.ask(&["store", "check", "shpo"]), 3, &["no store `shpo`", "did you mean `shop`?"]);
@@ -98,6 +136,11 @@ fn stores_are_listed_checked_and_read_again() {
     let config = std::fs::read_to_string(&shop.home.config).expect("ours");
     std::fs::write(&shop.home.config, format!("{config}[stores.more]\nurl = \"memory:more\"\n")).expect("ours");
     ends(&daemon.ask(&["store", "reload"]), 0, &["added more"]);
+    let far = format!("{config}[stores.far]\nurl = \"sqlite:/nowhere/far.db\"\n");
+    std::fs::write(&shop.home.config, far).expect("ours");
+    ends(&daemon.ask(&["store", "reload"]), 0, &["added far"]);
+    let target = daemon.ask(&["store", "check", "far", "--role", "target"]);
+    ends(&target, 3, &["mkdir", "then again: whimbrel store check far --role target"]);
     std::fs::write(&shop.home.config, "[stores.more]\nurl = \"nosuch:more\"\n").expect("ours");
     ends(&daemon.ask(&["store", "reload"]), 3, &["nosuch", "hint:"]);
 }
@@ -134,6 +177,8 @@ fn a_daemon_that_cannot_be_reached_is_told_apart() {
         ends(&nobody, 4, &["no daemon answers at 127.0.0.1:1", "whimbrel serve --config", "--server"]);
     }
     ends(&run(&["status", "--server", "not an address"]), 3, &["not an address", "hint:"]);
+    ends(&run(&["status", "--server", "not an address:1"]), 3, &["not an address:1", "hint:"]);
+    ends(&run(&["status", "--server", "localhost"]), 3, &["`localhost` has no port", "127.0.0.1:7411"]);
     let plain = ["status", "--server", "db.example.com:7411", "--token-file", "/dev/null"];
     ends(&run(&plain), 3, &["plain text", "--ca-file"]);
     ends(&run(&["status", "--ca-file", "/nowhere.pem"]), 3, &["/nowhere.pem", "hint:"]);

@@ -1,14 +1,16 @@
 //! A job's life over gRPC, on real pipelines between memory stores.
 
 use crate::support::{
+    faulty::{Fault, Faults, Faulty, Gate},
     house::{House, observed, people, spec, table},
     wait::eventually,
 };
+use std::{sync::Arc, time::Duration};
 use whimbrel::{
-    client::Code,
-    control::v1::{DesiredState, JobStatus, ObservedState, Role},
+    client::{Code, Failure},
+    control::v1::{DesiredState, Job, JobStatus, ObservedState, Role},
     model::{Limits, Value},
-    state::Desired,
+    state::{Desired, State},
 };
 
 #[tokio::test]
@@ -195,4 +197,62 @@ async fn stores_are_listed_checked_and_looked_into() {
         let checked = client.check_store("a", role, &["main.*".into()]).await.expect("checked");
         assert!(checked.ok, "{checked:?}");
     }
+}
+
+/// Its time is over, or it was killed: what it asked for is in the state, so it must be in what runs.
+#[tokio::test]
+async fn who_does_not_wait_for_the_answer_has_asked_all_the_same() {
+    let house = House::new().await;
+    let faults = Arc::new(Faults::default());
+    let state = Faulty::<dyn State>::new("state", &faults, Arc::clone(&house.state));
+    let house = house.reopen_with(state).await;
+    let slow = ["state.save_job", "state.change_job"];
+    let hangs_up = async |asked: Pending| {
+        slow.iter().for_each(|one| faults.slow(one, Duration::from_millis(300)));
+        let before = slow.map(|one| faults.count(one));
+        tokio::select! {
+            answer = asked => panic!("answered already: {answer:?}"),
+            () = eventually("it is asked for", async || (slow.map(|one| faults.count(one)) != before).then_some(())) => {}
+        }
+        slow.iter().for_each(|one| faults.slow(one, Duration::ZERO));
+    };
+    let mut client = house.client.clone();
+    hangs_up(Box::pin(async move { client.create_job(&spec("people", &["b"]), "once").await })).await;
+    eventually("it is there", async || house.client.clone().job("people").await.ok()).await;
+    let mut client = house.client.clone();
+    hangs_up(Box::pin(async move { client.start_job("people").await })).await;
+    house.job_is("people", ObservedState::Streaming).await;
+    let mut client = house.client.clone();
+    hangs_up(Box::pin(async move { client.delete_job("people").await })).await;
+    eventually("it is gone", async || house.client.clone().job("people").await.err()).await;
+    let history = house.client.clone().history(None, 10).await.expect("listed");
+    let done: Vec<&str> = history.iter().rev().map(|entry| entry.what.as_str()).collect();
+    assert_eq!(done, ["create", "start", "delete", "deleted"]);
+}
+
+type Pending = std::pin::Pin<Box<dyn Future<Output = Result<Job, Failure>>>>;
+
+/// What the run saves by itself is known to who asks: a ring, or the log that a paused job holds, is told by it.
+#[tokio::test]
+async fn a_pause_while_the_log_is_being_reserved_knows_that_it_is() {
+    let house = House::new().await;
+    let faults = Arc::new(Faults::default());
+    let state = Faulty::<dyn State>::new("state", &faults, Arc::clone(&house.state));
+    let house = house.reopen_with(state).await;
+    let mut client = house.client.clone();
+    client.create_job(&spec("people", &["b"]), "").await.expect("created");
+    // The run's own save of where the log begins is on its way when the pause comes.
+    let gate = Arc::new(Gate::default());
+    faults.queue("state.change_job", [Fault::Pass, Fault::Hold(Arc::clone(&gate))]);
+    client.start_job("people").await.expect("started");
+    eventually("the beginning is being saved", async || (faults.count("state.change_job") == 2).then_some(())).await;
+    client.pause_job("people").await.expect("paused");
+    gate.open();
+    house.job_is("people", ObservedState::Paused).await;
+    let saved = house.state.jobs().await.expect("readable").remove(0);
+    assert!(saved.begun.is_some());
+    eventually("it is known", async || {
+        house.supervisor.get("people").expect("there").record.begun.is_some().then_some(())
+    })
+    .await;
 }

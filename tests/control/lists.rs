@@ -111,6 +111,23 @@ async fn a_page_token_is_good_for_its_own_list_only() {
     assert_eq!(jobs.list_jobs(second).await.expect("listed").into_inner().jobs[0].name, "three");
 }
 
+/// Some megabytes at a time, whatever number was asked for.
+#[tokio::test]
+async fn jobs_of_many_words_come_in_small_pages() {
+    let house = House::new().await;
+    let mut client = house.client.clone();
+    for number in 0..30 {
+        let mut spec = spec(&format!("long-{number:02}"), &["b"]);
+        spec.source.tables = (0..1_000).map(|table| format!("main.{table:0>200}")).collect();
+        client.create_job(&spec, "").await.expect("created");
+    }
+    let mut raw = JobServiceClient::connect(format!("http://{}", house.address)).await.expect("it listens");
+    let first = raw.list_jobs(ListJobsRequest { page_size: 1000, ..Default::default() }).await.expect("listed");
+    let first = first.into_inner();
+    assert!((1..30).contains(&first.jobs.len()) && !first.next_page_token.is_empty(), "{}", first.jobs.len());
+    assert_eq!(names(&mut client, "name : \"long-*\"").await.len(), 30, "all of them, page by page");
+}
+
 #[tokio::test]
 async fn the_trail_tells_of_deleted_jobs_too_in_pages_that_newer_entries_do_not_shift() {
     let house = House::new().await;

@@ -107,3 +107,45 @@ async fn a_source_that_is_gone_for_good_does_not_hold_a_deletion() {
     assert_eq!((left[0].object.as_str(), left[0].job_uid.clone()), ("reservation of the log", id.to_string()));
     assert!(client.leftovers("b").await.expect("it answers").is_empty());
 }
+
+#[tokio::test]
+async fn a_target_that_is_gone_for_good_holds_neither_a_deletion_nor_the_other_stores() {
+    let house = House::new().await;
+    let mut client = house.client.clone();
+    client.create_job(&spec("people", &["b", "c"]), "").await.expect("created");
+    client.start_job("people").await.expect("started");
+    house.has_people("b", 100).await;
+    house.has_people("c", 100).await;
+    let id = house.state.jobs().await.expect("readable")[0].id;
+    house.world("b").go_down(LONG);
+    client.delete_job("people").await.expect("deleting");
+    eventually("the others have forgotten it", async || {
+        let left = house.world("c").ledger().marks_of(id).count();
+        (left == 0 && client.clone().leftovers("a").await.expect("it answers").is_empty()).then_some(())
+    })
+    .await;
+    let job = eventually("it says what it waits for", async || {
+        let job = client.clone().job("people").await.expect("not gone");
+        job.status.clone().and_then(|status| status.error).map(|_| job)
+    })
+    .await;
+    let hint = job.status.as_ref().and_then(|status| status.error.as_ref()).map_or("", |error| &error.hint);
+    assert!(hint.contains("whimbrel job delete people --yes --keep-target-objects"), "{hint}");
+    client.delete_job("people").keep_target_objects().await.expect("leaves the targets alone");
+    client.wait_deleted("people", crate::support::wait::DEADLINE).await.expect("gone");
+}
+
+#[tokio::test]
+async fn a_job_that_never_reached_its_target_is_deleted_without_it() {
+    let house = House::new().await;
+    let mut client = house.client.clone();
+    house.world("b").go_down(LONG);
+    client.create_job(&spec("people", &["b"]), "").await.expect("created");
+    client.start_job("people").await.expect("started");
+    eventually("it says that the target is away", async || {
+        client.clone().job("people").await.expect("there").status.and_then(|status| status.error)
+    })
+    .await;
+    client.delete_job("people").await.expect("deleting");
+    client.wait_deleted("people", crate::support::wait::DEADLINE).await.expect("gone");
+}

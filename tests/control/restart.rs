@@ -127,3 +127,50 @@ async fn a_job_that_panics_is_shown_as_failed_and_others_run_on() {
     client.start_job("panics").await.expect("started");
     house.has_people("b", 110).await;
 }
+
+#[tokio::test]
+async fn a_source_that_is_away_at_the_start_is_shown_as_such() {
+    let house = House::new().await;
+    let mut client = house.client.clone();
+    client.create_job(&spec("people", &["b"]), "").await.expect("created");
+    client.start_job("people").await.expect("started");
+    house.job_is("people", ObservedState::Streaming).await;
+    house.world("a").go_down(Duration::from_secs(86_400));
+    let nobody_knows = async |house: &House| {
+        eventually("it is stalled, and nobody knows how far behind", async || {
+            let status = house.client.clone().job("people").await.expect("there").status.expect("every job has one");
+            let target = &status.targets[0];
+            let is_stalled = status.observed_state() == ObservedState::Stalled && status.error.is_some();
+            (is_stalled && target.lag.is_none() && target.behind_changes.is_none()).then_some(())
+        })
+        .await;
+    };
+    nobody_knows(&house).await;
+    let house = house.reopen().await;
+    nobody_knows(&house).await;
+    house.world("a").go_down(Duration::ZERO);
+    house.add_people(100..110);
+    house.has_people("b", 110).await;
+    house.job_is("people", ObservedState::Streaming).await;
+}
+
+/// Whoever looks for the cause must not be sent to the target.
+#[tokio::test]
+async fn a_copy_that_the_source_does_not_let_go_on_is_the_sources_matter() {
+    let house = House::new().await;
+    let mut client = house.client.clone();
+    let mut spec = spec("people", &["b"]);
+    spec.copy.limits.rows_per_s = 20;
+    house.world("a").set_habits(|habits| habits.page_rows = 5);
+    client.create_job(&spec, "").await.expect("created");
+    client.start_job("people").await.expect("started");
+    eventually("some are copied", async || (house.people_in("b") > 0).then_some(())).await;
+    house.world("a").go_down(Duration::from_secs(86_400));
+    let job = house.job_is("people", ObservedState::Stalled).await;
+    let status = job.status.expect("every job has one");
+    assert!(status.error.is_some() && status.targets[0].error.is_none(), "{status:?}");
+    house.world("a").go_down(Duration::ZERO);
+    house.supervisor.set_limits("people", Default::default(), "", "test").await.expect("no limit");
+    house.has_people("b", 100).await;
+    house.job_is("people", ObservedState::Streaming).await;
+}

@@ -2,7 +2,8 @@
 
 use crate::support::{
     daemon::Home,
-    house::{House, spec},
+    house::{House, people, spec},
+    wait::eventually,
 };
 use futures_util::StreamExt;
 use parking_lot::Mutex;
@@ -11,10 +12,12 @@ use whimbrel::{
     client::{
         CertifyStoreResponse, CheckOutcome, Client, Code, Goal, JobSpec, ObservedState, PlanJobResponse, Role, Severity,
     },
-    config::StoreConfig,
+    config::{Secret, StoreConfig},
+    connectors::memory::{Habits, World},
     control::v1::Side,
     error::Error,
     model::{Column, Keyless, Table, TableName, Type},
+    pipeline::status::Observed,
     state::MemoryState,
     supervisor::{Stores, Supervisor},
 };
@@ -63,7 +66,8 @@ async fn a_reload_says_what_changed_and_takes_all_or_nothing() {
     supervisor.create(spec("more", &["d"]), "", true, "test").await.expect("d is there now");
     supervisor.create(spec("less", &["c"]), "", true, "test").await.expect_err("c is not");
 
-    for bad in [Ok(stores(&[("a", "nothing:x")])), Err("line 3: what is this".to_owned())] {
+    let without_b = stores(&[("a", "memory:rl-a"), ("d", "memory:rl-d")]);
+    for bad in [Ok(stores(&[("a", "nothing:x")])), Ok(without_b), Err("line 3: what is this".to_owned())] {
         *file.lock() = bad;
         let denied = supervisor.reload_stores("test").await.expect_err("a bad file");
         assert_eq!(denied.reason.name(), "CONFIG_UNUSABLE");
@@ -223,4 +227,45 @@ async fn a_plan_tells_what_each_side_has_to_say_and_writes_nothing() {
     house.world("a").go_down(Duration::from_secs(86_400));
     let failure = client.plan_job(&spec("people", &["c"])).await.expect_err("the source is down");
     assert_eq!((failure.code, failure.reason.as_str()), (Code::Unavailable, "STORE_UNAVAILABLE"));
+}
+
+#[tokio::test]
+async fn a_secret_that_cannot_be_read_for_a_while_stops_no_job_for_good() {
+    let folder = tempfile::tempdir().expect("a temp folder");
+    let file = folder.path().join("password");
+    std::fs::write(&file, "hunter2\n").expect("ours");
+    let state = Arc::new(MemoryState::default());
+    let names = uuid::Uuid::new_v4();
+    let open = async || {
+        let mut configs = stores(&[("a", &format!("memory:{names}-a")), ("b", &format!("memory:{names}-b"))]);
+        let secret = Secret::File(file.clone());
+        configs.get_mut("b").expect("there").secrets.insert("password".into(), secret);
+        let stores = Stores::new(configs).expect("good stores");
+        Supervisor::open(Arc::clone(&state) as _, stores, Duration::ZERO, Default::default()).await.expect("readable")
+    };
+    let is = async |supervisor: &Supervisor, wanted: Observed| {
+        eventually(&format!("the job is {wanted:?}"), async || {
+            (supervisor.get("people").expect("there").status.observed == wanted).then_some(())
+        })
+        .await;
+    };
+    World::named(&format!("{names}-a"), Habits::default).create(people());
+    let supervisor = open().await;
+    supervisor.create(spec("people", &["b"]), "", false, "test").await.expect("created");
+    supervisor.start("people", "", "test").await.expect("started");
+    is(&supervisor, Observed::Streaming).await;
+    supervisor.stop().await;
+
+    std::fs::remove_file(&file).expect("ours");
+    let supervisor = open().await;
+    is(&supervisor, Observed::Stalled).await;
+    let error = supervisor.get("people").expect("there").status.error.expect("said");
+    assert!(
+        error.text.contains("store `b`")
+            && error.hint.as_deref().unwrap_or_default().contains("let the daemon's user read"),
+        "{error:?}"
+    );
+    std::fs::write(&file, "hunter2\n").expect("ours");
+    is(&supervisor, Observed::Streaming).await;
+    supervisor.stop().await;
 }

@@ -25,7 +25,12 @@ fn succeeds(command: &mut Command) {
 #[test]
 fn promtool_takes_the_rules_and_the_settings() {
     succeeds(tool("promtool").args(["check", "rules"]).arg(path("deploy/alerts.yml")));
-    succeeds(tool("promtool").args(["check", "config"]).arg(path("deploy/prometheus.yml")));
+    for settings in ["deploy/prometheus.yml", "deploy/container/prometheus.yml"] {
+        let folder = tempfile::tempdir().expect("a temp folder");
+        fs::copy(path("deploy/alerts.yml"), folder.path().join("alerts.yml")).expect("ours");
+        fs::copy(path(settings), folder.path().join("prometheus.yml")).expect("ours");
+        succeeds(tool("promtool").args(["check", "config"]).arg(folder.path().join("prometheus.yml")));
+    }
 }
 
 #[test]

@@ -130,7 +130,10 @@ fn the_compose_file_names_what_is_there() {
         let file = mount.split(':').next().expect("a path");
         assert!(path("deploy").join(file).exists(), "{file}");
     }
-    assert!(read("deploy/prometheus.yml").contains("127.0.0.1:7412"), "beside the daemon, on its loopback");
+    // Over the network, where nothing can be changed: not on the loopback that the daemon trusts.
+    assert_eq!(prometheus["network_mode"], Value::Null);
+    let scraped = yaml("deploy/container/prometheus.yml")["scrape_configs"][0]["static_configs"][0]["targets"].clone();
+    assert_eq!(words(&scraped), ["whimbrel:7412"]);
 }
 
 #[test]
@@ -159,6 +162,19 @@ fn the_manifests_agree_with_each_other_and_with_the_binary() {
             || claims.iter().any(|claim| claim["metadata"]["name"] == mount["name"]);
         assert!(is_there, "{mount}");
     }
+    // What is mounted as a file never changes, and nothing can be mounted inside of what is read-only.
+    for (mount, path) in mounts.iter().map(|mount| (mount, mount["mountPath"].as_str().expect("a path"))) {
+        assert_eq!(mount["subPath"], Value::Null, "{path}");
+        let is_inside = |other: &Value| {
+            let rest = other["mountPath"].as_str().and_then(|other| other.strip_prefix(path));
+            mount["readOnly"] == true && rest.is_some_and(|rest| rest.starts_with('/'))
+        };
+        assert!(!mounts.iter().any(is_inside), "{path}");
+    }
+    // Kubernetes would set this for a service called whimbrel-web.
+    let links = HashMap::from([("WHIMBREL_WEB_PORT".to_owned(), "tcp://10.0.0.1:80".to_owned())]);
+    assert!(Config::from_parts(None, links, &[]).is_err(), "then they would do no harm");
+    assert_eq!(pod["enableServiceLinks"], false);
     for written in words(&container["args"]).iter().filter(|word| word.starts_with('/')) {
         let is_mounted = |mount: &Value| written.starts_with(mount["mountPath"].as_str().expect("a path"));
         assert!(mounts.iter().any(is_mounted), "{written}");

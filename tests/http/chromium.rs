@@ -1,7 +1,7 @@
 //! The status page in a real browser: what a person sees, and that nothing of a store becomes markup.
 
 use super::Watched;
-use crate::support::wait::until;
+use crate::support::{daemon::Home, http::get, wait::until};
 use serde_json::Value;
 use std::{fs, path::PathBuf, process::Command};
 
@@ -34,7 +34,7 @@ fn a_person_sees_jobs_tables_and_graphs_and_no_markup_of_strangers() {
     // What would be said if there were something to say.
     let control = look("data:text/html,<script>console.error('heard')</script>", &["--dump-dom"]);
     assert!(control.console.iter().any(|line| line.contains("heard")), "the console is not heard");
-    let watched = Watched::serve(crate::support::daemon::Home::serve);
+    let watched = Watched::serve(Home::serve);
     let samples = || watched.shows("people")["targets"][0]["samples"].as_array().cloned().unwrap_or_default();
     until("a first sample", || (!samples().is_empty()).then_some(()));
     watched.change("INSERT INTO people SELECT value, 'more' FROM generate_series(1000, 1200)");
@@ -63,9 +63,46 @@ fn a_person_sees_jobs_tables_and_graphs_and_no_markup_of_strangers() {
     assert!(bytes.starts_with(b"\x89PNG") && bytes.len() > 20_000, "an empty page: {} bytes", bytes.len());
 }
 
+/// A thousand jobs with all their samples would be megabytes, every two seconds.
+#[test]
+fn of_many_targets_those_of_an_opened_job_have_graphs() {
+    let names: Vec<String> = (0..7 * 16).map(|n| format!("t{n}")).collect();
+    let urls: Vec<String> = names.iter().map(|name| format!("memory:{name}")).collect();
+    let stores: Vec<(&str, &str)> = names.iter().map(String::as_str).zip(urls.iter().map(String::as_str)).collect();
+    let folder = tempfile::tempdir().expect("a temp folder");
+    let file = folder.path().join("a.db");
+    let made = Command::new("sqlite3").arg(&file).arg("CREATE TABLE people (id INTEGER PRIMARY KEY)").status();
+    assert!(made.expect("the sqlite3 shell: bash tests/setup/sqlite3.sh").success());
+    let home = Home::in_folder(&[&[("a", &*format!("sqlite:{}", file.display()))], &*stores].concat(), folder);
+    let daemon = home.serve();
+    for (number, names) in names.chunks(16).enumerate() {
+        let targets: Vec<String> = names.iter().map(|name| format!("{{store: {name}}}")).collect();
+        let file = home.path().join("job.yaml");
+        let job = format!("name: job{number}\nsource: {{store: a}}\ntargets: [{}]\n", targets.join(", "));
+        fs::write(&file, job).expect("ours");
+        let applied = daemon.ask(&["apply", "-f", file.to_str().expect("UTF-8"), "--start"]);
+        assert!(applied.status.success(), "{}", String::from_utf8_lossy(&applied.stderr));
+    }
+    let asked = |path: &str| -> Value { serde_json::from_str(&get(&daemon.http, path).body).expect("JSON") };
+    until("samples of the job", || {
+        asked("/status.json?job=job6")["targets"][0]["samples"][0].is_object().then_some(())
+    });
+    let overview = until("all jobs in the overview", || {
+        let jobs = asked("/status.json")["jobs"].clone();
+        let targets = jobs.as_array()?.iter().filter_map(|job| job["targets"].as_array().map(Vec::len)).sum::<usize>();
+        (targets == names.len()).then_some(jobs)
+    });
+    assert_eq!(overview[6]["targets"][0]["samples"], Value::Null);
+    let shut = look(&format!("http://{}/", daemon.http), &["--dump-dom"]);
+    assert!(shut.dom.contains("<h2>job6</h2>") && !shut.dom.contains("<polyline"), "{}", shut.dom);
+    let open = look(&format!("http://{}/#job6", daemon.http), &["--dump-dom"]);
+    assert!(open.dom.contains("<polyline"), "{}", open.dom);
+    assert_eq!((shut.console, open.console), (vec![], vec![]));
+}
+
 #[test]
 fn a_daemon_without_jobs_says_what_to_type() {
-    let home = crate::support::daemon::Home::new(&[]);
+    let home = Home::new(&[]);
     let daemon = home.serve();
     let seen = look(&format!("http://{}/", daemon.http), &["--dump-dom"]);
     assert!(seen.dom.contains("No jobs yet: whimbrel apply -f job.yaml --start"), "{}", seen.dom);

@@ -38,6 +38,8 @@ fn every_line_of_a_job_says_whose_it_is() {
         assert_eq!(asked.len(), 1, "{verb}: {log}");
         assert!(asked[0]["who"].is_string());
     }
+    assert_eq!(said("people", "the job begins").len(), 1, "{log}");
+    assert_eq!(said("people", "the job stopped, with all that is applied saved").len(), 1, "{log}");
     assert_eq!(said("people", "job deleted").len(), 1);
     let stopped = said("broken", "the job stopped");
     assert_eq!(stopped.len(), 1, "{log}");

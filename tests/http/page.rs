@@ -4,9 +4,12 @@ use super::Watched;
 use crate::support::{
     daemon::Home,
     http::{ask, get},
-    wait::until,
+    wait::{DEADLINE, until},
 };
-use std::{io::Write, net::TcpStream};
+use std::{
+    io::{Read, Write},
+    net::TcpStream,
+};
 
 #[test]
 fn the_page_is_whole_in_itself_and_says_so() {
@@ -60,6 +63,36 @@ fn health_tells_a_daemon_that_lives_from_one_that_is_ready() {
     assert_eq!(get(&daemon.http, "/healthz").code, 200);
     let (status, log) = daemon.terminate(libc::SIGTERM);
     assert!(status.success(), "{log}");
+}
+
+/// As browsers and scrapers leave them; a probe that had to wait for one of them would have the daemon killed.
+#[test]
+fn those_that_only_hold_a_connection_open_make_room_for_a_probe() {
+    let home = Home::new(&[]);
+    let daemon = home.serve();
+    let request = format!("GET /healthz HTTP/1.1\r\nHost: {}\r\n\r\n", daemon.http);
+    let held: Vec<TcpStream> = (0..100)
+        .map(|_| {
+            let mut stream = TcpStream::connect(&daemon.http).expect("it listens");
+            stream.set_read_timeout(Some(DEADLINE)).expect("a socket");
+            stream.write_all(request.as_bytes()).expect("it reads");
+            let mut answer = [0; 12];
+            stream.read_exact(&mut answer).expect("it answers, though others say nothing");
+            assert_eq!(&answer, b"HTTP/1.1 200");
+            stream
+        })
+        .collect();
+    assert_eq!(get(&daemon.http, "/healthz").code, 200);
+    let mut last = held.last().expect("some");
+    last.write_all(request.as_bytes()).expect("it reads");
+    let mut rest = Vec::new();
+    until("the last one is still answered", || {
+        let mut bytes = [0; 1024];
+        let length = last.read(&mut bytes).expect("open");
+        assert!(length > 0, "closed");
+        rest.extend_from_slice(&bytes[..length]);
+        String::from_utf8_lossy(&rest).contains("HTTP/1.1 200").then_some(())
+    });
 }
 
 #[test]

@@ -1,10 +1,11 @@
 //! A plan without anything that blocks is one of a job that starts, and only such a plan.
 
-use super::desk::{Desk, of};
+use super::desk::{Desk, infos, of};
 use crate::{sqlite::support::shell, support::wait::eventually};
 use whimbrel::{
     model::{Existing, JobSpec, Severity},
     pipeline::status::Observed,
+    supervisor::Update,
 };
 
 const TABLE: &str = "CREATE TABLE t(id INTEGER PRIMARY KEY, v TEXT); INSERT INTO t VALUES (1, 'x');";
@@ -168,6 +169,11 @@ async fn a_plan_and_a_start_are_of_one_mind() {
 async fn a_table_has_one_writer() {
     let desk = Desk::new(TABLE, "").await;
     starts(&desk, &desk.spec()).await.expect("nothing is in the way");
+    // Its own tables and rows are in nobody's way, under its own name.
+    let plan = desk.plan(&desk.spec()).await;
+    assert!(plan.is_ok(), "{:?}", plan.findings);
+    assert!(infos(&plan).iter().any(|text| text.contains("the job has begun already")), "{:?}", plan.findings);
+    assert!(plan.findings.is_sorted_by_key(|found| std::cmp::Reverse(found.finding.severity)));
     let mut second = JobSpec::new("second", "shop", &["copy"]);
     second.targets[0].existing = Existing::Merge;
     let plan = desk.plan(&second).await;
@@ -180,5 +186,58 @@ async fn a_table_has_one_writer() {
     shell(&desk.path("shop.db"), "CREATE TABLE u(id INTEGER PRIMARY KEY);");
     assert!(desk.plan(&second).await.is_ok());
     starts(&desk, &second).await.expect("its tables are its own");
+    desk.supervisor.stop().await;
+}
+
+/// What the plan says is typed in the job's file, and the job that was refused starts.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_job_that_was_refused_takes_the_mend() {
+    let desk = Desk::new(TABLE, TABLE).await;
+    let mut spec = desk.spec();
+    assert!(starts(&desk, &spec).await.expect_err("rows of others").contains("rows already"));
+    spec.targets[0].existing = Existing::Merge;
+    let update = |spec: &JobSpec| Update::new(spec.clone(), &["spec.targets".to_owned()]).expect("a field of a job");
+    desk.supervisor.update("orders", update(&spec), "", false, "test").await.expect("nothing has begun");
+    desk.supervisor.start("orders", "", "test").await.expect("asked for");
+    eventually("it streams", async || {
+        let view = desk.supervisor.get("orders").expect("there");
+        (view.status.observed == Observed::Streaming).then_some(())
+    })
+    .await;
+    spec.targets[0].existing = Existing::Replace;
+    desk.supervisor.update("orders", update(&spec), "", false, "test").await.expect_err("now it is settled");
+    desk.supervisor.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_ring_is_not_closed() {
+    let desk = Desk::new(TABLE, "").await;
+    starts(&desk, &desk.spec()).await.expect("nothing is in the way");
+    // Under another name of the store that the first job reads.
+    let mut back = JobSpec::new("back", "copy", &["again"]);
+    back.targets[0].existing = Existing::Merge;
+    let plan = desk.plan(&back).await;
+    let blocking = of(&plan, Severity::Blocking);
+    assert!(blocking.len() == 1 && blocking[0].contains("a ring") && blocking[0].contains("`orders`"), "{blocking:?}");
+    let error = starts(&desk, &back).await.expect_err("each change would come back");
+    assert!(error.contains("a ring"), "{error}");
+    // Nothing was made in either store for it.
+    let log = "SELECT count(*) FROM sqlite_schema WHERE type = 'trigger'";
+    assert_eq!(shell(&desk.path("copy.db"), log).trim(), "0", "no log in what would be its source");
+    assert_eq!(
+        shell(&desk.path("shop.db"), "SELECT count(*) FROM sqlite_schema WHERE name = 'whimbrel_job'").trim(),
+        "0"
+    );
+    // Paused it comes back by itself: still in the way.
+    desk.supervisor.pause("orders", None, "", "test").await.expect("paused");
+    assert!(!desk.plan(&back).await.is_ok());
+    desk.supervisor.delete("orders", Default::default(), "", "test").await.expect("asked for");
+    eventually("the job is gone", async || desk.supervisor.get("orders").is_err().then_some(())).await;
+    desk.supervisor.start("back", "", "test").await.expect("asked for");
+    eventually("the other way streams", async || {
+        let view = desk.supervisor.get("back").expect("there");
+        (view.status.observed == Observed::Streaming).then_some(())
+    })
+    .await;
     desk.supervisor.stop().await;
 }

@@ -43,12 +43,33 @@ async fn a_plan_tells_sizes_rates_and_what_is_not_carried() {
     assert_eq!(plan.log.kept, None);
     assert!(plan.log.text.contains("whimbrel_log"));
     let said = infos(&plan);
-    for text in ["a view is not carried", "triggers are not carried (noted)", "a trigger of ours will be made"] {
+    for text in ["a view is not carried", "its trigger `noted` is not carried", "a trigger of ours will be made"] {
         assert!(said.iter().any(|info| info.contains(text)), "{text}: {said:?}");
     }
+    assert_eq!(said.iter().filter(|info| info.contains("noted")).count(), 1, "once: {said:?}");
+    let at = |text: &str| said.iter().position(|info| info.contains(text)).expect("said");
+    assert!(at("room for longer keys") < at("a trigger of ours"), "as they are to be typed: {said:?}");
     let orphans = plan.findings.iter().find(|found| found.finding.text.contains("parents")).expect("one orphan");
     assert_eq!((orphans.side, orphans.finding.severity), (Side::Source, Severity::Warning));
+    let mend = orphans.finding.mend.as_deref().expect("a mend");
+    assert!(mend.starts_with("PRAGMA foreign_key_check"), "a table without row numbers only shows them: {mend}");
     assert!(plan.findings.is_sorted_by_key(|found| std::cmp::Reverse(found.finding.severity)));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rows_without_parents_are_shown_before_they_go() {
+    let shop = "CREATE TABLE p(id INTEGER PRIMARY KEY); CREATE TABLE c(id INTEGER PRIMARY KEY, p REFERENCES p(id));
+                PRAGMA foreign_keys = OFF; INSERT INTO c VALUES (1, 7), (2, NULL);";
+    let desk = Desk::new(shop, "").await;
+    let plan = desk.plan(&desk.spec()).await;
+    let orphans = plan.findings.iter().find(|found| found.finding.text.contains("parents")).expect("one orphan");
+    let mend = orphans.finding.mend.as_deref().expect("a mend");
+    let statements: Vec<&str> = mend.lines().collect();
+    assert!(statements[0].starts_with("SELECT * FROM") && statements[1].starts_with("DELETE FROM"), "{mend}");
+    let db = rusqlite::Connection::open(desk.path("shop.db")).expect("there");
+    assert_eq!(db.query_row(statements[0], [], |row| row.get::<_, i64>(0)).expect("one row"), 1);
+    db.execute_batch(statements[1]).expect("it runs as it is printed");
+    assert!(warnings(&desk.plan(&desk.spec()).await).iter().all(|text| !text.contains("parents")));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -39,6 +39,19 @@ async fn large_names_are_refused_with_small_answers() {
     assert_eq!(client.get_job(beyond).await.expect_err("2 MiB").code(), Code::ResourceExhausted);
 }
 
+/// Whoever comes may ask for health, and is not listened to for long.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_question_without_a_token_is_short() {
+    let guarded = Guarded::new().with_tokens();
+    let daemon = guarded.home.serve();
+    let channel = Kit::default().channel(&daemon.address).await.expect("reached");
+    let mut health = tonic_health::pb::health_client::HealthClient::new(channel);
+    let ask = |service: String| tonic_health::pb::HealthCheckRequest { service };
+    health.check(ask(String::new())).await.expect("open to all");
+    let refused = health.check(ask("x".repeat(8 << 10))).await.expect_err("8 KiB");
+    assert_eq!(refused.code(), Code::ResourceExhausted, "{refused:?}");
+}
+
 /// One library for TLS; its rival comes in by a careless feature of any crate.
 #[test]
 fn the_tree_holds_one_kind_of_cryptography() {

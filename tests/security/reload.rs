@@ -141,26 +141,39 @@ async fn a_certificate_is_changed_while_a_watch_is_open() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_broken_new_file_changes_nothing_and_is_named() {
+async fn a_broken_key_keeps_the_certificate_and_no_token() {
     let guarded = Guarded::new().with_tls().with_tokens();
     let daemon = guarded.home.serve();
-    let kit = Kit { token: Some(READER.into()), ..Kit::tls(guarded.trusting()) };
-    let key = fs::read_to_string(guarded.home.path().join("tls.key")).expect("ours");
+    let with = |token: &str| Kit { token: Some(token.into()), ..Kit::tls(guarded.trusting()) };
     guarded.file("tls.key", &guarded.authority.issue("another", GOOD).key);
-    // One good and one broken: neither is taken.
     guarded.file("eye.token", &format!("{NEW}\n"));
-    hangup(&daemon);
-    // The signal after it is done after it: then the first has failed.
     guarded.file("hand.token", "hunter2\n");
-    guarded.file("tls.key", &key);
     hangup(&daemon);
-    assert_eq!(kit.list(&daemon.address).await, Ok(0), "the old ones hold");
-    guarded.file("hand.token", &format!("{OPERATOR}-2\n"));
+    eventually("the new token is taken", async || with(NEW).list(&daemon.address).await.ok()).await;
+    for taken_away in [READER, OPERATOR, "hunter2"] {
+        assert!(with(taken_away).list(&daemon.address).await.is_err(), "it is in no file");
+    }
+    guarded.file("hand.token", &format!("no token\n{OPERATOR}-2\n"));
     hangup(&daemon);
-    let kit = Kit { token: Some(NEW.into()), ..kit };
-    eventually("the mended files are taken", async || kit.list(&daemon.address).await.ok()).await;
+    let hand = format!("{OPERATOR}-2");
+    eventually("its good line is taken", async || with(&hand).list(&daemon.address).await.ok()).await;
     let log = log_of(daemon);
-    assert!(log.contains("everything stays as it was") && !log.contains("hunter2"), "{log}");
+    assert!(log.contains("not all was reloaded") && !log.contains("hunter2"), "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_any_token_left_nobody_comes_in() {
+    let guarded = Guarded::new().with_tokens();
+    let daemon = guarded.home.serve();
+    for name in ["eye.token", "hand.token", "head.token"] {
+        let _ = fs::remove_file(guarded.home.path().join(name));
+    }
+    guarded.add_to_config("[stores.bad]\nurl = \"nosuch:thing\"\n");
+    hangup(&daemon);
+    for token in [READER, OPERATOR, ADMIN] {
+        let refused = eventually("it is gone", async || Kit::token(token).listed(&daemon.address).await.err()).await;
+        assert_eq!(refused.code(), Code::Unauthenticated);
+    }
 }
 
 /// The new file is good by itself: on loopback, and guarded by nothing. The daemon goes on listening to the world.
@@ -194,5 +207,5 @@ async fn a_certificate_that_has_expired_takes_no_good_ones_place() {
         assert_eq!(kit.list(&daemon.address).await, Ok(0));
     }
     let log = log_of(daemon);
-    assert!(log.contains("not reloaded") && log.contains("expired at"), "{log}");
+    assert!(log.contains("not all was reloaded") && log.contains("expired at"), "{log}");
 }

@@ -105,7 +105,7 @@ fn no_planted_password_comes_out() {
     // SAFETY: a signal to a child that we have not waited for.
     let signal = |signal| unsafe { libc::kill(i32::try_from(daemon.0.id()).expect("a process id"), signal) };
     signal(libc::SIGHUP);
-    until("it is refused", || logged("everything stays as it was"));
+    until("it is refused", || logged("not all was reloaded"));
     ask(IN_TOKEN, "{}", "JobService/ListJobs");
     let shown = String::from_utf8(answers.clone()).expect("UTF-8");
     for part in

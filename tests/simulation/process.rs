@@ -98,6 +98,7 @@ impl Process {
             status: Arc::new(status_sender),
             retain_after_apply: scene.plan.retain,
             budget: pipeline::Budget::default(),
+            others: Arc::new(Vec::new),
         };
         faults.watch_acknowledge(judge::watch(scene, state));
         let stop = CancellationToken::new();

@@ -83,6 +83,7 @@ impl Job {
             status: Arc::clone(&status),
             retain_after_apply: self.retain,
             budget: Budget::new(64),
+            others: Arc::new(Vec::new),
         };
         let stop = CancellationToken::new();
         Running { task: tokio::spawn(pipeline::run(run, stop.clone())), stop, status }

@@ -207,6 +207,14 @@ async fn a_null_in_a_key_stops_behind_what_came_before() {
     let error = feed.next(DEADLINE).await.expect_err("no address");
     assert_eq!(error.kind(), ErrorKind::Refused);
     assert!(error.hint_text().is_some_and(|hint| hint.contains("SELECT rowid")), "{error:?}");
+    // Mended as the hint says, the log goes on.
+    shell(
+        &path,
+        "UPDATE n SET k = 'b' WHERE k IS NULL; INSERT INTO n VALUES (NULL, 3); DELETE FROM n WHERE k IS NULL;",
+    );
+    let mut feed = tail(&source, job(1), &begun).await.expect("a tail");
+    let rows = keys(&[next_batch(&mut feed).await.expect("there is none any more")]);
+    assert_eq!(rows.len(), 2, "{rows:?}");
 }
 
 #[tokio::test]

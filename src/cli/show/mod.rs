@@ -44,6 +44,10 @@ impl Show {
         matches!(self.output, Output::Json | Output::Yaml)
     }
 
+    pub fn is_json(self) -> bool {
+        self.output == Output::Json
+    }
+
     pub fn is_wide(self) -> bool {
         self.output == Output::Wide
     }

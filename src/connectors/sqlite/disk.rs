@@ -1,6 +1,6 @@
 //! What the file system says of a database file: which one it is, who may write beside it, how much room there is.
 
-use super::{config::Config, file::Database, schema};
+use super::{file::Database, schema};
 use crate::source::Room;
 use std::{
     ffi::CString,
@@ -48,11 +48,7 @@ pub(super) fn room(folder: &Path) -> Option<Room> {
 
 /// Whether the file has a write-ahead log. Asked of SQLite and of nobody else: to open a database file and close it again
 /// drops all locks that this process has on it (POSIX), and then others take it for unused and delete its log.
-pub(super) fn has_wal(config: &Config) -> Option<bool> {
-    if !config.path.exists() {
-        return None;
-    }
-    let db = Database::open(&config.path, config.busy, config.max_row_bytes).ok()?;
+pub(super) fn has_wal(db: &Database) -> Option<bool> {
     let modes = db.rows("PRAGMA journal_mode", [], |row| schema::text(row.get(0))).ok()?;
     modes.first().map(|mode| mode == "wal")
 }

@@ -4,7 +4,7 @@ use super::{
     config::Config,
     disk,
     file::Database,
-    prepare,
+    prepare, rights,
     schema::{self, ROWID, SCHEMA, Shape},
     text::{quote, quoted},
     watermark,
@@ -37,14 +37,16 @@ pub(super) fn check(config: &Config, tables: &[Arc<Table>], existing: Existing) 
     }
     let mut db = Database::open(&config.path, config.busy, config.max_row_bytes)?;
     if db.is_read_only() {
-        let mend = format!("chmod u+w '{file}'");
-        findings.push(Finding::new(Severity::Blocking, &file, "the file can only be read").mend(mend));
+        findings.push(rights::refused(&config.path, "the file can only be read"));
+    } else {
+        findings.extend(rights::ours_alone(&config.path));
     }
     db.snapshot(|db| {
         findings.extend(claimed(db, tables)?);
+        let triggers = schema::users_triggers(db)?;
         for table in tables {
             match schema::read(db, &table.name.name)? {
-                Some(there) => findings.extend(into(db, table, &there, existing)?),
+                Some(there) => findings.extend(into(db, table, &there, existing, &triggers)?),
                 None => findings.extend(made(db, table)?),
             }
         }
@@ -57,8 +59,7 @@ pub(super) fn check(config: &Config, tables: &[Arc<Table>], existing: Existing) 
 pub(super) fn unwritable(folder: &std::path::Path) -> Option<Finding> {
     (!disk::may_write(folder)).then(|| {
         let text = "the daemon's user may not write the directory, and SQLite keeps its journal there";
-        let folder = folder.display().to_string();
-        Finding::new(Severity::Blocking, &folder, text).mend(format!("chmod u+wx '{folder}'"))
+        rights::refused(folder, text)
     })
 }
 
@@ -92,8 +93,14 @@ fn claimed(db: &mut Database, tables: &[Arc<Table>]) -> Result<Vec<Finding>> {
     Ok(findings)
 }
 
-/// A table that is there.
-fn into(db: &mut Database, table: &Table, there: &Shape, existing: Existing) -> Result<Vec<Finding>> {
+/// A table that is there. `triggers`: the user's, of all tables.
+fn into(
+    db: &mut Database,
+    table: &Table,
+    there: &Shape,
+    existing: Existing,
+    triggers: &[(String, String)],
+) -> Result<Vec<Finding>> {
     let subject = table.name.to_string();
     let mut findings = Vec::new();
     for (text, mend) in prepare::compare(table, there) {
@@ -132,9 +139,8 @@ fn into(db: &mut Database, table: &Table, there: &Shape, existing: Existing) -> 
             _ => finding,
         });
     }
-    let sql = "SELECT name FROM main.sqlite_schema WHERE type = 'trigger' AND tbl_name = ?1 COLLATE NOCASE \
-               AND name NOT GLOB 'whimbrel_*' ORDER BY name";
-    let triggers = db.rows(sql, [ValueRef::Text(there.name())], |row| schema::text(row.get(0)))?;
+    let of_this = |(table, _): &&(String, String)| table.eq_ignore_ascii_case(there.name());
+    let triggers: Vec<&str> = triggers.iter().filter(of_this).map(|(_, name)| name.as_str()).collect();
     if !triggers.is_empty() {
         let text = format!("its triggers ({}) do not fire for what is replicated into it", triggers.join(", "));
         findings.push(Finding::new(Severity::Info, &subject, text));

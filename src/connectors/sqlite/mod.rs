@@ -30,6 +30,7 @@ mod plan;
 mod position;
 mod prepare;
 mod relay;
+mod rights;
 mod schema;
 mod seen;
 mod shapes;

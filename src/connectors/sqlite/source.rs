@@ -10,6 +10,7 @@ use super::{
     file::Database,
     fit, log,
     position::{self, Point, Proof},
+    rights,
     schema::{self, SCHEMA, Shape},
     seen::{self, Seen},
     shapes::Shapes,
@@ -294,7 +295,9 @@ fn check(db: &mut Database, tables: &[Arc<Table>]) -> Result<Vec<Finding>> {
     let mut findings = Vec::new();
     if db.is_read_only() {
         let text = "the file can only be read, but following it needs triggers and a log in it";
-        findings.push(Finding::new(Severity::Blocking, &file, text).mend(format!("chmod u+w '{file}'")));
+        findings.push(rights::refused(&db.path, text));
+    } else {
+        findings.extend(rights::ours_alone(&db.path));
     }
     findings.extend(fit::unwritable(&disk::folder(&db.path)));
     if !log::is_there(db)? {
@@ -316,7 +319,7 @@ fn check(db: &mut Database, tables: &[Arc<Table>]) -> Result<Vec<Finding>> {
         true => db.number("SELECT next_number FROM whimbrel_source")?.unwrap_or(1),
         false => 1,
     };
-    let mut longest = 1;
+    let (mut longest, mut ours) = (1, Vec::new());
     for table in tables {
         let subject = table.name.to_string();
         let Some(shape) = schema::read(db, &table.name.name)? else {
@@ -327,7 +330,7 @@ fn check(db: &mut Database, tables: &[Arc<Table>]) -> Result<Vec<Finding>> {
         longest = longest.max(shape.terms.len());
         if known.get(&table.name.name.to_lowercase()).is_none_or(|table| table.gone) {
             for (_, sql) in triggers::of(&shape, number) {
-                findings.push(Finding::new(Severity::Info, &subject, "a trigger of ours will be made").mend(sql));
+                ours.push(Finding::new(Severity::Info, &subject, "a trigger of ours will be made").mend(sql));
             }
             number += 1;
         }
@@ -335,6 +338,8 @@ fn check(db: &mut Database, tables: &[Arc<Table>]) -> Result<Vec<Finding>> {
     for sql in log::widening(db, longest)? {
         findings.push(Finding::new(Severity::Info, "whimbrel_log", "room for longer keys will be made").mend(sql));
     }
+    // In the order in which they are run: these write into that room.
+    findings.append(&mut ours);
     Ok(findings)
 }
 
@@ -352,7 +357,8 @@ fn check_table(db: &Database, subject: &str, shape: &Shape) -> Result<Vec<Findin
     {
         let text = format!("the row with key {key} has NULL in its key and cannot be addressed");
         let nulls = shape.terms.iter().map(|term| format!("{} IS NULL", term.name)).collect::<Vec<_>>().join(" OR ");
-        let mend = format!("DELETE FROM {} WHERE {nulls}", super::text::quote(shape.name()));
+        let them = format!("FROM {} WHERE {nulls}", super::text::quote(shape.name()));
+        let mend = format!("SELECT * {them}   -- shows them: give them a key\nDELETE {them}   -- or let them go");
         findings.push(Finding::new(Severity::Blocking, subject, text).mend(mend));
     }
     let words = super::definition::names(shape.table.definition.as_deref().unwrap_or_default());

@@ -58,7 +58,6 @@ pub(super) fn survey(config: &Config, tables: &[Arc<Table>], within: Duration) -
     }
     look.give(start + within);
     for shape in &shapes {
-        look.triggers(shape, &mut survey.findings);
         look.orphans(shape, &mut survey.findings);
     }
     Ok(survey)
@@ -90,7 +89,7 @@ impl Looker {
     }
 
     fn settings(&self, config: &Config, findings: &mut Vec<Finding>) {
-        if disk::has_wal(config) == Some(false) {
+        if disk::has_wal(&self.db) == Some(false) {
             let text = "its journal is no write-ahead log: each read of a job holds up the application's writes for a \
                         moment, and the other way round";
             let finding = Finding::new(Severity::Warning, config.path.display().to_string(), text);
@@ -192,18 +191,6 @@ impl Looker {
         stat.first()?.split(' ').next()?.parse().ok()
     }
 
-    fn triggers(&mut self, shape: &Shape, findings: &mut Vec<Finding>) {
-        let sql = "SELECT name FROM main.sqlite_schema WHERE type = 'trigger' AND tbl_name = ?1 COLLATE NOCASE \
-                   AND name NOT GLOB 'whimbrel_*' ORDER BY name";
-        let names = self.db.rows(sql, [ValueRef::Text(shape.name())], |row| schema::text(row.get(0)));
-        let Ok(names) = names else { return };
-        if !names.is_empty() {
-            let names = names.join(", ");
-            let text = format!("triggers are not carried ({names}), but what they write into carried tables is");
-            findings.push(Finding::new(Severity::Info, shape.table.name.to_string(), text));
-        }
-    }
-
     /// Rows whose parents are not there, although a foreign key asks for them.
     fn orphans(&mut self, shape: &Shape, findings: &mut Vec<Finding>) {
         if shape.table.foreign_keys.is_empty() {
@@ -223,10 +210,16 @@ impl Looker {
                     let most = if count == ORPHANS { "at least " } else { "" };
                     let text =
                         format!("{most}{count} of its rows point to parents that are not there; they are carried so");
-                    let rowids = format!("SELECT rowid FROM pragma_foreign_key_check('{name}')");
+                    let them = format!(
+                        "FROM {} WHERE rowid IN (SELECT rowid FROM pragma_foreign_key_check('{name}'))",
+                        quote(shape.name())
+                    );
+                    // They are the user's: first to be looked at.
                     let mend = match shape.access {
                         Access::Table => show,
-                        _ => format!("DELETE FROM {} WHERE rowid IN ({rowids})", quote(shape.name())),
+                        _ => format!(
+                            "SELECT * {them}   -- shows them: give them their parents\nDELETE {them}   -- or let them go"
+                        ),
                     };
                     Finding::new(Severity::Warning, subject, text).mend(mend)
                 }

@@ -10,6 +10,7 @@ use super::{
     seen::{self, Seen},
     shapes::Shapes,
     statement::Row,
+    text::quote,
 };
 use crate::{
     error::{Error, Result},
@@ -19,7 +20,7 @@ use crate::{
     source::Next,
 };
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{HashMap, HashSet, VecDeque},
     ops::ControlFlow,
     sync::Arc,
     time::Duration,
@@ -254,48 +255,27 @@ impl Tail {
 
     /// Entries up to and with `end` as touched keys, each key once, where it was touched last.
     fn batch(&mut self, end: u64, newest: Proof) -> Result<Read> {
-        let mut gather = Gather::default();
-        let (tables, first) = (&self.tables, self.point.seq + 1);
-        let (mut expected, mut null_key, mut at) = (first, None, 0.0);
-        let span = [first, end].map(|seq| ValueRef::Int(i64::try_from(seq).unwrap_or(i64::MAX)));
-        let sql = "SELECT * FROM whimbrel_log WHERE seq BETWEEN ?1 AND ?2 ORDER BY seq";
-        self.db.statement(sql)?.query(span, |row| {
-            // seq, tbl, at, origin, k1 …
-            if row.int(0).unsigned_abs() != expected {
-                return Ok(ControlFlow::Break(()));
-            }
-            let table = tables.get(&row.int(1));
-            if let Some(table) = table.filter(|table| table.may_have_null_key)
-                && (0..table.shape.key.len()).any(|part| row.get(4 + part) == ValueRef::Null)
-            {
-                let key = show((0..table.shape.key.len()).map(|part| row.get(4 + part)));
-                null_key = Some((table.shape.name.name.clone(), key));
-                return Ok(ControlFlow::Break(()));
-            }
-            if let ValueRef::Float64(day) = row.get(2) {
-                at = day;
-            }
-            if let Some(table) = table {
-                gather.add(row, expected, table);
-            }
-            expected += 1;
-            Ok(ControlFlow::Continue(()))
-        })?;
-        let last = expected - 1;
-        if last < end {
-            match null_key {
-                // What came before it is handed out first.
-                Some((table, key)) if last < first => return Err(has_null_key(&table, &key)),
-                Some(_) => {}
-                None => {
-                    return Err(Error::lost(format!(
-                        "{}: change {expected} is missing from the log: somebody removed it",
-                        self.db.path.display()
-                    ))
-                    .hint("delete the job and create it again with `existing: replace`"));
+        let first = self.point.seq + 1;
+        // Tables that hold no row with NULL in its key now: those that the log tells of were taken back, mended or deleted,
+        // and no target has one.
+        let mut harmless = HashSet::new();
+        let Gathered { gather, at, last, .. } = loop {
+            let gathered = self.gather(end, &harmless)?;
+            match &gathered.null_key {
+                Some((number, _)) if !self.holds_null_key(*number)? => drop(harmless.insert(*number)),
+                Some((number, key)) if gathered.last < first => {
+                    return Err(has_null_key(&self.tables[number].shape.name.name, key));
                 }
+                None if gathered.last < end => {
+                    let path = self.db.path.display();
+                    let missing = gathered.last + 1;
+                    let text = format!("{path}: change {missing} is missing from the log: somebody removed it");
+                    return Err(Error::lost(text).hint("delete the job and create it again with `existing: replace`"));
+                }
+                // What came before it is handed out first.
+                _ => break gathered,
             }
-        }
+        };
         let from = self.at.clone();
         let told = match self.edges.front() {
             // A target that stands there was told no more than that: what came since is told again behind it.
@@ -305,6 +285,49 @@ impl Tail {
         self.stand_at(Point { seq: last, told, ..self.point }, newest);
         let batch = self.sealed(gather.rows(), from, last == newest.seq, at);
         Ok(Read::Batch(batch))
+    }
+
+    /// Up to and with `end`, or up to a key with NULL in it of a table that is not `harmless`.
+    fn gather(&mut self, end: u64, harmless: &HashSet<i64>) -> Result<Gathered> {
+        let mut gathered = Gathered { gather: Gather::default(), at: 0.0, last: self.point.seq, null_key: None };
+        let (tables, first) = (&self.tables, self.point.seq + 1);
+        let span = [first, end].map(|seq| ValueRef::Int(i64::try_from(seq).unwrap_or(i64::MAX)));
+        let sql = "SELECT * FROM whimbrel_log WHERE seq BETWEEN ?1 AND ?2 ORDER BY seq";
+        self.db.statement(sql)?.query(span, |row| {
+            // seq, tbl, at, origin, k1 …
+            let seq = gathered.last + 1;
+            if row.int(0).unsigned_abs() != seq {
+                return Ok(ControlFlow::Break(()));
+            }
+            let number = row.int(1);
+            let table = tables.get(&number);
+            let parts = |table: &Touchable| 4..4 + table.shape.key.len();
+            let has_null = |table: &&Touchable| {
+                table.may_have_null_key && parts(table).any(|part| row.get(part) == ValueRef::Null)
+            };
+            match (table, table.filter(has_null)) {
+                (_, Some(table)) if !harmless.contains(&number) => {
+                    gathered.null_key = Some((number, show(parts(table).map(|part| row.get(part)))));
+                    return Ok(ControlFlow::Break(()));
+                }
+                (Some(table), None) => gathered.gather.add(row, seq, table),
+                _ => {}
+            }
+            if let ValueRef::Float64(day) = row.get(2) {
+                gathered.at = day;
+            }
+            gathered.last = seq;
+            Ok(ControlFlow::Continue(()))
+        })?;
+        Ok(gathered)
+    }
+
+    fn holds_null_key(&mut self, number: i64) -> Result<bool> {
+        let shape = &self.tables[&number].shape;
+        let nulls = shape.key.iter().map(|&column| format!("{} IS NULL", quote(&shape.columns[column].name)));
+        let nulls: Vec<String> = nulls.collect();
+        let sql = format!("SELECT 1 FROM {} WHERE {} LIMIT 1", quote(&shape.name.name), nulls.join(" OR "));
+        Ok(!self.db.rows(&sql, [], |_| ())?.is_empty())
     }
 
     /// What became of a table, alone in its batch, at the place where the tail stands.
@@ -359,6 +382,16 @@ enum Read {
     Told(Told),
     Idle,
     Batch(Batch),
+}
+
+struct Gathered {
+    gather: Gather,
+    /// When the last of them was committed.
+    at: f64,
+    /// Its number.
+    last: u64,
+    /// What comes next: its table, and how it shows.
+    null_key: Option<(i64, String)>,
 }
 
 /// Collects touched keys; of several touches of one key the last counts.

@@ -50,13 +50,20 @@ impl SqliteTarget {
         SqliteTarget { config, writer }
     }
 
+    /// `None`: it is not there yet, or cannot be opened.
+    fn has_wal(&self) -> Option<bool> {
+        let Config { path, busy, max_row_bytes } = &*self.config;
+        let db = path.exists().then(|| Database::open(path, *busy, *max_row_bytes).ok())??;
+        disk::has_wal(&db)
+    }
+
     /// Where temporary files are, since beside the target nothing may be written.
     fn make_scratch(&self) -> Result<Option<Scratch>> {
         let folder = tempfile::Builder::new().prefix("whimbrel-plan-").tempdir();
         let folder = folder.map_err(|error| Error::transient("no room to measure in").because(error))?;
         let Some(room) = disk::room(folder.path()).filter(|room| room.free >= SCRATCH_ROOM) else { return Ok(None) };
         let path = folder.path().join("scratch.db");
-        if disk::has_wal(&self.config) == Some(false) {
+        if self.has_wal() == Some(false) {
             // An empty file is opened as it is, with a rollback journal as the target has.
             fs::File::create_new(&path).map_err(|error| Error::transient("no room to measure in").because(error))?;
         }

@@ -8,6 +8,7 @@ use std::{
     sync::Arc,
     task::{Context, Poll},
 };
+use tokio::sync::watch;
 use tonic::{Status, codegen::http::HeaderMap};
 
 /// Whatever is ready is handed on; only an answer that waits (a watch) is looked at again.
@@ -18,8 +19,13 @@ pub struct Cut {
 }
 
 impl Cut {
-    pub fn new(answer: tonic::body::Body, access: Arc<Access>, asked: Asked) -> Cut {
-        let mut exchanged = access.exchanged.subscribe();
+    /// `exchanged`: from before the call was judged.
+    pub fn new(
+        answer: tonic::body::Body,
+        mut exchanged: watch::Receiver<u64>,
+        access: Arc<Access>,
+        asked: Asked,
+    ) -> Cut {
         let forbidden = Box::pin(async move {
             loop {
                 if exchanged.changed().await.is_err() {

@@ -58,6 +58,7 @@ where
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         let asked = Asked::of(&request);
+        let exchanged = self.guard.access.exchanged.subscribe();
         let caller = match asked.judge(&self.guard.access) {
             Ok(caller) => caller,
             Err(status) => {
@@ -72,7 +73,8 @@ where
         request.headers_mut().remove(AUTHORIZATION);
         request.extensions_mut().insert(caller);
         let access = Arc::clone(&self.guard.access);
-        let watched: Watched = Box::new(move |response| response.map(|body| Body::new(Cut::new(body, access, asked))));
+        let watched: Watched =
+            Box::new(move |response| response.map(|body| Body::new(Cut::new(body, exchanged, access, asked))));
         Either::Right(self.inner.call(request).map_ok(watched))
     }
 }

@@ -33,7 +33,7 @@ pub struct Access {
 
 #[derive(Default)]
 struct Rules {
-    certificates: Option<Certificates>,
+    certificates: Option<Arc<Certificates>>,
     tokens: Tokens,
 }
 
@@ -67,35 +67,34 @@ impl Access {
     }
 
     pub fn new(tls: &TlsConfig, tokens: &BTreeMap<String, TokenConfig>) -> Result<Access> {
-        Ok(Access::from(Rules::read(tls, tokens)?))
+        let (tokens, wrong) = Tokens::read(tokens);
+        let certificates = Certificates::read(tls)?.map(Arc::new);
+        wrong.map_or(Ok(Access::from(Rules { certificates, tokens })), Err)
     }
 
     fn from(rules: Rules) -> Access {
         Access { rules: RwLock::new(Arc::new(rules)), exchanged: watch::Sender::new(0) }
     }
 
-    /// Reads the files again, says what changed, and keeps everything as it was if one of them is no good.
-    /// Connections stay; calls are judged by the new tokens, and open ones whose token is gone end.
-    pub fn reload(&self, tls: &TlsConfig, tokens: &BTreeMap<String, TokenConfig>) -> Result<Vec<String>> {
-        let new = Rules::read(tls, tokens)?;
+    /// Reads the files again; says what changed, and what is wrong with them. Certificates that are no good take the place
+    /// of none; a token that is in no file any more ends, whatever else is wrong. Connections stay; calls are judged by
+    /// the new tokens, and open ones whose token is gone end.
+    pub fn reload(&self, tls: &TlsConfig, tokens: &BTreeMap<String, TokenConfig>) -> (Vec<String>, Option<Error>) {
         let old = self.rules();
-        let mut news = new.tokens.news(&old.tokens);
-        match (&old.certificates, &new.certificates) {
-            (Some(old), Some(new)) if old.is_same(new) => {}
-            // The one that runs serves on; an older file was put back by mistake.
-            (Some(old), Some(new)) if new.left_s() < 0 && old.left_s() >= 0 => {
-                return Err(Error::config(format!("`tls.certificate`: the new one expired at {}", new.until()))
-                    .hint("put a certificate there that is valid; until then the one before is used"));
+        let (tokens, wrong) = Tokens::read(tokens);
+        let mut news = tokens.news(&old.tokens);
+        let (certificates, wrong) = match renewed(old.certificates.as_deref(), tls) {
+            Ok((certificates, changed)) => {
+                news.extend(changed);
+                (certificates.map(Arc::new), wrong)
             }
-            (_, Some(new)) => news.push(format!("certificates changed, valid until {}", new.until())),
-            (Some(_), None) => news.push("TLS is off".to_owned()),
-            (None, None) => {}
-        }
-        if !news.is_empty() {
-            *self.rules.write() = Arc::new(new);
+            Err(error) => (old.certificates.clone(), wrong.or(Some(error))),
+        };
+        if !news.is_empty() || tokens.are_asked_for() != old.tokens.are_asked_for() {
+            *self.rules.write() = Arc::new(Rules { certificates, tokens });
             self.exchanged.send_modify(|count| *count += 1);
         }
-        Ok(news)
+        (news, wrong)
     }
 
     /// Says in the log what is no error and should be looked after: rights of files, a certificate that ends.
@@ -124,7 +123,7 @@ impl Access {
             Some(Need::Role(role)) => Some(role),
             None => Some(Role::Read),
         };
-        let (false, Some(needs)) = (rules.tokens.is_empty(), needs) else { return Ok(caller(None, peer)) };
+        let (false, Some(needs)) = (!rules.tokens.are_asked_for(), needs) else { return Ok(caller(None, peer)) };
         let token = match authorization {
             [] => return Err(Refusal::TokenMissing),
             [one] => bearer(one).ok_or(Refusal::TokenMissing)?,
@@ -140,10 +139,21 @@ impl Access {
     }
 }
 
-impl Rules {
-    fn read(tls: &TlsConfig, tokens: &BTreeMap<String, TokenConfig>) -> Result<Rules> {
-        Ok(Rules { certificates: Certificates::read(tls)?, tokens: Tokens::read(tokens)? })
-    }
+/// What the files hold now, and what is to be said of it.
+fn renewed(old: Option<&Certificates>, tls: &TlsConfig) -> Result<(Option<Certificates>, Option<String>)> {
+    let new = Certificates::read(tls)?;
+    let changed = match (old, &new) {
+        (Some(old), Some(new)) if old.is_same(new) => None,
+        // The one that runs serves on; an older file was put back by mistake.
+        (Some(old), Some(new)) if new.left_s() < 0 && old.left_s() >= 0 => {
+            return Err(Error::config(format!("`tls.certificate`: the new one expired at {}", new.until()))
+                .hint("put a certificate there that is valid; until then the one before is used"));
+        }
+        (_, Some(new)) => Some(format!("certificates changed, valid until {}", new.until())),
+        (Some(_), None) => Some("TLS is off".to_owned()),
+        (None, None) => None,
+    };
+    Ok((new, changed))
 }
 
 fn bearer(header: &[u8]) -> Option<&[u8]> {

@@ -2,7 +2,7 @@
 
 use crate::{
     config::{Role, TokenConfig, private_file},
-    error::{Error, Result},
+    error::Error,
 };
 use aws_lc_rs::{constant_time::verify_slices_are_equal, digest};
 use std::{
@@ -30,34 +30,48 @@ pub struct Holder {
 #[derive(Default)]
 pub struct Tokens {
     known: Vec<([u8; 32], Arc<Holder>)>,
+    /// The config names some, whatever their files hold.
+    are_asked_for: bool,
 }
 
 impl Tokens {
-    pub fn read(configs: &BTreeMap<String, TokenConfig>) -> Result<Tokens> {
+    /// What the files hold, and what is wrong with them. What cannot be read is no token: whoever takes one away, in
+    /// whatever way, has taken it away.
+    pub fn read(configs: &BTreeMap<String, TokenConfig>) -> (Tokens, Option<Error>) {
         let mut known: Vec<([u8; 32], Arc<Holder>)> = Vec::new();
+        let mut wrong = None;
+        // Whose they are would be a guess.
+        let mut shared: BTreeSet<[u8; 32]> = BTreeSet::new();
         for (name, config) in configs {
             let holder = Arc::new(Holder { name: name.clone(), role: config.role });
-            let hashes = hashes(config).map_err(|error| {
+            let (hashes, bad) = hashes(config);
+            wrong = wrong.or(bad.map(|error| {
                 let file = config.file.display();
                 Error::config(format!("`tokens.{name}.file`: {file}")).because(error).hint(format!(
                     "one token a line, {SHORTEST} to {LONGEST} letters, digits and signs, readable by the daemon's \
                      user; make one with `(umask 077; openssl rand -hex 32 > {file})`"
                 ))
-            })?;
+            }));
             for hash in hashes {
-                if let Some((_, other)) = known.iter().find(|(known, _)| *known == hash) {
-                    return Err(Error::config(format!("`tokens`: `{}` and `{name}` share a token", other.name))
-                        .hint("give each a token of its own: the audit trail tells them apart by it"));
+                match known.iter().find(|(known, _)| *known == hash) {
+                    None => known.push((hash, Arc::clone(&holder))),
+                    Some((_, other)) if other.name == *name => {}
+                    Some((_, other)) => {
+                        shared.insert(hash);
+                        let text = format!("`tokens`: `{}` and `{name}` share a token", other.name);
+                        let hint = "give each a token of its own: the audit trail tells them apart by it";
+                        wrong = wrong.or_else(|| Some(Error::config(text).hint(hint)));
+                    }
                 }
-                known.push((hash, Arc::clone(&holder)));
             }
         }
-        Ok(Tokens { known })
+        known.retain(|(hash, _)| !shared.contains(hash));
+        (Tokens { known, are_asked_for: !configs.is_empty() }, wrong)
     }
 
-    /// Without any, nobody is asked for one.
-    pub fn is_empty(&self) -> bool {
-        self.known.is_empty()
+    /// Whether a call needs one.
+    pub fn are_asked_for(&self) -> bool {
+        self.are_asked_for
     }
 
     /// Takes as long for a wrong token as for a right one, wherever the right one stands.
@@ -103,30 +117,43 @@ fn hash(token: &[u8]) -> [u8; 32] {
     digest::digest(&digest::SHA256, token).as_ref().try_into().expect("SHA-256 has 32 bytes")
 }
 
-/// No error here shows a line.
-fn hashes(config: &TokenConfig) -> io::Result<Vec<[u8; 32]>> {
-    let bytes = private_file::read(&config.file)?;
+/// The good lines, and what is wrong with the others. No error here shows a line.
+fn hashes(config: &TokenConfig) -> (Vec<[u8; 32]>, Option<io::Error>) {
+    let bytes = match private_file::read(&config.file) {
+        Ok(bytes) => bytes,
+        Err(error) => return (Vec::new(), Some(error)),
+    };
     let lines = bytes.split(|&byte| byte == b'\n').map(<[u8]>::trim_ascii);
-    let mut hashes = Vec::new();
+    let (mut hashes, mut wrong) = (Vec::new(), None);
     for (number, line) in lines.enumerate().filter(|(_, line)| !line.is_empty() && !line.starts_with(b"#")) {
-        if !(SHORTEST..=LONGEST).contains(&line.len()) || !line.iter().all(u8::is_ascii_graphic) {
-            return Err(io::Error::other(format!("line {} is no token", number + 1)));
+        if (SHORTEST..=LONGEST).contains(&line.len()) && line.iter().all(u8::is_ascii_graphic) {
+            hashes.push(hash(line));
+        } else {
+            wrong.get_or_insert_with(|| io::Error::other(format!("line {} is no token", number + 1)));
         }
-        hashes.push(hash(line));
     }
-    match hashes.len() {
-        0 => Err(io::Error::other("holds no token")),
-        1..=PER_FILE => Ok(hashes),
-        _ => Err(io::Error::other(format!("holds more than {PER_FILE} tokens"))),
+    if hashes.is_empty() {
+        wrong.get_or_insert_with(|| io::Error::other("holds no token"));
+    } else if hashes.len() > PER_FILE {
+        wrong.get_or_insert_with(|| io::Error::other(format!("holds more than {PER_FILE} tokens")));
+        hashes.truncate(PER_FILE);
     }
+    (hashes, wrong)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Result;
     use std::fs;
 
     fn read(files: &[(&str, Role, &str)]) -> Result<Tokens> {
+        let (tokens, wrong) = read_all(files);
+        assert!(tokens.are_asked_for());
+        wrong.map_or(Ok(tokens), Err)
+    }
+
+    fn read_all(files: &[(&str, Role, &str)]) -> (Tokens, Option<Error>) {
         let folder = tempfile::tempdir().expect("a temp folder");
         let config = |(name, role, text): &(&str, Role, &str)| {
             let file = folder.path().join(name);
@@ -165,6 +192,9 @@ mod tests {
         let many: String = (0..17).map(|number| format!("0123456789abcdef-{number}\n")).collect();
         assert!(read(&[("ops", Role::Read, &many)]).is_err());
         let shared = read(&[("a", Role::Read, A), ("b", Role::Admin, A)]).err().expect("refused");
+        let (tokens, wrong) = read_all(&[("a", Role::Read, A), ("b", Role::Admin, A), ("c", Role::Admin, A)]);
+        assert!(wrong.is_some() && tokens.holder(A.as_bytes()).is_none(), "whose it is would be a guess");
+        assert!(read(&[("a", Role::Read, &format!("{A}\n{A}\n"))]).is_ok(), "its own, twice");
         assert!(shared.to_string().contains("`a` and `b` share a token") && !shared.to_string().contains(A));
     }
 

@@ -120,12 +120,15 @@ function drawTarget(target, daemon, detail) {
     ["tables", tableCount(target)],
   ];
   if (copying) pairs.push(["copied", Math.floor(target.share * 100) + " %"]);
+  // Many targets: those of an opened job only.
+  const samples = target.samples || (detail && detail.samples);
+  const graphs = samples && make("div", "graphs",
+    graph("lag", samples.map((sample) => sample.lag_ms), span, daemon.sample_every_s),
+    graph("changes and rows", samples.map((sample) => sample.per_s), rate, daemon.sample_every_s));
   return make("section", "target",
     make("div", "head", make("strong", "", "into " + target.store), state(target.observed)),
     figures(pairs),
-    make("div", "graphs",
-      graph("lag", target.samples.map((sample) => sample.lag_ms), span, daemon.sample_every_s),
-      graph("changes and rows", target.samples.map((sample) => sample.per_s), rate, daemon.sample_every_s)),
+    graphs,
     error(target.error, daemon.now_ms, !bad),
     detail ? tables(detail) : null);
 }
@@ -134,7 +137,7 @@ function drawJob(job, daemon, detail) {
   const held = job.held && job.held.changes !== null
     ? count(job.held.changes) + " changes of the source's log held" + (job.held.oldest_ms ? ", the oldest " + ago(job.held.oldest_ms, daemon.now_ms) : "")
     : null;
-  const summary = make("summary", "", "tables");
+  const summary = make("summary", "", job.targets.some((target) => !target.samples) ? "tables and graphs" : "tables");
   const more = make("details", "", summary);
   more.open = open.has(job.name);
   more.addEventListener("toggle", () => {

@@ -100,7 +100,7 @@ impl Committer {
     }
 
     fn refuse(&self) -> Result<()> {
-        self.failed.as_ref().map_or(Ok(()), |error| Err(broken(&error.as_str())))
+        self.failed.as_ref().map_or(Ok(()), |text| Err(Error::config(text.clone()).hint(MEND)))
     }
 
     fn take(&mut self, change: Change) -> Result<Option<JobRecord>> {
@@ -256,6 +256,7 @@ impl Committer {
 
 /// A write or a read of the folder failed.
 pub fn broken(error: &dyn std::fmt::Display) -> Error {
-    Error::config(format!("the state folder failed: {error}"))
-        .hint("look at the disk (full? read-only? broken?), then restart whimbrel: every job goes on where it was")
+    Error::config(format!("the state folder failed: {error}")).hint(MEND)
 }
+
+const MEND: &str = "look at the disk (full? read-only? broken?), then restart whimbrel: every job goes on where it was";

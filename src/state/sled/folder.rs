@@ -40,6 +40,19 @@ impl Folder {
         Ok(Folder { records, _lock: lock })
     }
 
+    /// Keeps daemons out as long as it is held. Makes nothing: `None` where no daemon ever was.
+    pub fn hold(path: &Path) -> Result<Option<File>> {
+        let fail = |error: io::Error| {
+            Error::config(format!("the state folder {} cannot be looked at", path.display()))
+                .because(error)
+                .hint("run it as the daemon's user, or as root")
+        };
+        match path.join(LOCK).try_exists().map_err(fail)? {
+            true => lock(path, fail).map(Some),
+            false => Ok(None),
+        }
+    }
+
     /// Makes the names of newly made files durable.
     pub fn sync(&self) -> io::Result<()> {
         File::open(&self.records)?.sync_all()?;

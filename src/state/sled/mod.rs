@@ -59,10 +59,20 @@ impl SledState {
         Ok(SledState { requests: Some(requests), committer: Some(committer), db, flushes, _folder: folder })
     }
 
+    /// Keeps daemons away from a folder as long as what it gives is held; `None`: there is no such folder yet. Refused
+    /// while one runs.
+    pub fn hold(path: &Path) -> Result<Option<std::fs::File>> {
+        Folder::hold(path)
+    }
+
     async fn commit(&self, change: Change) -> Result<Option<JobRecord>> {
         let (done, answer) = oneshot::channel();
         let requests = self.requests.as_ref().expect("taken only by drop");
-        let gone = || broken(&"its committing thread ended");
+        let gone = || {
+            let error = broken(&"its committing thread ended");
+            self.flushes.failed(&error.to_string());
+            error
+        };
         requests.send(Request { change, done }).await.map_err(|_| gone())?;
         answer.await.map_err(|_| gone())?
     }

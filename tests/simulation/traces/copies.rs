@@ -167,6 +167,22 @@ fn a_copy_goes_on_where_it_was() {
     }));
 }
 
+/// While one copier cuts the only table into ranges the others wait for them.
+#[test]
+fn one_table_is_copied_by_all_copiers() {
+    let mut plan = with_source(|habits| (habits.page_rows, habits.latency) = (5, Duration::from_millis(20)));
+    plan.parallelism = 4;
+    green(stage(plan, async |scene| {
+        scene.transact(|t| (1..=400).try_for_each(|id| t.insert(&orders(), order(id, 1))));
+        scene.start().await;
+        let copy = Arc::new(Gate::default());
+        scene.faults().queue("copy.next", (0..4).map(|_| Fault::Hold(Arc::clone(&copy))));
+        scene.until("four ranges are read at once", |scene| scene.faults().count("copy.next") == 4).await;
+        copy.open();
+        scene.settle().await
+    }));
+}
+
 /// Rows are read after a change, and the source goes back behind that change while nobody looks.
 pub fn forgotten_after_it_was_read() -> Outcome {
     let plan = with_source(|habits| habits.page_rows = 5);

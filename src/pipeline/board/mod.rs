@@ -1,6 +1,11 @@
 //! Collects what a job's tasks see and shows it; what is stale is shown as stalled (invariant 9).
 
-use super::status::{JobStatus, Observed, TableStatus};
+use super::{
+    pace::Pace,
+    status::{JobStatus, Observed, TableStatus},
+    told::Told,
+    waits::{STALE, Waiting, Waits, What},
+};
 use crate::{
     error::Error,
     model::{Batch, Kind, Progress, TableName, TableState},
@@ -10,17 +15,14 @@ use crate::{
 use parking_lot::Mutex;
 use std::{
     collections::BTreeMap,
+    convert::Infallible,
     sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 use tokio::{sync::watch, time::Instant};
 
-/// A feed that has not answered, or a batch that was not written, for so long is evidence of nothing.
-const STALE: Duration = Duration::from_secs(30);
 /// A batch that is in hand for longer waits for its target: what a batch takes by itself is below.
 const WAITS: Duration = Duration::from_secs(2);
-/// A store that fails on is named in the log once in this time.
-const SAY_AGAIN: Duration = Duration::from_secs(60);
 
 /// Milliseconds since 1970.
 pub fn now_ms() -> u64 {
@@ -36,40 +38,27 @@ pub struct Board {
 #[derive(Default)]
 struct Seen {
     targets: BTreeMap<String, SeenTarget>,
+    /// Of the tail, or of what is asked before there is one.
     source_answer: Option<Instant>,
     source_error: Option<Stopped>,
     source_told: Told,
+    /// The job's log is reserved and its tables are known.
+    begun: bool,
 }
 
 #[derive(Default)]
 struct SeenTarget {
     /// Where its own task says it is.
     phase: Observed,
-    /// Since when a batch is in hand that the target has not taken.
-    in_hand: Option<Instant>,
+    since: Option<Instant>,
+    /// What it waits for.
+    waits: Waits,
+    /// What the source said to its own questions, if that was no answer.
+    source_error: Option<Stopped>,
     failing: bool,
     told: Told,
-    rates: BTreeMap<TableName, (Instant, u64)>,
+    paces: BTreeMap<TableName, Pace>,
     changes: Option<(Instant, u64)>,
-}
-
-/// What of a failing store was said in the log: what is the same is not said again with every try.
-#[derive(Default)]
-struct Told(Option<(String, Instant)>);
-
-impl Told {
-    fn is_news(&mut self, error: &Error) -> bool {
-        let text = error.to_string();
-        let is_old = self.0.as_ref().is_some_and(|(told, at)| *told == text && at.elapsed() < SAY_AGAIN);
-        if !is_old {
-            self.0 = Some((text, Instant::now()));
-        }
-        !is_old
-    }
-
-    fn healed(&mut self) -> bool {
-        self.0.take().is_some()
-    }
 }
 
 impl Board {
@@ -79,7 +68,80 @@ impl Board {
     }
 
     pub fn phase(&self, target: &str, phase: Observed) {
-        self.seen.lock().targets.entry(target.to_owned()).or_default().phase = phase;
+        {
+            let mut seen = self.seen.lock();
+            let seen = seen.targets.entry(target.to_owned()).or_default();
+            if seen.phase != phase {
+                (seen.phase, seen.since) = (phase, Some(Instant::now()));
+                if follows(phase) {
+                    // From here on the log speaks for the source.
+                    seen.source_error = None;
+                }
+            }
+        }
+        if phase == Observed::Preparing {
+            self.backlog_unknown(target);
+        }
+        self.show();
+    }
+
+    /// The job's log is reserved, its tables are known.
+    pub fn begun(&self) {
+        self.seen.lock().begun = true;
+        self.source_answered();
+    }
+
+    /// What grows stale is shown so although nothing else happens.
+    pub async fn keep_fresh(&self) -> Infallible {
+        let mut clock = tokio::time::interval(Duration::from_secs(1));
+        loop {
+            clock.tick().await;
+            self.show();
+        }
+    }
+
+    /// A target's pipeline waits, as long as what this gives is kept.
+    pub fn waits(self: &Arc<Self>, target: &str, what: What) -> Waiting {
+        let mut seen = self.seen.lock();
+        let id = seen.targets.entry(target.to_owned()).or_default().waits.add(what);
+        Waiting { board: Arc::clone(self), target: target.to_owned(), id }
+    }
+
+    pub(super) fn waits_no_more(&self, target: &str, id: u64) {
+        if let Some(seen) = self.seen.lock().targets.get_mut(target) {
+            seen.waits.remove(id);
+        }
+    }
+
+    /// The source answered a target's own question.
+    pub fn told(&self, target: &str) {
+        let mut seen = self.seen.lock();
+        let asking = seen.targets.entry(target.to_owned()).or_default();
+        if asking.source_error.take().is_some() {
+            if seen.source_told.healed() {
+                tracing::info!("the source answers again");
+            }
+            drop(seen);
+            self.show();
+        }
+    }
+
+    /// Or said why it cannot.
+    pub fn told_error(&self, target: &str, error: &Error) {
+        self.failed(error, |seen, error| {
+            seen.targets.entry(target.to_owned()).or_default().source_error = Some(error);
+        });
+    }
+
+    fn failed(&self, error: &Error, note: impl FnOnce(&mut Seen, Stopped)) {
+        {
+            let mut seen = self.seen.lock();
+            note(&mut seen, stopped(error));
+            if error.is_transient() && seen.source_told.is_news(error) {
+                tracing::warn!(hint = error.hint_text(), %error, "the source failed; trying again");
+            }
+        }
+        self.status.send_modify(|status| status.errors.count(error.kind()));
         self.show();
     }
 
@@ -104,29 +166,12 @@ impl Board {
     }
 
     pub fn source_error(&self, error: &Error) {
-        {
-            let mut seen = self.seen.lock();
-            seen.source_error = Some(stopped(error));
-            if error.is_transient() && seen.source_told.is_news(error) {
-                tracing::warn!(hint = error.hint_text(), %error, "the source failed; trying again");
-            }
-        }
-        self.status.send_modify(|status| status.errors.count(error.kind()));
-        self.show();
-    }
-
-    /// A batch is about to be applied.
-    pub fn in_hand(&self, target: &str) {
-        let mut seen = self.seen.lock();
-        seen.targets.entry(target.to_owned()).or_default().in_hand.get_or_insert_with(Instant::now);
+        self.failed(error, |seen, error| seen.source_error = Some(error));
     }
 
     /// A batch is durable in the target.
     pub fn applied(&self, target: &str, batch: &Batch) {
         self.target_answered(target);
-        if let Some(seen) = self.seen.lock().targets.get_mut(target) {
-            seen.in_hand = None;
-        }
         let now = now_ms();
         self.status.send_if_modified(|status| {
             let target = status.targets.entry(target.to_owned()).or_default();
@@ -168,7 +213,8 @@ impl Board {
         {
             let mut seen = self.seen.lock();
             let seen = seen.targets.entry(target.to_owned()).or_default();
-            seen.failing = true;
+            // The newest trouble is what a person looks for.
+            (seen.failing, seen.source_error) = (true, None);
             if error.is_transient() && seen.told.is_news(error) {
                 tracing::warn!(target, hint = error.hint_text(), %error, "the target failed; trying again");
             }
@@ -178,6 +224,20 @@ impl Board {
             let target = status.targets.entry(target.to_owned()).or_default();
             target.errors.count(error.kind);
             target.error = Some(error);
+        });
+        self.show();
+    }
+
+    /// An error that a target's pipeline does not go on after; counted where it belongs, and shown where it stopped.
+    pub fn ended(&self, target: &str, error: &Error) {
+        self.seen.lock().targets.entry(target.to_owned()).or_default().source_error = None;
+        self.status.send_modify(|status| {
+            let target = status.targets.entry(target.to_owned()).or_default();
+            target.error = Some(stopped(error));
+            match error.is_of_source() {
+                true => status.errors.count(error.kind()),
+                false => target.errors.count(error.kind()),
+            }
         });
         self.show();
     }
@@ -192,12 +252,8 @@ impl Board {
     }
 
     pub fn backlog(&self, target: &str, behind: Backlog) {
-        let waits = self
-            .seen
-            .lock()
-            .targets
-            .get(target)
-            .is_some_and(|seen| seen.failing || seen.in_hand.is_some_and(|since| since.elapsed() > WAITS));
+        let waits =
+            self.seen.lock().targets.get(target).is_some_and(|seen| seen.failing || seen.waits.target() > WAITS);
         self.status.send_if_modified(|status| {
             let target = status.targets.entry(target.to_owned()).or_default();
             target.behind = behind.changes;
@@ -220,16 +276,15 @@ impl Board {
     /// What a target's progress says of its tables; called about once a second.
     pub fn tables(&self, target: &str, progress: &Progress) {
         let mut seen = self.seen.lock();
-        let rates = &mut seen.targets.entry(target.to_owned()).or_default().rates;
+        let paces = &mut seen.targets.entry(target.to_owned()).or_default().paces;
         let tables = progress.tables.iter().map(|(name, table)| {
-            let (since, rows) = *rates.entry(name.clone()).or_insert((Instant::now(), table.rows));
-            let seconds = since.elapsed().as_secs_f64();
             let copying = matches!(table.state, TableState::Copying | TableState::Recopying);
-            let rows_per_s =
-                if copying && seconds > 0.0 { (table.rows - rows.min(table.rows)) as f64 / seconds } else { 0.0 };
             let pieces = table.pieces.max(1) as f64;
             let share = if copying { 1.0 - (table.todo.len() as f64 / pieces).min(1.0) } else { 1.0 };
-            let eta = (copying && share > 0.0 && seconds > 0.0).then(|| (seconds * (1.0 - share) / share) as u64);
+            let pace = paces.entry(name.clone()).or_insert_with(|| Pace::new(table.rows, share));
+            pace.note(table.rows, share);
+            let rows_per_s = if copying { pace.rows_per_s(table.rows) } else { 0.0 };
+            let eta = pace.eta_s(share).filter(|_| copying);
             let observed = match table.state {
                 TableState::Copying | TableState::Recopying => Observed::Copying,
                 TableState::CatchingUp(_) => Observed::CatchingUp,
@@ -251,15 +306,29 @@ impl Board {
     pub fn show(&self) {
         let mut seen = self.seen.lock();
         let source_error = seen.source_error.clone();
-        let source_stale = seen.source_answer.is_none_or(|since| since.elapsed() > STALE);
+        let asking_error = seen.targets.values().find_map(|target| target.source_error.clone());
+        let (answered, begun) = (seen.source_answer, seen.begun);
+        let mut anyone_listens = false;
         self.status.send_modify(|status| {
             for (name, seen) in &mut seen.targets {
                 let target = status.targets.entry(name.clone()).or_default();
-                let following = matches!(seen.phase, Observed::CatchingUp | Observed::Streaming);
-                let stuck = seen.in_hand.is_some_and(|since| since.elapsed() > STALE);
-                let stalled = seen.failing || stuck || (following && (source_error.is_some() || source_stale));
+                // Nobody listens to the tail for a target that copies.
+                let listens = follows(seen.phase) || !begun;
+                anyone_listens |= listens;
+                let stale = answered.max(seen.since.filter(|_| begun)).is_none_or(|since| since.elapsed() > STALE);
+                let silent = seen.source_error.is_some() || seen.waits.source() > STALE;
+                let unheard = silent || (listens && (source_error.is_some() || stale));
                 let runs = seen.phase >= Observed::Preparing;
-                target.observed = if stalled && runs { Observed::Stalled } else { seen.phase };
+                let stuck = seen.waits.are_too_long();
+                target.observed =
+                    if (unheard || seen.failing || stuck) && runs { Observed::Stalled } else { seen.phase };
+                if unheard {
+                    // Whatever was known of the log's end is old.
+                    (target.lag_ms, target.behind) = (None, None);
+                } else if seen.waits.target() > WAITS {
+                    // It takes nothing: that it had all is past.
+                    target.lag_ms = target.lag_ms.filter(|lag| *lag > 0);
+                }
                 // No table is better off than its target: whether it is consistent is known once the target was opened,
                 // and it is followed once the others are copied.
                 for table in target.tables.values_mut().filter(|table| table.observed == Observed::Streaming) {
@@ -276,13 +345,20 @@ impl Board {
                     seen.changes = Some((Instant::now(), target.changes));
                 }
             }
-            status.error = source_error;
+            status.error = source_error.filter(|_| anyone_listens || !begun).or(asking_error);
             status.observed = status.targets.values().map(|target| target.observed).min().unwrap_or_default();
         });
     }
+}
+
+fn follows(phase: Observed) -> bool {
+    matches!(phase, Observed::CatchingUp | Observed::Streaming)
 }
 
 pub fn stopped(error: &Error) -> Stopped {
     let hint = error.hint_text().map(str::to_owned);
     Stopped { kind: error.kind(), text: error.to_string(), hint, at_ms: now_ms() }
 }
+
+#[cfg(test)]
+mod tests;
