@@ -131,6 +131,18 @@
 //! - A [`plan`] makes the very check that a start makes (`pipeline::check`), so that one that blocks nothing starts. Times
 //!   are measured, by copying for a second or two into a scratch target of the same kind and setting, where the system
 //!   keeps temporary files: beside the target nothing is written.
+//! - MariaDB servers have no identity. One is its number, host, port and folder; that it is not an older state of itself
+//!   is proven by the log. A position has four parts: all before it (`at`); where reading starts (`since`: one transaction
+//!   earlier, or before what is prepared); who that last transaction was (`proof`: the number and the second it was
+//!   written, met again at each start); and what reads have shown beyond it (`seen`). A snapshot shows less than the log
+//!   has, since a commit is logged before it is visible: a begin takes the snapshot's end, a mark the log's.
+//! - What foreign keys do to children is not in MariaDB's log: the tail expands a parent's change (`cascades`) into those
+//!   of its children. A target's own keys do not act on our connections, or it would happen twice.
+//! - `ON DUPLICATE KEY UPDATE` takes any unique index for the key, and would overwrite another row without a word. It is
+//!   guarded: where the row it found has another key, a query of two rows where one may be makes it fail (error 1242),
+//!   and the holder is looked up. A batch takes two round trips: all its statements in one text, then the commit.
+//! - A change of a table commits whatever is open, in MariaDB. A transactional target that meets one within a transaction
+//!   rolls that back, changes the table, and has the transaction replayed from its beginning.
 //! - Rows are bytes in a slab ([`model`]): five times cheaper than owned values, and one encoding for
 //!   memory, disk and hash.
 //! - One guard stands before every call of the control API (`control/access`): who calls is proven by a token or a

@@ -16,7 +16,15 @@ struct Pair {
     home: Home,
 }
 
-const JOB: &str = "name: shop\nsource:\n  store: shop\n  tables: [\"shop.*\"]\n  rename: {\"shop.*\": \"main.*\"}\ntargets:\n  - store: copy\n";
+const JOB: &str = "\
+name: shop
+source:
+  store: shop
+  tables: [\"shop.*\"]
+  rename: {\"shop.*\": \"main.*\"}
+targets:
+  - store: copy
+";
 
 impl Pair {
     fn new(sql: &str) -> Pair {

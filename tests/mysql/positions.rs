@@ -1,4 +1,4 @@
-//! Where a job begins and goes on: what a snapshot does not show is behind it, and a log that forgot something is found out.
+//! Where a job begins and goes on: what a snapshot does not show is behind it; a log that forgot something is found out.
 
 use super::{
     following::{Follower, JOB},

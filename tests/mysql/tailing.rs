@@ -160,8 +160,10 @@ async fn children_follow_their_parents_although_the_log_is_silent_about_them() {
     let server = Server::mariadb(&[]);
     server.sql(
         "CREATE TABLE p (id INT PRIMARY KEY, code VARCHAR(5) COLLATE utf8mb4_nopad_bin UNIQUE); \
-         CREATE TABLE c (id INT PRIMARY KEY, p INT, FOREIGN KEY (p) REFERENCES p (id) ON DELETE CASCADE ON UPDATE CASCADE); \
-         CREATE TABLE n (id INT PRIMARY KEY, p INT, FOREIGN KEY (p) REFERENCES p (id) ON DELETE SET NULL ON UPDATE SET NULL); \
+         CREATE TABLE c (id INT PRIMARY KEY, p INT, FOREIGN KEY (p) \
+         REFERENCES p (id) ON DELETE CASCADE ON UPDATE CASCADE); \
+         CREATE TABLE n (id INT PRIMARY KEY, p INT, FOREIGN KEY (p) \
+         REFERENCES p (id) ON DELETE SET NULL ON UPDATE SET NULL); \
          CREATE TABLE g (id INT PRIMARY KEY, c INT, FOREIGN KEY (c) REFERENCES c (id) ON DELETE CASCADE); \
          CREATE TABLE s (id INT PRIMARY KEY, up INT, FOREIGN KEY (up) REFERENCES s (id) ON DELETE CASCADE); \
          INSERT INTO p VALUES (1, 'a'), (2, 'b'), (3, 'c'); INSERT INTO c VALUES (1, 1), (2, 2), (3, 3), (4, NULL); \

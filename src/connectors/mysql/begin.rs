@@ -2,7 +2,7 @@
 
 use super::{
     connect::Session,
-    failure,
+    failure, known,
     position::{Point, Reach},
     sight,
 };
@@ -20,6 +20,7 @@ use crate::{
 pub(super) async fn begin(session: &mut Session) -> Result<Checkpoint> {
     let asking = |failure| failure::error(failure, "asking where the log ends");
     let before = sight::logged(session).await.map_err(asking)?;
+    known::followed(&session.server, &before)?;
     nothing_prepared(session).await?;
     faults::point("mysql/begin");
     let at = sight::exact_snapshot(session).await?;

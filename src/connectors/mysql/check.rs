@@ -4,6 +4,7 @@ use super::{
     config::Config,
     connect::Session,
     failure::{self, Answer},
+    known,
     schema::{self, Shape},
     survey,
     text::{self, quote},
@@ -43,6 +44,8 @@ pub(super) async fn check(
 /// Of the whole server.
 async fn settings(session: &mut Session, findings: &mut Vec<Finding>) -> Answer<()> {
     let on = |value: &str| matches!(value, "1" | "ON");
+    let gtids = session.server.is_mariadb() || session.setting("gtid_mode").await?.is_some_and(|mode| mode == "ON");
+    findings.extend(known::unfollowed(&session.server, gtids));
     let mut add = |severity, name: &str, text: String, mend: &str| {
         findings.push(Finding::new(severity, name, text).mend(mend));
     };
@@ -72,11 +75,6 @@ async fn settings(session: &mut Session, findings: &mut Vec<Finding>) -> Answer<
             );
             add(Severity::Info, "binlog_row_metadata", text, "SET GLOBAL binlog_row_metadata = 'FULL'");
         }
-    } else if session.setting("gtid_mode").await?.is_none_or(|mode| mode != "ON") {
-        let text = "GTIDs are off: the job cannot go on at another server after a failover".to_owned();
-        let mend =
-            "SET GLOBAL enforce_gtid_consistency = ON; then gtid_mode = OFF_PERMISSIVE, ON_PERMISSIVE and ON in turn";
-        add(Severity::Warning, "gtid_mode", text, mend);
     }
     if session.setting("server_id").await?.is_none_or(|id| id == "0") {
         let text = "the server has no number of its own (server_id = 0) and refuses replicas".to_owned();

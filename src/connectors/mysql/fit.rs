@@ -7,7 +7,7 @@ use super::{
     connect::Session,
     create,
     failure::{self, Answer},
-    prepare,
+    known, prepare,
     schema::{Shape, strings},
     text::{self, literal, quote},
     watermark::{self, Home},
@@ -25,7 +25,7 @@ pub(super) async fn check(
     tables: &[Arc<Table>],
     existing: Existing,
 ) -> Result<Vec<Finding>> {
-    let mut findings = Vec::new();
+    let mut findings = Vec::from_iter(known::unwritten(&session.server));
     settings(session, config, &mut findings).await.map_err(said)?;
     let schemas: BTreeSet<&str> = tables.iter().map(|table| table.name.schema.as_str()).collect();
     let own = config.database.as_deref();

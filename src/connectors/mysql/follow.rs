@@ -6,6 +6,7 @@ use super::{
     failure,
     feed::{TailFeed, only},
     history::{History, World},
+    known,
     position::{Point, Reach},
     proof,
     server::Family,
@@ -28,8 +29,11 @@ pub(super) async fn open(
     let from = only(from).ok_or_else(|| Error::lost("there is no saved position to follow the log from"))?;
     let mut point = Point::read(from)?;
     let mut session = world.connections.open().await?;
+    known::followed(&session.server, &point.at)?;
     let logged = sight::logged(&mut session).await;
-    proof::prove(&logged.map_err(|failure| failure::error(failure, "asking where the log ends"))?, &point)?;
+    let logged = logged.map_err(|failure| failure::error(failure, "asking where the log ends"))?;
+    known::followed(&session.server, &logged)?;
+    proof::prove(&logged, &point)?;
     // MySQL logs what foreign keys do since 9.6, unless it is told to leave that to InnoDB.
     let server = session.server.clone();
     let native = match server.at_least(Family::Mysql, (9, 6, 0)) {

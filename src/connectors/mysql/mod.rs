@@ -37,6 +37,7 @@ mod gtid;
 mod history;
 mod image;
 mod indexes;
+mod known;
 mod lane;
 mod leftovers;
 mod paging;

@@ -4,7 +4,7 @@ use super::{
     apply::{self, Work},
     config::Config,
     connect::{Connections, Session},
-    failure, finish, fit,
+    failure, finish, fit, known,
     lane::Lane,
     plan::Plans,
     prepare,
@@ -205,6 +205,7 @@ fn undone(table: &Table) -> Error {
 }
 
 async fn take_over(session: &mut Session, home: &Home, claim: &Claim) -> Result<Opened> {
+    known::written(&session.server)?;
     let said = |failure| failure::error(failure, "taking the job over");
     if !home.is_there(session).await.map_err(said)? {
         home.make(session).await.map_err(said)?;
