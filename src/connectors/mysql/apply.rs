@@ -133,14 +133,7 @@ async fn run(
         };
         let piece = next + found.len();
         match after(failure, script.what(piece), writing) {
-            After::Again(error) => {
-                if work.is_held {
-                    // What it has undone, or not, is more than this part.
-                    return Err(Error::transient("a deadlock or a lock undid an open transaction").because(error));
-                }
-                undo(lane, work).await?;
-                return Ok(Some(Applied::Again));
-            }
+            After::Again => return again(lane, work).await.map(Some),
             After::Error(error) => return Err(error),
             After::Unfit(..) if !careful => {
                 undo(lane, work).await?;
@@ -150,8 +143,10 @@ async fn run(
                 let row = writing.row(&writing.mutations[index])?;
                 let holders = match is_taken {
                     true => clash::holders(&mut lane.session, writing.plan(index), row).await?,
-                    false => Vec::new(),
+                    false => Some(Vec::new()),
                 };
+                // Lanes of one batch whose rows want each other's values meet here.
+                let Some(holders) = holders else { return again(lane, work).await.map(Some) };
                 if holders.is_empty() {
                     undo(lane, work).await?;
                     return Err(writing.refused(index, &why));
@@ -183,6 +178,16 @@ async fn prove_moved(lane: &mut Lane, work: &Work<'_>, moved: u64, stands: Optio
     Err(work.home.not_moved(&mut lane.session, &work.moved(), stands).await)
 }
 
+/// A deadlock, or a lock that was not given up in time.
+async fn again(lane: &mut Lane, work: &Work<'_>) -> Result<Applied> {
+    if work.is_held {
+        // What it has undone, or not, is more than this part.
+        return Err(Error::transient("a deadlock or a lock undid an open transaction"));
+    }
+    undo(lane, work).await?;
+    Ok(Applied::Again)
+}
+
 /// To before this part.
 async fn undo(lane: &mut Lane, work: &Work<'_>) -> Result<()> {
     let undone = match work.is_held {
@@ -194,7 +199,7 @@ async fn undo(lane: &mut Lane, work: &Work<'_>) -> Result<()> {
 
 /// What a failed statement calls for.
 enum After {
-    Again(mysql_async::Error),
+    Again,
     /// The row of this mutation; whether another row holds its values; why not, without any value.
     Unfit(usize, bool, String),
     Error(Error),
@@ -202,8 +207,8 @@ enum After {
 
 fn after(failure: mysql_async::Error, what: &What, writing: &Writing<'_>) -> After {
     let Some(number) = number(&failure) else { return After::Error(failure::error(failure, "applying")) };
-    if matches!(number, code::DEADLOCK | code::LOCK_WAIT) {
-        return After::Again(failure);
+    if failure::is_lock(&failure) {
+        return After::Again;
     }
     let index = match what {
         What::Upserts(indexes) => indexes.first().copied(),

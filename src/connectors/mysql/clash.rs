@@ -15,19 +15,19 @@ use crate::{
 };
 use mysql_async::{Row, prelude::Queryable};
 
-/// Keys of all rows, other than the one with the row's own key, that stand in its way. Asked in the row's transaction.
-pub(super) async fn holders(session: &mut Session, plan: &Plan, row: RowRef<'_>) -> Result<Vec<Key>> {
+/// Keys of all rows, other than the one with the row's own key, that stand in its way. Asked in the row's transaction;
+/// `None`: another transaction holds such a row too, and both wait for each other, or too long.
+pub(super) async fn holders(session: &mut Session, plan: &Plan, row: RowRef<'_>) -> Result<Option<Vec<Key>>> {
     if plan.is_keyless() {
-        return Ok(Vec::new());
+        return Ok(Some(Vec::new()));
     }
     let mut holders: Vec<Key> = Vec::new();
     for unique in &plan.target.table.uniques {
         let Some(sql) = query(plan, unique, row).map_err(Error::refused)? else { continue };
-        let rows: Vec<Row> = session
-            .conn
-            .exec(sql, ())
-            .await
-            .map_err(|failure| failure::error(failure, "looking for a unique value"))?;
+        let rows: Vec<Row> = match session.conn.exec(sql, ()).await {
+            Err(failure) if failure::is_lock(&failure) => return Ok(None),
+            rows => rows.map_err(|failure| failure::error(failure, "looking for a unique value"))?,
+        };
         for row in &rows {
             let key = key(plan, row)?;
             if !holders.contains(&key) {
@@ -35,7 +35,7 @@ pub(super) async fn holders(session: &mut Session, plan: &Plan, row: RowRef<'_>)
             }
         }
     }
-    Ok(holders)
+    Ok(Some(holders))
 }
 
 /// The key of a row of which the query has the key's columns only.

@@ -26,6 +26,11 @@ pub(super) fn number(failure: &Foreign) -> Option<u16> {
     }
 }
 
+/// Another transaction stands in the way; this one is undone, or is to be.
+pub(super) fn is_lock(failure: &Foreign) -> bool {
+    matches!(number(failure), Some(code::DEADLOCK | code::LOCK_WAIT))
+}
+
 /// What should happen next after a complaint of the server.
 pub(super) fn kind(code: u16) -> ErrorKind {
     meaning(code).0

@@ -22,6 +22,9 @@ const SILENCE_SECS: u64 = 120;
 /// The same where a transaction stays open between batches.
 const SILENCE_OPEN_SECS: u64 = 900;
 
+/// The server waits so long for a row that another transaction holds.
+const ROW_LOCK_SECS: u64 = 10;
+
 /// A connection that rested longer may be gone: a new one is made instead.
 const REST: Duration = Duration::from_secs(SILENCE_SECS / 2);
 
@@ -52,6 +55,8 @@ impl Lane {
             "autocommit = 1".to_owned(),
             // A table that somebody alters is a lock like others.
             "lock_wait_timeout = 60".to_owned(),
+            // A row's lock is tried again, and told.
+            format!("innodb_lock_wait_timeout = LEAST(@@GLOBAL.innodb_lock_wait_timeout, {ROW_LOCK_SECS})"),
             format!("wait_timeout = {silence}"),
             format!("net_read_timeout = {SILENCE_SECS}"),
         ];
