@@ -269,6 +269,28 @@ async fn a_locked_row_is_tried_again_and_a_row_that_does_not_fit_is_named_withou
 }
 
 #[tokio::test]
+async fn a_lock_on_who_holds_a_wanted_value_is_waited_for_again() {
+    let server = Server::mariadb(&["--innodb-lock-wait-timeout=1"]);
+    server.sql("CREATE TABLE t (id INT PRIMARY KEY, a INT UNIQUE, b INT UNIQUE)");
+    let shapes = shapes(&server, &["t"]).await;
+    let table = &shapes[0];
+    let mut written = Written::open(&server, &shapes).await;
+    let row = |id, a, b| [id, a, b].map(Value::Int);
+    written.apply(upsert(table, &[&row(1, 1, 1), &row(2, 2, 2)])).await;
+    assert_eq!(written.target.finish(table).await.expect("finished"), Finished::Done);
+    // The insert meets row 1, which nobody has locked; who else is in the way is row 2.
+    let mut session = server.session();
+    session.sql("BEGIN; SELECT id FROM copy.t WHERE id = 2 FOR UPDATE");
+    assert_eq!(written.try_apply(upsert(table, &[&row(3, 1, 2)])).await.expect("an answer"), Applied::Again);
+    session.sql("ROLLBACK");
+    let Applied::Taken(clashes) = written.try_apply(upsert(table, &[&row(3, 1, 2)])).await.expect("an answer") else {
+        panic!("two rows hold what it wants")
+    };
+    let key = |id| Key::from_values([ValueRef::Int(id)]);
+    assert_eq!(clashes.into_iter().map(|clash| clash.holder).collect::<Vec<_>>(), [key(1), key(2)]);
+}
+
+#[tokio::test]
 async fn what_cannot_be_a_target_is_told_before_the_start() {
     let server = Server::mariadb(&["--innodb-flush-log-at-trx-commit=2"]);
     server.sql(

@@ -66,6 +66,8 @@ impl Server {
         assert!(self.child.is_none(), "it runs");
         fs::write(self.path().join("accounts.sql"), ACCOUNTS).expect("ours");
         let (root, folder) = (self.home.join("root"), self.path().to_owned());
+        let temporary = folder.join("tmp");
+        fs::create_dir_all(&temporary).expect("ours");
         let child = self
             .program("mariadbd")
             .args(["--no-defaults", "--user=root"])
@@ -74,6 +76,8 @@ impl Server {
             .arg(format!("--character-sets-dir={}", root.join("usr/share/mysql/charsets").display()))
             .arg(format!("--plugin-dir={}", root.join("usr/lib/mysql/plugin").display()))
             .arg(format!("--datadir={}", folder.join("data").display()))
+            // A server that starts removes what others have in a folder that they share.
+            .arg(format!("--tmpdir={}", temporary.display()))
             .arg(format!("--socket={}", self.socket().display()))
             .arg(format!("--pid-file={}", folder.join("pid").display()))
             .arg(format!("--init-file={}", folder.join("accounts.sql").display()))
