@@ -27,7 +27,7 @@ const FLAGS: &[&str] = &[
 /// Made at every start, outside the log: `reader` may do what following needs, `writer` all.
 const ACCOUNTS: &str = "SET sql_log_bin = 0;
 CREATE USER IF NOT EXISTS reader@'%' IDENTIFIED BY 'secret';
-GRANT SELECT, SHOW VIEW, TRIGGER, EVENT, REPLICATION SLAVE, BINLOG MONITOR, REPLICA MONITOR ON *.* TO reader@'%';
+GRANT SELECT, SHOW VIEW, TRIGGER, EVENT, REPLICATION SLAVE, BINLOG MONITOR, REPLICA MONITOR, PROCESS ON *.* TO reader@'%';
 CREATE USER IF NOT EXISTS writer@'%' IDENTIFIED BY 'secret';
 GRANT ALL ON *.* TO writer@'%';
 CREATE DATABASE IF NOT EXISTS shop;

@@ -156,6 +156,14 @@ async fn grants(session: &mut Session, config: &Config, findings: &mut Vec<Findi
             findings.push(finding.mend(format!("GRANT {grant} ON *.* TO {account}")));
         }
     }
+    if !everywhere(&["PROCESS"]) {
+        let text = format!(
+            "the account {account} does not see what others run: a job that begins while an XA transaction is just \
+             being prepared may be lost when that one ends"
+        );
+        let finding = Finding::new(Severity::Warning, "PROCESS", text);
+        findings.push(finding.mend(format!("GRANT PROCESS ON *.* TO {account}")));
+    }
     Ok(())
 }
 

@@ -45,8 +45,9 @@ impl Wire {
                 settings.push("@slave_gtid_ignore_duplicates = 0".to_owned());
             }
             Reach::Mysql(_) => {
-                return Err(Error::config("MySQL's GTID sets are not followed yet")
-                    .hint("name a MariaDB server, or run MySQL with `gtid_mode = OFF`"));
+                return Err(
+                    Error::config("MySQL's GTID sets are not followed yet").hint("give the URL of a MariaDB server")
+                );
             }
             Reach::File(at) => {
                 file = at.name.clone();
