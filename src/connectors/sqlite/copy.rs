@@ -20,6 +20,7 @@ use crate::{
     source::{Columns, Feed, Next},
 };
 use async_trait::async_trait;
+use parking_lot::Mutex;
 use std::{ops::ControlFlow, sync::Arc, time::Duration};
 use tokio::sync::oneshot;
 
@@ -27,42 +28,70 @@ use tokio::sync::oneshot;
 const PAGE_BYTES: usize = 1 << 20;
 const PAGE_ROWS: usize = 20_000;
 
+/// Connections of copies that came to their end, for the next ones: opening one reads the whole schema, which with
+/// thousands of tables takes longer than most of them.
+#[derive(Clone, Default)]
+pub(super) struct Idle(Arc<Mutex<Vec<Thread<Result<Pages>>>>>);
+
+/// Copies are made side by side, but each holds a cache of pages.
+const IDLE: usize = 2;
+
+impl Idle {
+    /// There is nothing to copy for now.
+    pub fn close(&self) {
+        self.0.lock().clear();
+    }
+
+    fn keep(&self, thread: Thread<Result<Pages>>) {
+        let mut idle = self.0.lock();
+        if idle.len() < IDLE {
+            idle.push(thread);
+        }
+    }
+}
+
 pub(super) struct CopyFeed {
-    thread: Thread<Result<Pages>>,
+    /// Taken only by drop.
+    thread: Option<Thread<Result<Pages>>>,
+    idle: Idle,
+    /// What is to be read, until it is first asked for.
+    wanted: Option<Wanted>,
     /// The page that is being read; kept when a caller loses patience.
     pending: Option<oneshot::Receiver<Result<Option<Batch>>>>,
     /// The last page was handed out.
     ended: bool,
 }
 
+struct Wanted {
+    table: TableName,
+    range: KeyRange,
+    columns: Columns,
+    after: Checkpoint,
+}
+
 impl CopyFeed {
     pub fn new(
         config: Arc<Config>,
+        idle: &Idle,
         table: &TableName,
         range: &KeyRange,
         columns: Columns,
         after: &Checkpoint,
         seen: Arc<Seen>,
     ) -> CopyFeed {
-        let (table, range, after) = (table.clone(), range.clone(), after.clone());
-        let make = move || {
-            let db = Database::open(&config.path, config.busy, config.max_row_bytes)?;
-            let select = None;
-            Ok(Pages {
-                select,
-                db,
-                shapes: Shapes::default(),
-                table,
-                range,
-                done: None,
-                key: None,
-                columns,
-                after,
-                seen,
-                config,
-            })
-        };
-        CopyFeed { thread: Thread::start("sqlite-copy", make), pending: None, ended: false }
+        let wanted = Wanted { table: table.clone(), range: range.clone(), columns, after: after.clone() };
+        let thread = idle.0.lock().pop();
+        let thread = thread.unwrap_or_else(|| Thread::start("sqlite-copy", move || Pages::open(config, seen)));
+        CopyFeed { thread: Some(thread), idle: idle.clone(), wanted: Some(wanted), pending: None, ended: false }
+    }
+}
+
+impl Drop for CopyFeed {
+    fn drop(&mut self) {
+        // Nothing is being read, and no transaction is open.
+        if let Some(thread) = self.thread.take().filter(|_| self.ended) {
+            self.idle.keep(thread);
+        }
     }
 }
 
@@ -73,11 +102,15 @@ impl Feed for CopyFeed {
             return Ok(Next::End);
         }
         if self.pending.is_none() {
+            let wanted = self.wanted.take();
             let read = |pages: &mut Result<Pages>| match pages {
-                Ok(pages) => pages.next(),
+                Ok(pages) => {
+                    wanted.map_or(Ok(()), |wanted| pages.turn_to(wanted))?;
+                    pages.next()
+                }
                 Err(_) => Err(std::mem::replace(pages, Err(thread::gone())).err().unwrap_or_else(thread::gone)),
             };
-            self.pending = Some(self.thread.begin(read).await?);
+            self.pending = Some(self.thread.as_ref().expect("taken only by drop").begin(read).await?);
         }
         let pending = self.pending.as_mut().expect("just asked");
         match tokio::time::timeout(patience, pending).await {
@@ -101,7 +134,7 @@ impl Feed for CopyFeed {
 }
 
 /// The thread's side: where the copy stands.
-struct Pages {
+pub(super) struct Pages {
     select: Option<(Arc<Shape>, bool, Statement)>,
     db: Database,
     shapes: Shapes,
@@ -117,6 +150,34 @@ struct Pages {
 }
 
 impl Pages {
+    fn open(config: Arc<Config>, seen: Arc<Seen>) -> Result<Pages> {
+        Ok(Pages {
+            select: None,
+            db: Database::open(&config.path, config.busy, config.max_row_bytes)?,
+            shapes: Shapes::default(),
+            table: TableName::new("", ""),
+            range: KeyRange::all(),
+            done: None,
+            key: None,
+            columns: Columns::All,
+            after: Checkpoint::default(),
+            seen,
+            config,
+        })
+    }
+
+    /// Begins another copy, on another connection where the file was replaced meanwhile.
+    fn turn_to(&mut self, wanted: Wanted) -> Result<()> {
+        if self.db.prove().is_err() {
+            *self = Pages::open(Arc::clone(&self.config), Arc::clone(&self.seen))?;
+        }
+        self.db.forget_pages()?;
+        (self.select, self.done, self.key) = (None, None, None);
+        let Wanted { table, range, columns, after } = wanted;
+        (self.table, self.range, self.columns, self.after) = (table, range, columns, after);
+        Ok(())
+    }
+
     /// The next page; `None` after the last.
     fn next(&mut self) -> Result<Option<Batch>> {
         self.db.prove()?;

@@ -37,6 +37,7 @@ pub(super) struct SqliteSource {
     config: Arc<Config>,
     seen: Arc<Seen>,
     reader: Thread<Reads>,
+    idle: copy::Idle,
 }
 
 impl SqliteSource {
@@ -44,7 +45,7 @@ impl SqliteSource {
         let of_thread = Arc::clone(&config);
         let reader =
             Thread::start("sqlite-read", || Reads { fetcher: Fetcher::default(), db: None, config: of_thread });
-        SqliteSource { config, seen: Arc::default(), reader }
+        SqliteSource { config, seen: Arc::default(), reader, idle: copy::Idle::default() }
     }
 }
 
@@ -153,7 +154,7 @@ impl Source for SqliteSource {
         after: &Checkpoint,
     ) -> Result<Box<dyn Feed>> {
         let (config, seen) = (Arc::clone(&self.config), Arc::clone(&self.seen));
-        Ok(Box::new(CopyFeed::new(config, &table.name, range, columns, after, seen)))
+        Ok(Box::new(CopyFeed::new(config, &self.idle, &table.name, range, columns, after, seen)))
     }
 
     async fn fetch(&self, wanted: &[Wanted], after: &Checkpoint, max_bytes: usize) -> Result<Vec<Fetched>> {
@@ -172,6 +173,7 @@ impl Source for SqliteSource {
         edges: &[Checkpoint],
         tables: &[TableName],
     ) -> Result<Box<dyn Feed>> {
+        self.idle.close();
         let only = Partition::new(Partition::ONLY);
         let from = from.get(&only).cloned().ok_or_else(|| {
             Error::lost("the saved checkpoint holds no position of this source")
