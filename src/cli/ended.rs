@@ -109,6 +109,7 @@ impl From<Failure> for Ended {
                 | Code::Aborted
                 | Code::Unauthenticated
                 | Code::PermissionDenied
+                | Code::ResourceExhausted
                 | Code::OutOfRange,
                 _,
             ) => REFUSED,
