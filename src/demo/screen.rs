@@ -103,7 +103,7 @@ fn row(target: &TargetStatus, counted: Counted) -> String {
 
 fn state(number: i32) -> String {
     let name = ObservedState::try_from(number).map_or("?", |state| state.as_str_name());
-    name.trim_start_matches("OBSERVED_STATE_").to_lowercase().replace('_', " ")
+    name.trim_start_matches("OBSERVED_STATE_").to_lowercase().replace('_', "-")
 }
 
 /// Whether the job stopped by itself: waiting longer is of no use.
