@@ -169,7 +169,8 @@ fn in_the_way(text: String, hint: String) -> Error {
                 .to_owned()
         }
         text if text.contains("rows already") => {
-            "give a file that holds none of these tables: --target FILE; after --keep a new one, or delete the copy".to_owned()
+            "give a file that holds none of these tables: --target FILE; after --keep a new one, or delete the copy"
+                .to_owned()
         }
         _ => hint,
     };
