@@ -23,8 +23,8 @@ pub struct Failure {
 pub type Answer<T> = Result<T, Failure>;
 
 /// What to type where a connection was made and broke.
-const BROKEN: &str = "see whether the daemon still runs, and its log (\"turned away\": it has too many connections); one that \
-                      speaks TLS wants --ca-file, and may want --cert-file and --key-file";
+const BROKEN: &str = "see whether the daemon still runs, and its log (\"turned away\": it has too many connections); \
+                      one that speaks TLS wants --ca-file, and may want --cert-file and --key-file";
 
 impl Failure {
     pub(super) fn unreachable() -> Failure {
