@@ -15,7 +15,7 @@ use uuid::Uuid;
 const VERSION: i64 = 1;
 
 /// What to do about a table that is another job's.
-pub(super) const THEIRS: &str = "delete that job first (where `whimbrel job list` has none of that name: `whimbrel store \
+pub(super) const THEIRS: &str = "delete that job first (where `whimbrel status` has none of that name: `whimbrel store \
                                  leftovers NAME` says what a deleted one left in this store, and how to remove it)";
 
 /// `tests/data/golden/sqlite-target-v1.sql` holds the same text.
