@@ -117,6 +117,12 @@ fn state_is_exported_and_imported_while_the_daemon_is_stopped() {
     let rebuilt = home.run(&["state", "rebuild", &lost, "--config", config, "-o", "yaml"]);
     ends(&rebuilt, 0, &["did: rebuilt", "jobs: []", "findings: []"]);
     assert!(!stdout(&rebuilt).contains("next:"), "{}", stdout(&rebuilt));
+    // What it says to type next works as it stands, beside a folder that holds a state.
+    let again = home.run(&["state", "rebuild", &format!("{file}.more"), "--config", config]);
+    ends(&again, 0, &["the history, jobs that never began", "--keep-target-objects", "then whimbrel serve --config"]);
+    let told = stdout(&again);
+    let next = told.split("next: whimbrel ").nth(1).and_then(|next| next.split(", then").next()).expect("a command");
+    ends(&home.run(&next.split(' ').collect::<Vec<_>>()), 0, &["state-rebuilt"]);
     let other = home.path().join("other");
     let other = other.to_str().expect("UTF-8");
     ends(&home.run(&["state", "import", file, "--config", config, "--state-dir", other]), 0, &["1 jobs"]);
