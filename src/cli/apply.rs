@@ -42,10 +42,16 @@ struct Applied {
 pub fn run(args: &ApplyArgs) -> Result<(), Ended> {
     let (given, show) = (args.files.jobs()?, args.ask.show);
     args.ask.run(async |client| {
-        let (mut did, mut jobs, mut ended) = (Vec::new(), Vec::new(), Ok(()));
+        // All of them, before the first is touched: half of a folder is no state that anybody wants.
+        let mut steps = Vec::new();
         for Given { place, spec } in &given {
-            match apply(client, spec, args).await {
-                Ok((done, job)) => {
+            steps.push(look(client, spec, show).await.map_err(|refused| refused.at(place))?);
+        }
+        let (mut did, mut jobs, mut ended) = (Vec::new(), Vec::new(), Ok(()));
+        for (Given { place, spec }, step) in given.iter().zip(steps) {
+            let done = step.did;
+            match take(client, spec, step, args).await {
+                Ok(job) => {
                     let would = if args.dry_run { " (dry run, nothing is saved)" } else { "" };
                     say(show, &format!("job `{}` {done}{would}", spec.name));
                     did.push(done);
@@ -57,6 +63,9 @@ pub fn run(args: &ApplyArgs) -> Result<(), Ended> {
                     break;
                 }
             }
+        }
+        if given.len() > 1 {
+            say(show, &summary(&did, given.len()));
         }
         if args.start && ended.is_ok() {
             ended = start(client, &mut jobs, show).await;
@@ -78,16 +87,21 @@ fn say(show: Show, words: &str) {
     }
 }
 
-async fn apply(client: &mut Client, spec: &JobSpec, args: &ApplyArgs) -> Result<(&'static str, Job), Ended> {
+/// What is to be done about a job, found out before anything is done.
+struct Step {
+    did: &'static str,
+    /// As the daemon has it, and the spec in it.
+    known: Option<(Job, JobSpec)>,
+    /// As it will be; the daemon has looked at it.
+    valid: Job,
+}
+
+async fn look(client: &mut Client, spec: &JobSpec, show: Show) -> Result<Step, Ended> {
     let known = match client.job(&spec.name).await {
         Ok(job) => job,
         Err(failure) if failure.code == Code::NotFound => {
-            difference(args.ask.show, None, spec);
-            let created = match args.dry_run {
-                true => client.validate_job(spec).await?,
-                false => client.create_job(spec, "").await?,
-            };
-            return Ok(("created", created));
+            let valid = client.validate_job(spec).await.inspect_err(|_| difference(show, None, spec))?;
+            return Ok(Step { did: "created", known: None, valid });
         }
         Err(failure) => return Err(failure.into()),
     };
@@ -99,13 +113,33 @@ async fn apply(client: &mut Client, spec: &JobSpec, args: &ApplyArgs) -> Result<
     }
     let before = convert::spec_from(known.spec.clone()).map_err(Ended::failed)?;
     if before == *spec {
-        return Ok(("unchanged", known));
+        return Ok(Step { did: "unchanged", valid: known.clone(), known: Some((known, before)) });
     }
-    difference(args.ask.show, Some(&before), spec);
-    // What the difference was shown against is what is changed.
-    let update = client.update_job(spec, &[]).etag(&known.etag);
-    let updated = if args.dry_run { update.validate_only().await? } else { update.await? };
-    Ok(("updated", updated))
+    let update = client.update_job(spec, &[]).etag(&known.etag).validate_only();
+    let valid = update.await.inspect_err(|_| difference(show, Some(&before), spec))?;
+    Ok(Step { did: "updated", known: Some((known, before)), valid })
+}
+
+async fn take(client: &mut Client, spec: &JobSpec, step: Step, args: &ApplyArgs) -> Result<Job, Ended> {
+    if step.did == "unchanged" {
+        return Ok(step.valid);
+    }
+    difference(args.ask.show, step.known.as_ref().map(|(_, before)| before), spec);
+    match step.known {
+        _ if args.dry_run => Ok(step.valid),
+        None => Ok(client.create_job(spec, "").await?),
+        // What the difference was shown against is what is changed.
+        Some((known, _)) => Ok(client.update_job(spec, &[]).etag(&known.etag).await?),
+    }
+}
+
+/// `3 jobs: 2 created, 1 unchanged`.
+fn summary(did: &[&str], all: usize) -> String {
+    let of = |word: &str| did.iter().filter(|did| **did == word).count();
+    let words = ["created", "updated", "unchanged"].map(|word| (of(word), word)).into_iter();
+    let left = (all - did.len(), "left as they were");
+    let parts = words.chain([left]).filter(|(many, _)| *many > 0).map(|(many, word)| format!("{many} {word}"));
+    format!("{all} jobs: {}", parts.collect::<Vec<_>>().join(", "))
 }
 
 /// Of the job files, line by line.

@@ -68,10 +68,13 @@ async fn with_nearest(ended: Ended, client: &mut Client) -> Ended {
         "STORE_NOT_FOUND" => client.all_stores().await.unwrap_or_default().into_iter().map(|one| one.name).collect(),
         _ => return ended,
     };
-    let all = if ended.reason() == "JOB_NOT_FOUND" { "whimbrel job list" } else { "whimbrel store list" };
+    let all = match ended.reason() {
+        "JOB_NOT_FOUND" => "`whimbrel status` lists all jobs",
+        _ => "`whimbrel store list` lists all",
+    };
     let near = ended.text().split('`').nth(1).and_then(|given| nearest_name(given, names.iter().map(String::as_str)));
     match near.map(str::to_owned) {
-        Some(near) => ended.hint(format!("did you mean `{near}`? `{all}` lists all")),
-        None => ended.hint(format!("`{all}` lists all")),
+        Some(near) => ended.hint(format!("did you mean `{near}`? {all}")),
+        None => ended.hint(all),
     }
 }

@@ -44,6 +44,9 @@ pub struct WriterArgs {
 pub struct CompareArgs {
     source: PathBuf,
     target: PathBuf,
+    /// What the job carries; without one, all tables of the source.
+    #[arg(last = true)]
+    tables: Vec<String>,
 }
 
 pub fn run(args: &DemoArgs) -> Result<(), Ended> {
@@ -72,7 +75,7 @@ pub fn write(args: &WriterArgs) -> Result<(), Ended> {
 }
 
 pub fn compare(args: &CompareArgs) -> Result<(), Ended> {
-    let (rows, differences) = demo::compare(&args.source, &args.target).map_err(Ended::failed)?;
+    let (rows, differences) = demo::compare(&args.source, &args.target, &args.tables).map_err(Ended::failed)?;
     println!("{rows} rows");
     differences.iter().for_each(|one| println!("{one}"));
     match differences.len() {

@@ -109,11 +109,34 @@ impl From<Failure> for Ended {
                 | Code::Aborted
                 | Code::Unauthenticated
                 | Code::PermissionDenied
-                | Code::OutOfRange,
+                | Code::ResourceExhausted
+                | Code::OutOfRange
+                // A call that only a newer daemon has.
+                | Code::Unimplemented,
                 _,
             ) => REFUSED,
             _ => FAILED,
         };
         Ended { violations, hint, reason, ..Ended::new(code, text) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_must_be_changed_first_is_refused_and_what_may_heal_is_not() {
+        let of = |code, reason: &str| {
+            let (reason, text) = (reason.to_owned(), String::new());
+            Ended::from(Failure { code, reason, text, hint: None, violations: Vec::new() }).code
+        };
+        assert_eq!(of(Code::ResourceExhausted, "REQUEST_TOO_LARGE"), REFUSED);
+        assert_eq!(of(Code::Unimplemented, "CALL_UNKNOWN"), REFUSED);
+        assert_eq!(of(Code::FailedPrecondition, "JOB_FAILED"), REFUSED);
+        assert_eq!(of(Code::Unavailable, "DAEMON_STOPPING"), UNREACHABLE);
+        assert_eq!(of(Code::Unavailable, "STORE_UNAVAILABLE"), FAILED);
+        assert_eq!(of(Code::DeadlineExceeded, "NO_ANSWER"), TIMED_OUT);
+        assert_eq!(of(Code::Internal, "STATE_FAILED"), FAILED);
     }
 }

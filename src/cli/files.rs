@@ -81,6 +81,10 @@ fn with_line(path: &Path, ended: Ended) -> Ended {
 }
 
 fn line_of(text: &str, said: &str) -> Option<usize> {
+    // One of the same name may be elsewhere.
+    if said.ends_with(" is missing") {
+        return None;
+    }
     let key = said.split('`').nth(1)?.rsplit('.').next()?;
     // A key stands before its colon (YAML, JSON) or equals sign (TOML), maybe quoted, maybe behind others on its line.
     let has_key = |line: &str| {
@@ -138,6 +142,7 @@ mod tests {
         assert_eq!(line_of(text, "unknown key `me`"), None, "no key of its own");
         assert_eq!(line_of("[source]\nstore = 1\n", "`source.store`: not text"), Some(2));
         assert_eq!(line_of("{\n \"name\": 1}", "`name`: not text"), Some(2));
+        assert_eq!(line_of(text, "`targets[0].keyless` is missing"), None, "what is there is another one");
         assert_eq!(line_of(text, "cannot be understood"), None);
     }
 }

@@ -306,7 +306,7 @@ fn history(args: &HistoryArgs) -> Result<(), Ended> {
         show.list(&table, &data);
         match &args.name {
             Some(name) if entries.is_empty() => {
-                show.next(&format!("nothing is known of a job `{name}`: whimbrel job list"))
+                show.next(&format!("nothing is known of a job `{name}`: whimbrel status lists all jobs"))
             }
             _ => {}
         }

@@ -46,6 +46,11 @@ enum Command {
     /// Makes the daemon's jobs what the files say; shows the difference before it does it.
     Apply(apply::ApplyArgs),
     /// Shows all jobs, or one with its targets and tables, and what to type next.
+    ///
+    /// LAG is how long the newest batch took from the source's commit to the target, or the age of what waits; BEHIND, the
+    /// changes that the target lacks now: many of them are a short lag where many are applied a second.
+    ///
+    /// COPIED counts the rows of a table's copy, and stands still afterwards; what follows are the target's changes.
     Status(status::StatusArgs),
     /// Waits until a job is there, for scripts.
     Wait(wait::WaitArgs),

@@ -1,6 +1,10 @@
 //! `whimbrel state export|import|rebuild`: the daemon's own state as a file, while it is stopped.
 
-use super::{ServeArgs, ended::Ended, show::Show};
+use super::{
+    ServeArgs,
+    ended::Ended,
+    show::{Show, out},
+};
 use crate::{
     error::Error,
     model::Severity,
@@ -100,6 +104,7 @@ async fn rebuild_to(args: &StateArgs) -> Result<(), Ended> {
     let folder = config.state.dir;
     // What a running daemon applies while its targets are read would be of two times; and it has lost nothing.
     let _held = SledState::hold(&folder)?;
+    let is_empty = is_empty(&folder);
     let stores = Stores::new(config.stores)?;
     let (mut rows, mut missing, mut whole) = (BTreeMap::new(), Vec::new(), true);
     for (name, _) in stores.list() {
@@ -125,11 +130,25 @@ async fn rebuild_to(args: &StateArgs) -> Result<(), Ended> {
     let words = format!("{} jobs written to {file}, all paused", rebuilt.document.jobs.len());
     let done = args.done("rebuilt", &folder, &rebuilt.document);
     args.show.done(&words, &Done { findings: missing, ..done });
-    args.show.next(&format!("whimbrel state import {file} with a new state.dir, then start the daemon"));
+    if !args.show.is_data() && !args.show.is_quiet() {
+        out(UNKNOWN);
+    }
+    args.show.next(&args.import_next(&folder, is_empty));
     match whole {
         true => Ok(()),
         false => Err(Ended::failed("not everything could be rebuilt, see above")),
     }
+}
+
+/// What no target remembers.
+const UNKNOWN: &str = "\
+not in it, since no target knows: the history, jobs that never began (apply their files again), and which were paused
+a job that was deleted with --keep-target-objects is in it, paused like all others: delete it again
+";
+
+/// But for what holding it makes.
+fn is_empty(folder: &Path) -> bool {
+    std::fs::read_dir(folder).is_ok_and(|mut all| !all.any(|one| one.is_ok_and(|one| one.file_name() != "lock")))
 }
 
 async fn asked(stores: &Stores, name: &str) -> Result<Vec<crate::target::JobRow>, Error> {
@@ -137,6 +156,17 @@ async fn asked(stores: &Stores, name: &str) -> Result<Vec<crate::target::JobRow>
 }
 
 impl StateArgs {
+    /// As it is to be typed; a folder that holds a state is left as it is.
+    fn import_next(&self, folder: &Path, is_empty: bool) -> String {
+        let mut given = format!("--config {}", self.daemon.config.display());
+        match (&self.daemon.state_dir, is_empty) {
+            (None, true) => {}
+            (Some(folder), true) => given.push_str(&format!(" --state-dir {folder}")),
+            (_, false) => given.push_str(&format!(" --state-dir {}-rebuilt", folder.display())),
+        }
+        format!("whimbrel state import {} {given}, then whimbrel serve {given}", self.file.display())
+    }
+
     fn done(&self, did: &'static str, folder: &Path, document: &Document) -> Done {
         Done {
             did,

@@ -143,7 +143,7 @@ fn target_head(target: &TargetStatus) -> String {
 }
 
 fn tables(target: &TargetStatus) -> Table {
-    let mut table = Table::new(&["TABLE", "STATE", "ROWS", "DONE", "RATE", "ETA"], &["SIZE"]).indented();
+    let mut table = Table::new(&["TABLE", "STATE", "COPIED", "DONE", "RATE", "ETA"], &["SIZE"]).indented();
     for one in &target.tables {
         let is_copied = one.observed_state() == ObservedState::Copying;
         table.row([

@@ -45,13 +45,16 @@ const STATES: [ObservedState; 9] = [
 ];
 
 fn goal(text: &str) -> Result<Until, String> {
-    if text == "deleted" {
+    if text.eq_ignore_ascii_case("deleted") {
         return Ok(Until::Deleted);
     }
     if let Some(lag) = text.strip_prefix("lag=") {
         return Ok(Until::Goal(Goal::Lag(time::parse(lag)?)));
     }
-    let found = STATES.iter().find(|known| state(**known) == text);
+    // As a list says it, and as the API does.
+    let word = text.to_ascii_lowercase().replace('_', "-");
+    let word = word.strip_prefix("observed-state-").unwrap_or(&word);
+    let found = STATES.iter().find(|known| state(**known) == word);
     found.map(|found| Until::Goal(Goal::State(*found))).ok_or_else(|| {
         let all: Vec<String> = STATES.iter().map(|known| state(*known)).collect();
         format!("one of {}, deleted, or lag=1s", all.join(", "))
@@ -123,10 +126,12 @@ mod tests {
 
     #[test]
     fn goals_are_words() {
-        assert_eq!(goal("catching-up"), Ok(Until::Goal(Goal::State(ObservedState::CatchingUp))));
+        for spelled in ["catching-up", "catching_up", "CATCHING_UP", "OBSERVED_STATE_CATCHING_UP"] {
+            assert_eq!(goal(spelled), Ok(Until::Goal(Goal::State(ObservedState::CatchingUp))), "{spelled}");
+        }
         assert_eq!(goal("lag=1s"), Ok(Until::Goal(Goal::Lag(Duration::from_secs(1)))));
         assert_eq!(goal("deleted"), Ok(Until::Deleted));
-        for wrong in ["", "STREAMING", "running", "lag", "lag=", "deleting"] {
+        for wrong in ["", "running", "lag", "lag=", "deleting"] {
             assert!(goal(wrong).is_err(), "{wrong}");
         }
     }

@@ -27,6 +27,8 @@ enum Spoken {
     Tls,
     /// No gRPC, which is HTTP/2; and where the daemon's API is, if it told.
     Http1(Option<String>),
+    /// Closed without a word.
+    Closed,
     Unknown,
 }
 
@@ -42,7 +44,8 @@ pub(super) async fn why(builder: &Builder, address: &str) -> Option<Failure> {
                     }
                     false => Some(refused(builder, address, &error)),
                 },
-                Ok(()) => None,
+                Ok(Shaken::Closed) => Some(closed(address)),
+                Ok(Shaken::Otherwise) => None,
             },
             _ => match spoken(address).await.ok()? {
                 Spoken::Tls => Some(wrong(
@@ -51,6 +54,7 @@ pub(super) async fn why(builder: &Builder, address: &str) -> Option<Failure> {
                      certificate of yours, --cert-file FILE --key-file FILE too",
                 )),
                 Spoken::Http1(api) => Some(http(address, api.as_deref())),
+                Spoken::Closed => Some(closed(address)),
                 Spoken::Unknown => None,
             },
         }
@@ -60,10 +64,13 @@ pub(super) async fn why(builder: &Builder, address: &str) -> Option<Failure> {
 
 async fn spoken(address: &str) -> io::Result<Spoken> {
     let mut stream = TcpStream::connect(address).await?;
-    stream.write_all(QUESTION).await?;
+    // One that is closed already fails here or below.
+    let asked = stream.write_all(QUESTION).await;
     let mut answer = Vec::new();
     let read = stream.take(READ).read_to_end(&mut answer).await;
     Ok(match answer.as_slice() {
+        // Each of the daemon's own words comes before it looks at ours.
+        [] if asked.is_err_and(|error| is_cut(&error)) || read.as_ref().map_or_else(is_cut, |_| true) => Spoken::Closed,
         // An alert of TLS, of any version.
         [0x15, 3, ..] => Spoken::Tls,
         answer if answer.starts_with(b"HTTP/") => {
@@ -75,14 +82,26 @@ async fn spoken(address: &str) -> io::Result<Spoken> {
     })
 }
 
+fn is_cut(error: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+    matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof)
+}
+
 /// The PEM files of a client that speaks TLS.
 pub(super) struct Files {
     pub ca: Vec<u8>,
     pub own: Option<(Vec<u8>, Vec<u8>)>,
 }
 
+/// TLS came about, or nobody was there.
+enum Shaken {
+    /// Somebody was, and closed without a word.
+    Closed,
+    Otherwise,
+}
+
 /// Says hello, and waits for the first word: before it a daemon has not yet looked at our certificate.
-async fn shake(builder: &Builder, files: Files, address: &str) -> Result<(), Error> {
+async fn shake(builder: &Builder, files: Files, address: &str) -> Result<Shaken, Error> {
     let other = |error: &dyn std::fmt::Display| Error::General(error.to_string());
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(&files.ca) {
@@ -100,18 +119,26 @@ async fn shake(builder: &Builder, files: Files, address: &str) -> Result<(), Err
     config.alpn_protocols = vec![b"h2".to_vec()];
     let name = ServerName::try_from(builder.name(address)).map_err(|error| other(&error))?;
     // Nobody there: that is no matter of TLS.
-    let Ok(stream) = TcpStream::connect(address).await else { return Ok(()) };
-    let said = async {
-        let mut stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await?;
-        stream.read(&mut [0]).await
+    let Ok(stream) = TcpStream::connect(address).await else { return Ok(Shaken::Otherwise) };
+    let of_tls = |error: &io::Error| error.get_ref().and_then(|error| error.downcast_ref::<Error>()).cloned();
+    let mut stream = match TlsConnector::from(Arc::new(config)).connect(name, stream).await {
+        Ok(stream) => stream,
+        Err(error) => {
+            return of_tls(&error).map_or(Ok(if is_cut(&error) { Shaken::Closed } else { Shaken::Otherwise }), Err);
+        }
     };
-    match said.await {
-        Err(error) => match error.get_ref().and_then(|error| error.downcast_ref::<Error>()) {
-            Some(error) => Err(error.clone()),
-            None => Ok(()),
-        },
-        Ok(_) => Ok(()),
+    match stream.read(&mut [0]).await {
+        Err(error) => of_tls(&error).map_or(Ok(Shaken::Otherwise), Err),
+        Ok(_) => Ok(Shaken::Otherwise),
     }
+}
+
+/// As a daemon does that has all the connections it takes; one more may be taken a moment later.
+fn closed(address: &str) -> Failure {
+    let hint = "it may have as many connections as it takes (its log says \"turned away\"): end some, such as watches that \
+                nobody looks at, then again; or something else listens there: is it the right --server HOST:PORT?";
+    let text = format!("{address} closed the connection at once");
+    Failure { text, hint: Some(hint.into()), ..Failure::unreachable() }
 }
 
 fn speaks_no_tls(error: &Error) -> bool {
@@ -134,7 +161,7 @@ fn http(address: &str, api: Option<&str>) -> Failure {
 fn no_tls(address: &str, spoken: &Spoken) -> Failure {
     match spoken {
         Spoken::Http1(api) => http(address, api.as_deref()),
-        Spoken::Tls | Spoken::Unknown => wrong(
+        Spoken::Tls | Spoken::Closed | Spoken::Unknown => wrong(
             &format!("{address} speaks no TLS"),
             "leave out --ca-file (and WHIMBREL_CA_FILE), --cert-file and --key-file; is it the right address?",
         ),

@@ -23,8 +23,8 @@ pub struct Failure {
 pub type Answer<T> = Result<T, Failure>;
 
 /// What to type where a connection was made and broke.
-const BROKEN: &str = "see whether the daemon still runs; one that speaks TLS wants --ca-file, and may want --cert-file \
-                      and --key-file";
+const BROKEN: &str = "see whether the daemon still runs, and its log (\"turned away\": it has too many connections); \
+                      one that speaks TLS wants --ca-file, and may want --cert-file and --key-file";
 
 impl Failure {
     pub(super) fn unreachable() -> Failure {
@@ -53,12 +53,13 @@ impl From<Status> for Failure {
             // No error of the daemon is without: this one was made on the way.
             let why = std::error::Error::source(&status).map_or(text.clone(), causes);
             return match status.code() {
-                Code::Unavailable | Code::Unknown | Code::Internal => {
+                // How the transport tells that its time was up.
+                Code::Cancelled if text.contains("Timeout") => late(Code::DeadlineExceeded, why),
+                // And, as a call that was cancelled, that the connection was closed before it could be made.
+                Code::Unavailable | Code::Unknown | Code::Internal | Code::Cancelled => {
                     let text = format!("the connection broke: {why}");
                     Failure { text, hint: Some(BROKEN.into()), ..Failure::unreachable() }
                 }
-                // How the transport tells that its time was up.
-                Code::Cancelled if text.contains("Timeout") => late(Code::DeadlineExceeded, why),
                 code => late(code, why),
             };
         };

@@ -155,21 +155,27 @@ pub fn explain(error: ConfigError) -> Error {
                 }
                 _ => text,
             };
-            // It writes no dot behind an index.
-            let mut dotted = String::new();
-            for part in key.split_inclusive(']') {
-                let joins = dotted.ends_with(']') && !part.starts_with(['.', '[']);
-                dotted.push_str(if joins { "." } else { "" });
-                dotted.push_str(part);
-            }
-            Error::config(format!("`{dotted}`: {text}")).hint(hint)
+            Error::config(format!("`{}`: {text}", dotted(&key))).hint(hint)
         }
+        ConfigError::NotFound(key) => Error::config(format!("`{}` is missing", dotted(&key)))
+            .hint("add that key; every one is explained in config/"),
         ConfigError::Message(text) if words(&text).is_some() => {
             let (given, words) = words(&text).expect("just looked");
             Error::config(format!("there is no `{given}`")).hint(format!("one of: {}", words.join(", ")))
         }
         error => Error::config(error.to_string()).hint("mend that key; every one is explained in config/"),
     }
+}
+
+/// The crate writes no dot behind an index.
+fn dotted(key: &str) -> String {
+    let mut dotted = String::new();
+    for part in key.split_inclusive(']') {
+        let joins = dotted.ends_with(']') && !part.starts_with(['.', '[']);
+        dotted.push_str(if joins { "." } else { "" });
+        dotted.push_str(part);
+    }
+    dotted
 }
 
 /// What was given for one of several words, and which there are.

@@ -113,7 +113,8 @@ impl Field {
 }
 
 fn is_state(wanted: &str, name: &str, prefix: &str) -> bool {
-    let wanted = wanted.to_ascii_uppercase();
+    // As people see it in a list it has a hyphen.
+    let wanted = wanted.to_ascii_uppercase().replace('-', "_");
     wanted == name || name.strip_prefix(prefix) == Some(wanted.as_str())
 }
 
@@ -215,6 +216,7 @@ mod tests {
             "labels.env:*",
             "name = *-eu AND name != x*",
             "target = c AND source = 'a'",
+            "state != catching-up AND state != catching_up AND state != CATCHING-UP",
             "labels.none != x",
         ];
         let no = ["state = FAILED", "name = orders", "labels.none:*", "target = a", "state != STREAMING", "name=\"\""];

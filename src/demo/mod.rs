@@ -7,6 +7,7 @@ mod compare;
 mod processes;
 mod screen;
 mod shop;
+mod stores;
 mod traces;
 
 pub use compare::compare;
@@ -24,6 +25,7 @@ use std::{
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
+use stores::{Named, Stores};
 use traces::Before;
 
 /// What the demo is asked to do.
@@ -42,9 +44,11 @@ pub struct Demo {
 
 /// The targets must have everything within this after the writer stopped.
 const CATCHES_UP_WITHIN: Duration = Duration::from_secs(120);
+/// An application may be writing in the user's files.
+const BUSY: Duration = Duration::from_secs(30);
 const JOB: &str = "demo";
 /// What shows them.
-const LEFT: &str = "SELECT type, name FROM sqlite_schema WHERE name LIKE 'whimbrel%'";
+const LEFT: &str = "SELECT name FROM sqlite_schema WHERE name LIKE 'whimbrel%'";
 
 /// How it ended.
 pub enum Outcome {
@@ -61,56 +65,74 @@ pub async fn run(demo: Demo) -> Result<Outcome> {
     let folder = std::env::temp_dir().join(format!("whimbrel-demo-{}", std::process::id()));
     let io = |error: std::io::Error| Error::config(format!("{}: cannot be made", folder.display())).because(error);
     std::fs::create_dir_all(&folder).map_err(io)?;
-    let (source, targets) = match &demo.files {
-        Some((source, target)) => (source.clone(), vec![target.clone()]),
-        None => (folder.join("shop.db"), vec![folder.join("copy-a.db"), folder.join("copy-b.db")]),
+    let stores = match &demo.files {
+        Some((source, target)) => Stores::of_files(source, target),
+        None => Stores::of_shop(&folder),
     };
-    let before = demo.files.as_ref().map(|(_, target)| Before::look(target)).transpose();
-    let before = before.map_err(|error| {
-        Error::config(format!("{} cannot be read", targets[0].display()))
-            .because(error)
-            .hint("give an SQLite file, or the path of one that is not there yet")
-    })?;
+    if demo.files.is_some() {
+        stores.prove().inspect_err(|_| drop(std::fs::remove_dir(&folder)))?;
+    }
+    let source = &stores.source.path;
+    let before = demo.files.as_ref().map(|(source, target)| Before::look(source, target)).transpose();
+    let before = before.map_err(|error| Error::config("your files cannot be read").because(error))?;
     let mut writer = None;
     if demo.files.is_none() {
-        create_shop(&source).map_err(|error| Error::config("the shop cannot be made").because(error))?;
-        writer = Some(Writer::start(&source, demo.rate)?);
+        create_shop(source).map_err(|error| Error::config("the shop cannot be made").because(error))?;
+        writer = Some(Writer::start(source, demo.rate)?);
     }
-    let mut daemon = Daemon::start(&folder, &source, &targets).await?;
-    let shown = show(&demo, &mut daemon, &source, &targets, writer, &folder).await;
+    let mut daemon = Daemon::start(&folder, &stores).await?;
+    let shown = show(&demo, &mut daemon, &stores, writer, &folder).await;
     let is_well = matches!(shown, Ok(Outcome::Equal { .. }));
-    // Whatever came of it, the application's writes shall not go on filling a log that nobody reads.
-    if demo.files.is_some() && !demo.keep {
-        let released = match daemon.client().await {
-            Ok(mut client) => traces::release(&mut client).await,
-            Err(error) => Err(error.to_string()),
-        };
-        if let Err(why) = released {
-            println!("what the demo made in {} is still there: {why}", source.display());
-            println!("`whimbrel demo` again with the same files, or drop its tables and triggers: {LEFT}");
-        }
+    let mine = before.as_ref().filter(|_| !demo.keep);
+    let mut is_gone = true;
+    if let Some(before) = mine {
+        is_gone = release(before, &mut daemon, &shown).await;
     }
+    let address = daemon.address().to_owned();
     daemon.stop().await;
-    // Left where something went wrong, to be looked at.
-    if demo.keep || !is_well {
-        println!("the daemon's log, its config and state stay in {}", folder.display());
-        return shown;
-    }
-    if let Some(before) = before {
+    if let (Some(before), true) = (mine, is_gone) {
         let restored = before.restore();
         restored.map_err(|error| Error::config("the copy cannot be taken away again").because(error))?;
         println!("what the demo made in your files is gone again (--keep leaves it)");
     }
+    // Left where something went wrong, to be looked at.
+    if demo.keep || !is_well || !is_gone {
+        println!("the daemon's log, its config and state stay in {}", folder.display());
+        if demo.files.is_some() && (demo.keep || !is_gone) {
+            println!("to go on with it:   whimbrel serve --config {}", folder.join("whimbrel.toml").display());
+            println!("to take it away:    then whimbrel job delete {JOB} --server {address}, and drop the copy");
+        }
+        return shown;
+    }
     let _ = std::fs::remove_dir_all(&folder);
     shown
+}
+
+/// Whatever came of it, the application's writes shall not go on filling a log that nobody reads. Whether it is gone.
+async fn release(before: &Before, daemon: &mut Daemon, shown: &Result<Outcome>) -> bool {
+    // Refused before anything was made: there is nothing to wait for.
+    if shown.is_err() && !before.is_marked() {
+        return true;
+    }
+    let released = match daemon.client().await {
+        Ok(mut client) => traces::release(&mut client).await,
+        Err(error) => Err(error.to_string()),
+    };
+    match released {
+        Err(why) if before.is_marked() => {
+            println!("what the demo made in {} is still there: {why}", before.source().display());
+            println!("it is shown by: {LEFT}");
+            false
+        }
+        _ => true,
+    }
 }
 
 /// From the job's start to the comparison.
 async fn show(
     demo: &Demo,
     daemon: &mut Daemon,
-    source: &Path,
-    targets: &[PathBuf],
+    stores: &Stores,
     writer: Option<Writer>,
     folder: &Path,
 ) -> Result<Outcome> {
@@ -118,9 +140,9 @@ async fn show(
     let failed = |failure: crate::client::Failure| {
         Error::config(failure.text.clone()).hint(failure.hint.clone().unwrap_or_default())
     };
-    client.create_job(&spec(targets), "").await.map_err(failed)?;
+    client.create_job(&spec(stores), "").await.map_err(failed)?;
     client.start_job(JOB).await.map_err(failed)?;
-    screen::welcome(source, targets, daemon.address(), folder, demo.files.is_none());
+    screen::welcome(stores, daemon.address(), folder, demo.files.is_none());
     watch(demo, daemon, &mut client).await?;
     if writer.is_some() {
         println!("\nthe writer has stopped; waiting until the targets have everything");
@@ -128,26 +150,45 @@ async fn show(
     drop(writer); // Stopped before the comparison.
     match settled(&mut client).await {
         Err(why) => match screen::refused(&client.job(JOB).await.map_err(failed)?) {
-            // What is in the way is in the user's files.
-            Some(text) => Err(Error::config(text).hint("give a file that holds none of these tables: --target FILE")),
+            Some((text, hint)) => Err(in_the_way(text, hint)),
             None => Ok(Outcome::Unknown(why)),
         },
-        Ok(()) => compare_all(source, targets).await,
+        Ok(()) => {
+            let job = client.job(JOB).await.map_err(failed)?;
+            compare_all(stores, &screen::carried(&job)).await
+        }
     }
 }
 
-fn spec(targets: &[PathBuf]) -> JobSpec {
-    let target = |index: usize| TargetSpec { store: processes::target_store(index), existing: Existing::Refuse };
+/// What is in the way is in the user's files: which of them to change, where the daemon's hint speaks of job files.
+fn in_the_way(text: String, hint: String) -> Error {
+    let hint = match &text {
+        text if text.contains("writes") && text.contains("already") => {
+            "an earlier `whimbrel demo --keep`, or a job of your own, writes these tables: give another --target FILE, or \
+             take that away first (the demo said how when it ended)"
+                .to_owned()
+        }
+        text if text.contains("rows already") => {
+            "give a file that holds none of these tables: --target FILE; after --keep a new one, or delete the copy"
+                .to_owned()
+        }
+        _ => hint,
+    };
+    Error::config(text).hint(hint)
+}
+
+fn spec(stores: &Stores) -> JobSpec {
+    let target = |named: &Named| TargetSpec { store: named.name.clone(), existing: Existing::Refuse };
     JobSpec {
         name: JOB.into(),
         labels: BTreeMap::new(),
         source: SourceSpec {
-            store: processes::SOURCE_STORE.into(),
+            store: stores.source.name.clone(),
             tables: Vec::new(),
             rename: BTreeMap::new(),
             keyless: Keyless::Refuse,
         },
-        targets: (0..targets.len()).map(target).collect(),
+        targets: stores.targets.iter().map(target).collect(),
         copy: CopySettings::default(),
         apply: ApplySettings::default(),
     }
@@ -220,11 +261,11 @@ fn has_everything(job: &Job, since: std::time::SystemTime) -> bool {
     })
 }
 
-async fn compare_all(source: &Path, targets: &[PathBuf]) -> Result<Outcome> {
+async fn compare_all(stores: &Stores, tables: &[String]) -> Result<Outcome> {
     let mut rows = 0;
     let mut differences = Vec::new();
-    for target in targets {
-        let (compared, found) = processes::compare(source, target).await?;
+    for Named { path: target, .. } in &stores.targets {
+        let (compared, found) = processes::compare(&stores.source.path, target, tables).await?;
         rows += compared;
         differences.extend(found.into_iter().map(|one| format!("{}: {one}", target.display())));
     }

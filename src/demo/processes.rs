@@ -1,5 +1,6 @@
 //! The demo's other processes: the daemon, the shop's writer, the comparison. They end with us.
 
+use super::stores::{Named, Stores};
 use crate::{
     client::Client,
     error::{Error, Result},
@@ -10,13 +11,6 @@ use std::{
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
-
-pub const SOURCE_STORE: &str = "shop";
-
-/// What the config calls the target of this number.
-pub fn target_store(index: usize) -> String {
-    format!("copy-{}", char::from(b'a' + u8::try_from(index).expect("two targets")))
-}
 
 const ANSWERS_WITHIN: Duration = Duration::from_secs(20);
 const STOPS_WITHIN: Duration = Duration::from_secs(15);
@@ -59,7 +53,7 @@ pub struct Daemon {
 }
 
 impl Daemon {
-    pub async fn start(folder: &Path, source: &Path, targets: &[PathBuf]) -> Result<Daemon> {
+    pub async fn start(folder: &Path, stores: &Stores) -> Result<Daemon> {
         let io = |error: std::io::Error| Error::config("the demo's folder").because(error);
         let free = TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).map_err(io)?;
         let address = free.to_string();
@@ -74,9 +68,8 @@ impl Daemon {
             text.push_str(&format!("[stores.{name}]\nurl = {url:?}\n"));
             Ok(())
         };
-        store(SOURCE_STORE, source)?;
-        for (index, target) in targets.iter().enumerate() {
-            store(&target_store(index), target)?;
+        for Named { name, path } in std::iter::once(&stores.source).chain(&stores.targets) {
+            store(name, path)?;
         }
         let (config, log) = (folder.join("whimbrel.toml"), folder.join("daemon.log"));
         std::fs::write(&config, text).map_err(io)?;
@@ -142,8 +135,9 @@ impl Drop for Daemon {
 }
 
 /// Rows compared, and what differs, from a process that reads both files for itself.
-pub async fn compare(source: &Path, target: &Path) -> Result<(u64, Vec<String>)> {
+pub async fn compare(source: &Path, target: &Path, tables: &[String]) -> Result<(u64, Vec<String>)> {
     let mut command = ourselves(&["demo-compare".as_ref(), source.as_os_str(), target.as_os_str()])?;
+    command.arg("--").args(tables);
     let output = tokio::task::spawn_blocking(move || command.output()).await;
     let failed = || Error::config("the comparison did not run");
     let output = output.map_err(|error| failed().because(error))?.map_err(|error| failed().because(error))?;

@@ -1,17 +1,20 @@
 //! What the demo shows: a table that is drawn over itself on a terminal, lines elsewhere.
 
+use super::stores::Stores;
 use crate::control::v1::{ErrorKind, Job, ObservedState, TargetStatus};
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     io::{IsTerminal, Write},
-    path::{Path, PathBuf},
+    path::Path,
     time::Duration,
 };
 
 /// What it is doing, and what to try meanwhile.
-pub fn welcome(source: &Path, targets: &[PathBuf], address: &str, folder: &Path, is_shop: bool) {
+pub fn welcome(stores: &Stores, address: &str, folder: &Path, is_shop: bool) {
+    let source = &stores.source.path;
+    let targets: Vec<&Path> = stores.targets.iter().map(|target| target.path.as_path()).collect();
     println!("Whimbrel copies {} and follows it into", source.display());
-    for target in targets {
+    for target in &targets {
         println!("  {}", target.display());
     }
     println!("\nTry meanwhile, in another terminal:");
@@ -103,7 +106,7 @@ fn row(target: &TargetStatus, counted: Counted) -> String {
 
 fn state(number: i32) -> String {
     let name = ObservedState::try_from(number).map_or("?", |state| state.as_str_name());
-    name.trim_start_matches("OBSERVED_STATE_").to_lowercase().replace('_', " ")
+    name.trim_start_matches("OBSERVED_STATE_").to_lowercase().replace('_', "-")
 }
 
 /// Whether the job stopped by itself: waiting longer is of no use.
@@ -112,11 +115,19 @@ pub fn needs_a_person(job: &Job) -> bool {
     [ObservedState::Failed, ObservedState::Lost].iter().any(|stopped| state == i32::from(*stopped))
 }
 
-/// What stands in the way of the job, where a person has to change something first.
-pub fn refused(job: &Job) -> Option<String> {
+/// With its hint: what stands in the way of the job, where a person has to change something first.
+pub fn refused(job: &Job) -> Option<(String, String)> {
     let status = job.status.as_ref().filter(|_| needs_a_person(job))?;
     let mut errors = status.error.iter().chain(status.targets.iter().filter_map(|target| target.error.as_ref()));
-    errors.find(|error| error.kind() == ErrorKind::Config).map(|error| error.text.clone())
+    errors.find(|error| error.kind() == ErrorKind::Config).map(|error| (error.text.clone(), error.hint.clone()))
+}
+
+/// The tables that it copies, by their names in the file.
+pub fn carried(job: &Job) -> Vec<String> {
+    let targets = job.status.iter().flat_map(|status| &status.targets);
+    let names = targets.flat_map(|target| &target.tables).map(|table| table.name.as_str());
+    let names = names.map(|name| name.strip_prefix("main.").unwrap_or(name).to_owned());
+    names.collect::<BTreeSet<_>>().into_iter().collect()
 }
 
 /// One line: what is missing where.

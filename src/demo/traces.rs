@@ -1,6 +1,6 @@
 //! Leaves the user's own files as the demo found them: what it made there goes, and nothing else.
 
-use super::JOB;
+use super::{BUSY, JOB, LEFT};
 use crate::client::Client;
 use rusqlite::{Connection, OpenFlags, Result};
 use std::{
@@ -11,6 +11,7 @@ use std::{
 
 /// What a target held before.
 pub struct Before {
+    source: PathBuf,
     target: PathBuf,
     /// `None`: there was no file.
     tables: Option<BTreeSet<String>>,
@@ -20,14 +21,23 @@ pub struct Before {
 const FORGETS_WITHIN: Duration = Duration::from_secs(60);
 
 impl Before {
-    pub fn look(target: &Path) -> Result<Before> {
+    pub fn look(source: &Path, target: &Path) -> Result<Before> {
         let tables = if target.exists() { Some(tables(&open(target)?)?) } else { None };
-        Ok(Before { target: target.to_owned(), tables })
+        Ok(Before { source: source.to_owned(), target: target.to_owned(), tables })
+    }
+
+    pub fn source(&self) -> &Path {
+        &self.source
+    }
+
+    /// Whether the source holds anything of ours, of another job too. What cannot be read is taken for it.
+    pub fn is_marked(&self) -> bool {
+        open(&self.source).and_then(|db| named(&db, LEFT)).map_or(true, |ours| !ours.is_empty())
     }
 
     /// With nobody at work in the file any more: tables that were not there before go, and a file that was not there.
-    pub fn restore(self) -> Result<()> {
-        let Before { target, tables: Some(before) } = &self else {
+    pub fn restore(&self) -> Result<()> {
+        let Before { target, tables: Some(before), .. } = self else {
             return self.remove();
         };
         // Nothing came of it: it must not be made now.
@@ -60,12 +70,16 @@ pub async fn release(client: &mut Client) -> std::result::Result<(), String> {
 
 fn open(path: &Path) -> Result<Connection> {
     let db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-    db.busy_timeout(Duration::from_secs(30))?;
+    db.busy_timeout(BUSY)?;
     Ok(db)
 }
 
 /// Without SQLite's own.
 fn tables(db: &Connection) -> Result<BTreeSet<String>> {
     let sql = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'";
+    named(db, sql)
+}
+
+fn named(db: &Connection, sql: &str) -> Result<BTreeSet<String>> {
     db.prepare(sql)?.query_map([], |row| row.get(0))?.collect()
 }

@@ -99,7 +99,18 @@ fn several_documents_files_and_folders_are_one_apply() {
     let stores = shop.write("stores.yaml", &named("six").replace("store: copy", "store: cpoy"));
     ends(&daemon.ask(&["apply", "-f", &stores]), 3, &["stores.yaml: ", "cpoy", "hint:"]);
     ends(&daemon.ask(&["plan", "-f", &stores]), 3, &["stores.yaml: ", "cpoy", "hint:"]);
+    // Of a folder the first is good, the second is not: neither is saved.
+    let half = shop.file("half");
+    std::fs::create_dir(&half).expect("ours");
+    std::fs::write(half.join("a.yaml"), named("seven")).expect("ours");
+    std::fs::write(half.join("b.yaml"), named("eight").replace("store: copy", "store: cpoy")).expect("ours");
+    let half = half.to_str().expect("UTF-8");
+    ends(&daemon.ask(&["apply", "-f", half]), 3, &["half/b.yaml: ", "cpoy", "hint:"]);
+    let missing = shop.write("missing.yaml", &named("nine").replace("  - store: copy", "  - existing: merge"));
+    ends(&daemon.ask(&["apply", "-f", &missing]), 3, &["missing.yaml: `targets[0].store` is missing", "hint:"]);
     assert_eq!(json(&daemon.ask(&["job", "list", "-o", "json"])).as_array().map(Vec::len), Some(3), "all or nothing");
+    std::fs::write(shop.file("half/b.yaml"), named("one")).expect("ours");
+    ends(&daemon.ask(&["apply", "-f", half]), 0, &["2 jobs: 1 created, 1 unchanged"]);
 }
 
 #[test]

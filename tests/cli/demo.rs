@@ -79,3 +79,44 @@ fn what_is_to_be_kept_stays_and_what_went_wrong_is_told() {
     assert_eq!(schema(&files.source), ["a", "b", "own"]);
     assert_eq!(schema(&files.target), ["a"]);
 }
+
+#[test]
+fn what_cannot_work_is_refused_at_once_with_its_own_hint() {
+    let files = Files::new();
+    let refused = |source: &Path, target: &Path, parts: &[&str]| {
+        let mut command = whimbrel();
+        command.args(["demo", "--seconds", "1"]).arg("--source").arg(source).arg("--target").arg(target);
+        let demo = command.env("TMPDIR", files.folder.path().join("tmp")).output().expect("it runs");
+        ends(&demo, 3, parts);
+        assert_eq!(stdout(&demo), "", "nothing was made, so nothing is left");
+        assert_eq!(files.left_in_tmp(), 0);
+    };
+    let at = |name: &str| files.folder.path().join(name);
+    fs::write(at("notes.txt"), "no database, but longer than the sixteen bytes that one begins with").expect("ours");
+    refused(&at("none.db"), &files.target, &["there is no file", "--source FILE"]);
+    refused(&at("notes.txt"), &files.target, &["notes.txt is no SQLite database", "--source FILE"]);
+    refused(&files.source, &at("notes.txt"), &["notes.txt is no SQLite database", "--target FILE"]);
+    refused(&files.source, &files.source, &["are one file", "--target FILE"]);
+    fs::hard_link(&files.source, at("same.db")).expect("ours");
+    refused(&files.source, &at("same.db"), &["are one file", "--target FILE"]);
+    refused(&files.source, &at("no/copy.db"), &["its folder is not there", "mkdir -p"]);
+    assert_eq!(schema(&files.source), ["a", "b", "own"]);
+}
+
+#[test]
+fn tables_that_are_not_carried_are_not_missing_and_what_is_kept_says_how_it_goes() {
+    let files = Files::new();
+    let search = "CREATE VIRTUAL TABLE search USING fts5(text); INSERT INTO search VALUES ('found');";
+    rusqlite::Connection::open(&files.source).expect("ours").execute_batch(search).expect("new");
+    let before = schema(&files.source);
+    for _ in 0..2 {
+        let demo = files.demo(&[]);
+        ends(&demo, 0, &["equal: 4 rows", "gone again", "copy "]);
+        assert!(!stdout(&demo).contains("copy-a"), "by the file's own name: {}", stdout(&demo));
+        assert_eq!(schema(&files.source), before);
+        assert!(!files.target.exists());
+    }
+    // After --keep the same command is told what is in its way, and how that goes.
+    ends(&files.demo(&["--keep"]), 0, &["to take it away", "whimbrel job delete demo --server 127.0.0.1:"]);
+    ends(&files.demo(&[]), 3, &["--keep", "--target FILE"]);
+}

@@ -98,6 +98,20 @@ fn another_program_s_port() {
 }
 
 #[test]
+fn a_door_that_is_closed_at_once_is_no_daemon_that_is_not_there() {
+    let full = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = full.local_addr().expect("bound").to_string();
+    // Ends with the test.
+    std::thread::spawn(move || full.incoming().for_each(drop));
+    let parts = ["closed the connection at once", "turned away", "--server HOST:PORT"];
+    ends(&list(&address, &[]), 4, &parts);
+    let folder = tempfile::tempdir().expect("a temp folder");
+    let ca = folder.path().join("ca.crt");
+    std::fs::write(&ca, Authority::new("an authority").pem()).expect("ours");
+    ends(&list(&address, &["--ca-file", &path(ca)]), 4, &parts);
+}
+
+#[test]
 fn a_file_that_holds_no_one_token() {
     let guarded = Guarded::new().with_tokens();
     let daemon = guarded.home.serve();

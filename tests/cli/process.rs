@@ -78,7 +78,8 @@ fn jobs_are_applied_shown_and_steered() {
         &["failed", "selects no table", "hint:", "next: ", "whimbrel job start people"],
     );
     let other = job_file(&home, &JOB.replace("store: b}", "store: b, existing: merge}"));
-    ends(&daemon.ask(&["apply", "-f", &other]), 3, &["+    existing: merge", "targets", "hint:"]);
+    // Nothing has begun: what the file says now is taken.
+    ends(&daemon.ask(&["apply", "-f", &other]), 0, &["+    existing: merge", "updated"]);
     ends(&daemon.ask(&["job", "pause", "people"]), 0, &["pausing"]);
     shows(&daemon, &["status", "people"], &["paused"]);
     ends(&daemon.ask(&["job", "delete", "people"]), 3, &["nobody to ask", "nothing was deleted", "--yes"]);
@@ -117,6 +118,12 @@ fn state_is_exported_and_imported_while_the_daemon_is_stopped() {
     let rebuilt = home.run(&["state", "rebuild", &lost, "--config", config, "-o", "yaml"]);
     ends(&rebuilt, 0, &["did: rebuilt", "jobs: []", "findings: []"]);
     assert!(!stdout(&rebuilt).contains("next:"), "{}", stdout(&rebuilt));
+    // What it says to type next works as it stands, beside a folder that holds a state.
+    let again = home.run(&["state", "rebuild", &format!("{file}.more"), "--config", config]);
+    ends(&again, 0, &["the history, jobs that never began", "--keep-target-objects", "then whimbrel serve --config"]);
+    let told = stdout(&again);
+    let next = told.split("next: whimbrel ").nth(1).and_then(|next| next.split(", then").next()).expect("a command");
+    ends(&home.run(&next.split(' ').collect::<Vec<_>>()), 0, &["state-rebuilt"]);
     let other = home.path().join("other");
     let other = other.to_str().expect("UTF-8");
     ends(&home.run(&["state", "import", file, "--config", config, "--state-dir", other]), 0, &["1 jobs"]);

@@ -37,6 +37,19 @@ fn a_plan_shows_what_is_found_on_each_side_and_writes_nothing() {
 }
 
 #[test]
+fn a_plan_s_sample_raises_no_alarm_in_the_log() {
+    let shop = Shop::new(3);
+    let sql = "CREATE TABLE orders (id INTEGER PRIMARY KEY, person INTEGER REFERENCES people (id));
+               INSERT INTO orders VALUES (1, 1), (2, 3);";
+    rusqlite::Connection::open(shop.file("shop.db")).expect("there").execute_batch(sql).expect("new");
+    let daemon = shop.home.serve();
+    let orders = JOB.replace("store: shop\n", "store: shop\n  tables: [main.orders]\n");
+    ends(&daemon.ask(&["plan", "-f", &shop.write("job.yaml", &orders)]), 0, &["main.orders", "Nothing was written"]);
+    let (_, log) = daemon.terminate(libc::SIGTERM);
+    assert!(!log.contains("foreign key") && !log.contains("a parent that is not there"), "{log}");
+}
+
+#[test]
 fn a_job_is_followed_from_its_file_to_its_end() {
     let shop = Shop::new(25);
     let daemon = shop.streaming();
@@ -112,7 +125,7 @@ fn a_wait_for_what_will_not_come_ends_at_once() {
     ends(&wait("shop", "deleted"), 0, &["is deleted"]);
     // Gone before anybody waited: the trail knows.
     ends(&wait("shop", "deleted"), 0, &["is deleted"]);
-    ends(&wait("nobody", "deleted"), 3, &["no job `nobody`", "whimbrel job list"]);
+    ends(&wait("nobody", "deleted"), 3, &["no job `nobody`", "`whimbrel status` lists all jobs"]);
 }
 
 #[test]
@@ -163,7 +176,7 @@ fn mistyped_names_are_answered_with_the_nearest() {
     for verb in [&["status", "shpo"][..], &["job", "start", "shpo"], &["job", "delete", "shpo", "--yes"]] {
         ends(&daemon.ask(verb), 3, &["no job `shpo`", "did you mean `shop`?"]);
     }
-    ends(&daemon.ask(&["job", "show", "something-else"]), 3, &["hint: `whimbrel job list` lists all"]);
+    ends(&daemon.ask(&["job", "show", "something-else"]), 3, &["hint: `whimbrel status` lists all jobs"]);
     ends(&daemon.ask(&["job", "list", "--filter", "colour = red"]), 3, &["hint:"]);
     let found = daemon.ask(&["job", "list", "--filter", "state = CREATED AND name : \"sh*\"", "--quiet"]);
     assert_eq!(stdout(&found), "shop  created  shop  copy  -  -\n");

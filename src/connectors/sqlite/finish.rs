@@ -30,7 +30,6 @@ pub(super) fn finish(db: &mut Database, job: &str, table: &Table) -> Result<Fini
     let noted = owned.prepared.entry(table.name.clone()).or_default();
     (noted.finished, noted.stood) = (true, true);
     watermark::note(db, job, &owned)?;
-    examine_foreign_keys(db, table)?;
     Ok(Finished::Done)
 }
 
@@ -147,7 +146,7 @@ fn collated_terms(create: &str) -> Option<Vec<String>> {
 }
 
 /// SQLite does not hold anybody to foreign keys unless asked, so the source itself may violate them: told, not refused.
-fn examine_foreign_keys(db: &Database, table: &Table) -> Result<()> {
+pub(super) fn examine_foreign_keys(db: &Database, table: &Table) -> Result<()> {
     if table.foreign_keys.is_empty() {
         return Ok(());
     }

@@ -86,7 +86,7 @@ fn claimed(db: &mut Database, tables: &[Arc<Table>]) -> Result<Vec<Finding>> {
     for (job, claimed) in watermark::claims(db)? {
         for table in tables.iter().filter(|table| claimed.iter().any(|name| watermark::same(name, &table.name))) {
             let text = format!("job {job} writes it already");
-            let mend = format!("delete that job first, or leave the table out: `tables: [\"!{}\"]`", table.name);
+            let mend = format!("{}, or leave the table out: `tables: [\"!{}\"]`", watermark::THEIRS, table.name);
             findings.push(Finding::new(Severity::Blocking, table.name.to_string(), text).mend(mend));
         }
     }

@@ -45,7 +45,7 @@ impl SqliteTarget {
             open: None,
             renewed: false,
             config: of_thread,
-            _folder: folder,
+            folder,
         });
         SqliteTarget { config, writer }
     }
@@ -85,7 +85,7 @@ struct Writer {
     renewed: bool,
     config: Arc<Config>,
     /// Of a scratch file. The last field: dropped when the file is closed.
-    _folder: Option<TempDir>,
+    folder: Option<TempDir>,
 }
 
 /// What `open` has taken over.
@@ -131,11 +131,17 @@ impl Writer {
     }
 
     fn finish(&mut self, table: &Table) -> Result<Finished> {
+        let is_sample = self.folder.is_some();
         let open = self.opened()?;
         let job = open.job.clone();
         let finish = |db: &mut Database| {
             watermark::prove_there(db)?;
-            finish::finish(db, &job, table)
+            let finished = finish::finish(db, &job, table)?;
+            // A sample lacks most parents of its rows.
+            if finished == Finished::Done && !is_sample {
+                finish::examine_foreign_keys(db, table)?;
+            }
+            Ok(finished)
         };
         open.db.write_if(finish, |finished| *finished == Finished::Done)
     }

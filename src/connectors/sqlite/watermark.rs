@@ -14,6 +14,10 @@ use uuid::Uuid;
 /// Of the tables below, in each of their rows; a newer one is refused.
 const VERSION: i64 = 1;
 
+/// What to do about a table that is another job's.
+pub(super) const THEIRS: &str = "delete that job first (where `whimbrel status` has none of that name: `whimbrel store \
+                                 leftovers NAME` says what a deleted one left in this store, and how to remove it)";
+
 /// `tests/data/golden/sqlite-target-v1.sql` holds the same text.
 pub(super) const TABLES: &[(&str, &str)] = &[
     (
@@ -72,7 +76,7 @@ pub(super) fn claim(db: &mut Database, claim: &Claim) -> Result<Opened> {
                     db.path.display(),
                     called(&uuid, &spec)
                 ))
-                .hint("delete that job first, or leave the table out of this one"));
+                .hint(format!("{THEIRS}, or leave the table out of this one")));
             }
             continue;
         }
