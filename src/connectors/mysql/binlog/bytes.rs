@@ -28,7 +28,7 @@ impl<'a> Bytes<'a> {
     pub fn uint_be(&mut self, width: usize) -> Option<u64> {
         let bytes = self.take(width)?;
         let mut wide = [0; 8];
-        wide.get_mut(8 - width..)?.copy_from_slice(bytes);
+        wide[8_usize.checked_sub(width)?..].copy_from_slice(bytes);
         Some(u64::from_be_bytes(wide))
     }
 

@@ -164,6 +164,14 @@ fn what_is_not_known_is_never_passed_over() {
     }
 }
 
+/// Met by the noise below: a BIT wider than any server has.
+#[test]
+fn a_number_of_more_bits_than_there_are_is_none() {
+    let column = table_map::LoggedColumn { kind: 16, meta: 2049, nullable: true };
+    assert!(raw_value(column, &mut Bytes(&[0; 9])).is_none());
+    assert_eq!(Bytes(&[0; 9]).uint_be(9), None);
+}
+
 proptest! {
     #[test]
     fn noise_is_refused_without_harm(kind in 0_u8..=255, body in prop::collection::vec(any::<u8>(), 0..200)) {
