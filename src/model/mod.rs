@@ -6,6 +6,7 @@ mod finding;
 mod job;
 mod key;
 mod mutation;
+mod occupied;
 mod position;
 mod progress;
 mod row;
@@ -19,6 +20,7 @@ pub use job::{
 };
 pub use key::{COARSE_HASH_VERSION, Key, KeyRange, coarse_hash};
 pub use mutation::{Change, Criterion, Mutation, NO_ROW, Operator, Place};
+pub use occupied::THEIRS;
 pub use position::{Checkpoint, Mark, Partition, Position};
 pub use progress::{LaneMark, Progress, RangeProgress, TableProgress, TableState};
 pub use row::{ENCODING_VERSION, Field, Fields, RowBuilder, RowRef};

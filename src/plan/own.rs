@@ -4,22 +4,18 @@ use super::{Found, Plan, Side};
 use crate::model::{Finding, JobId, Severity};
 use std::collections::BTreeSet;
 
-/// As every target says it, and nobody else.
-const CLAIM: &str = " writes it already";
-const ROWS: &str = "the table has rows already";
-
 impl Plan {
     /// `job`: the one that has begun under this name. Tables that it writes, and the rows in them, are in nobody's way.
     pub fn leave_out_own(&mut self, name: &str, job: JobId) {
-        let (job, source) = (job.to_string(), self.source.clone());
+        let source = self.source.clone();
         let place = |found: &Found| (found.store.clone(), found.finding.subject.clone());
-        let is_claim = |found: &Found| found.finding.text.ends_with(CLAIM) && found.finding.text.contains(&job);
+        let is_claim = |found: &Found| found.finding.is_claim_of(job);
         let is_of_target = |found: &&Found| found.side == Side::Target;
         let own: BTreeSet<_> =
             self.findings.iter().filter(is_of_target).filter(|found| is_claim(found)).map(place).collect();
         self.findings.retain(|found| {
             let is_own = own.contains(&place(found)) && found.side == Side::Target;
-            !(is_own && (is_claim(found) || found.finding.text.starts_with(ROWS)))
+            !(is_own && (is_claim(found) || found.finding.is_of_rows()))
         });
         let text = "the job has begun already, and this plan is about its file: what it holds itself is left out; \
                     `whimbrel apply -f FILE --dry-run` shows what would change";
@@ -44,7 +40,7 @@ mod tests {
             finding: Finding::new(severity, subject, text),
         };
         let claim = |subject, job| found(Severity::Blocking, subject, format!("job `x` ({job}) writes it already"));
-        let rows = |severity, subject| found(severity, subject, format!("{ROWS}: they stay"));
+        let rows = |severity, subject| found(severity, subject, "the table has rows already: they stay".to_owned());
         let mut plan = Plan { source: "shop".into(), ..Plan::default() };
         plan.findings = vec![
             claim("main.a", own),

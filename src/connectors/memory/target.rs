@@ -150,17 +150,10 @@ impl Target for MemoryTarget {
         for table in tables {
             let name = table.name.to_string();
             if let Some((job, _)) = inner.ledger.jobs.iter().find(|(_, entry)| entry.tables.contains(&table.name)) {
-                let finding = Finding::new(Severity::Blocking, &name, format!("job {job} writes it already"));
-                findings
-                    .push(finding.mend(format!("delete that job, or leave the table out: `tables: [\"!{name}\"]`")));
+                findings.push(Finding::claimed(&name, &format!("job {job}")));
             }
             if inner.tables.get(&table.name).is_some_and(|heap| !heap.is_empty()) {
-                let text = "the table has rows already";
-                findings.push(match existing.admits(table) {
-                    false => Finding::new(Severity::Blocking, &name, text)
-                        .mend("empty it, or set `existing: merge` (keep them) or `existing: replace` (sweep them)"),
-                    true => Finding::new(Severity::Warning, &name, text),
-                });
+                findings.push(Finding::has_rows(&name, table, existing));
             }
             let coarser = |column: &usize| {
                 table.columns[*column].equality == Equality::Exact && inner.habits.coarse == Some(true)

@@ -121,9 +121,7 @@ async fn claimed(session: &mut Session, home: &Home, tables: &[Arc<Table>]) -> R
     for (job, claimed) in home.claims(session).await? {
         let theirs = |table: &&Arc<Table>| claimed.iter().any(|name| watermark::same(name, &table.name, folds));
         for table in tables.iter().filter(theirs) {
-            let text = format!("{job} writes it already");
-            let mend = format!("delete that job first, or leave the table out: `tables: [\"!{}\"]`", table.name);
-            findings.push(Finding::new(Severity::Blocking, table.name.to_string(), text).mend(mend));
+            findings.push(Finding::claimed(table.name.to_string(), &job));
         }
     }
     Ok(findings)
@@ -157,20 +155,7 @@ async fn into(
     }
     // One row is enough to know: a count would walk the whole table.
     if prepare::has_rows(session, &table.name).await? {
-        let (severity, text) = match existing {
-            _ if !existing.admits(table) => (Severity::Blocking, "the table has rows already"),
-            Existing::Merge => (Severity::Warning, "the table has rows already: they stay beside the source's"),
-            _ => (Severity::Warning, "the table has rows already: those that the source lacks will go"),
-        };
-        let finding = Finding::new(severity, &subject, text);
-        findings.push(match existing {
-            Existing::Refuse => finding
-                .mend("existing: replace   # in the job's target; `merge` keeps rows that the source does not have"),
-            Existing::Merge if severity == Severity::Blocking => {
-                finding.mend("existing: replace   # in the job's target")
-            }
-            _ => finding,
-        });
+        findings.push(Finding::has_rows(&subject, table, existing));
     }
     Ok(())
 }

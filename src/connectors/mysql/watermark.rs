@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    model::{COARSE_HASH_VERSION, JobId, LaneMark, Partition, Position, TableName},
+    model::{COARSE_HASH_VERSION, JobId, LaneMark, Partition, Position, THEIRS, TableName},
     state::remembered_name,
     target::{self, Claim, JobRow, Opened},
 };
@@ -116,7 +116,7 @@ impl Home {
                 let theirs = |table: &&TableName| of.claimed.iter().any(|other| same(table, other, folds));
                 if let Some(table) = claim.tables.iter().find(theirs) {
                     return Err(Error::config(format!("{} writes `{table}` already", called(&uuid, &spec)))
-                        .hint("delete that job first, or leave the table out of this one"));
+                        .hint(format!("{THEIRS}, or leave the table out of this one")));
                 }
                 continue;
             }

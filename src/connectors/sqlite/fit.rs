@@ -85,9 +85,7 @@ fn claimed(db: &mut Database, tables: &[Arc<Table>]) -> Result<Vec<Finding>> {
     let mut findings = Vec::new();
     for (job, claimed) in watermark::claims(db)? {
         for table in tables.iter().filter(|table| claimed.iter().any(|name| watermark::same(name, &table.name))) {
-            let text = format!("job {job} writes it already");
-            let mend = format!("{}, or leave the table out: `tables: [\"!{}\"]`", watermark::THEIRS, table.name);
-            findings.push(Finding::new(Severity::Blocking, table.name.to_string(), text).mend(mend));
+            findings.push(Finding::claimed(table.name.to_string(), &format!("job {job}")));
         }
     }
     Ok(findings)
@@ -124,20 +122,7 @@ fn into(
     }
     // One row is enough to know: a count would walk the whole table.
     if !db.rows(&format!("SELECT 1 FROM {} LIMIT 1", quote(there.name())), [], |_| ())?.is_empty() {
-        let (severity, text) = match existing {
-            _ if !existing.admits(table) => (Severity::Blocking, "the table has rows already"),
-            Existing::Merge => (Severity::Warning, "the table has rows already: they stay beside the source's"),
-            _ => (Severity::Warning, "the table has rows already: those that the source lacks will go"),
-        };
-        let finding = Finding::new(severity, &subject, text);
-        findings.push(match existing {
-            Existing::Refuse => finding
-                .mend("existing: replace   # in the job's target; `merge` keeps rows that the source does not have"),
-            Existing::Merge if severity == Severity::Blocking => {
-                finding.mend("existing: replace   # in the job's target")
-            }
-            _ => finding,
-        });
+        findings.push(Finding::has_rows(&subject, table, existing));
     }
     let of_this = |(table, _): &&(String, String)| table.eq_ignore_ascii_case(there.name());
     let triggers: Vec<&str> = triggers.iter().filter(of_this).map(|(_, name)| name.as_str()).collect();

@@ -3,7 +3,7 @@
 use super::{file::Database, schema, statement::Row};
 use crate::{
     error::{Error, Result},
-    model::{COARSE_HASH_VERSION, JobId, LaneMark, Partition, Position, TableName, ValueRef},
+    model::{COARSE_HASH_VERSION, JobId, LaneMark, Partition, Position, THEIRS, TableName, ValueRef},
     state::remembered_name,
     target::{self, Claim, JobRow, Opened},
 };
@@ -13,10 +13,6 @@ use uuid::Uuid;
 
 /// Of the tables below, in each of their rows; a newer one is refused.
 const VERSION: i64 = 1;
-
-/// What to do about a table that is another job's.
-pub(super) const THEIRS: &str = "delete that job first (where `whimbrel status` has none of that name: `whimbrel store \
-                                 leftovers NAME` says what a deleted one left in this store, and how to remove it)";
 
 /// `tests/data/golden/sqlite-target-v1.sql` holds the same text.
 pub(super) const TABLES: &[(&str, &str)] = &[
