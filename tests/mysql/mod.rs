@@ -13,11 +13,17 @@ mod tailing;
 mod types;
 mod writing;
 
-use crate::support::mysql::Server;
+use crate::support::mysql::{Kind, Server};
 
 #[test]
 fn a_server_starts_ends_and_starts_again() {
-    let mut server = Server::mariadb(&[]);
+    for kind in [Kind::Mariadb, Kind::Mysql, Kind::Mysql56] {
+        starts_ends_and_starts_again(kind);
+    }
+}
+
+fn starts_ends_and_starts_again(kind: Kind) {
+    let mut server = Server::of(kind, &[]);
     assert_eq!(server.sql("SELECT 1"), "1\n");
     server.sql("CREATE TABLE t (id INT PRIMARY KEY, name TEXT); INSERT INTO t VALUES (2, 'b'), (1, 'é')");
     server.kill();

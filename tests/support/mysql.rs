@@ -1,5 +1,5 @@
-//! MariaDB servers of a test's own: unpacked by `tests/setup`, in a temporary folder, on a free port, judged by their
-//! own client.
+//! MariaDB and MySQL servers of a test's own: unpacked by `tests/setup`, in a temporary folder, on a free port, judged by
+//! their own client (MySQL 5.6, which has none here, by MariaDB's).
 
 use super::{tools, wait};
 use std::{
@@ -11,6 +11,16 @@ use std::{
 };
 use tempfile::TempDir;
 
+/// Which server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Mariadb,
+    /// The series 9.7.
+    Mysql,
+    /// The series 5.6.
+    Mysql56,
+}
+
 /// What every test's server has; a test's own flags come after it and win.
 const FLAGS: &[&str] = &[
     "--server-id=1",
@@ -19,24 +29,80 @@ const FLAGS: &[&str] = &[
     "--bind-address=127.0.0.1",
     "--skip-name-resolve",
     "--innodb-buffer-pool-size=64M",
-    "--innodb-log-file-size=16M",
     "--performance-schema=OFF",
     "--character-set-server=utf8mb4",
 ];
 
-/// Made at every start, outside the log: `reader` may do what following needs, `writer` all.
-const ACCOUNTS: &str = "SET sql_log_bin = 0;
+impl Kind {
+    /// As its folder is named by `tests/setup`.
+    fn name(self) -> &'static str {
+        match self {
+            Kind::Mariadb => "mariadb",
+            Kind::Mysql => "mysql",
+            Kind::Mysql56 => "mysql56",
+        }
+    }
+
+    fn flags(self) -> &'static [&'static str] {
+        match self {
+            Kind::Mariadb => &["--innodb-log-file-size=16M"],
+            Kind::Mysql => &[
+                "--gtid-mode=ON",
+                "--enforce-gtid-consistency=ON",
+                "--innodb-redo-log-capacity=16M",
+                "--secure-file-priv=NULL",
+                "--mysqlx=OFF",
+            ],
+            Kind::Mysql56 => &[
+                "--gtid-mode=ON",
+                "--enforce-gtid-consistency",
+                "--log-slave-updates",
+                "--innodb-log-file-size=16M",
+                "--sync-binlog=1",
+            ],
+        }
+    }
+
+    /// Made at every start, outside the log: `reader` may do what following needs, `writer` all.
+    fn accounts(self) -> &'static str {
+        match self {
+            Kind::Mariadb => {
+                "SET sql_log_bin = 0;
 CREATE USER IF NOT EXISTS reader@'%' IDENTIFIED BY 'secret';
 GRANT SELECT, SHOW VIEW, TRIGGER, EVENT, REPLICATION SLAVE, BINLOG MONITOR, REPLICA MONITOR, PROCESS ON *.* TO reader@'%';
 CREATE USER IF NOT EXISTS writer@'%' IDENTIFIED BY 'secret';
 GRANT ALL ON *.* TO writer@'%';
 CREATE DATABASE IF NOT EXISTS shop;
-";
+"
+            }
+            Kind::Mysql => {
+                "SET sql_log_bin = 0;
+CREATE USER IF NOT EXISTS reader@'%' IDENTIFIED BY 'secret';
+GRANT SELECT, SHOW VIEW, TRIGGER, EVENT, REPLICATION SLAVE, REPLICATION CLIENT, PROCESS ON *.* TO reader@'%';
+GRANT XA_RECOVER_ADMIN ON *.* TO reader@'%';
+CREATE USER IF NOT EXISTS writer@'%' IDENTIFIED BY 'secret';
+GRANT ALL ON *.* TO writer@'%';
+CREATE DATABASE IF NOT EXISTS shop;
+"
+            }
+            Kind::Mysql56 => {
+                "SET sql_log_bin = 0;
+DELETE FROM mysql.user WHERE user = '';
+FLUSH PRIVILEGES;
+GRANT SELECT, SHOW VIEW, TRIGGER, EVENT, REPLICATION SLAVE, REPLICATION CLIENT, PROCESS ON *.* TO reader@'%' IDENTIFIED BY 'secret';
+GRANT ALL ON *.* TO writer@'%' IDENTIFIED BY 'secret';
+CREATE DATABASE IF NOT EXISTS shop;
+"
+            }
+        }
+    }
+}
 
 pub const PASSWORD: &str = "secret";
 
 /// Killed, and its folder removed, when dropped.
 pub struct Server {
+    pub kind: Kind,
     home: PathBuf,
     folder: TempDir,
     pub port: u16,
@@ -47,13 +113,26 @@ pub struct Server {
 impl Server {
     /// MariaDB with these flags besides; returns when it answers.
     pub fn mariadb(flags: &[&str]) -> Server {
-        let home = tools::server("mariadb");
+        Server::of(Kind::Mariadb, flags)
+    }
+
+    /// The MySQLs have GTIDs on.
+    pub fn of(kind: Kind, flags: &[&str]) -> Server {
+        let home = tools::server(kind.name());
         // Not where the build is: the path of a socket is short.
         let folder = tempfile::Builder::new().prefix("wm").tempdir_in("/tmp").expect("a temp folder");
         copy(&home.join("template"), &folder.path().join("data"));
+        // A copy is another server.
+        let _ = fs::remove_file(folder.path().join("data/auto.cnf"));
         let port = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a free port").port();
-        let mut server =
-            Server { home, folder, port, flags: flags.iter().map(|&flag| flag.to_owned()).collect(), child: None };
+        let mut server = Server {
+            kind,
+            home,
+            folder,
+            port,
+            flags: flags.iter().map(|&flag| flag.to_owned()).collect(),
+            child: None,
+        };
         server.start();
         server
     }
@@ -64,17 +143,18 @@ impl Server {
     /// With the server's log if it does not come up.
     pub fn start(&mut self) {
         assert!(self.child.is_none(), "it runs");
-        fs::write(self.path().join("accounts.sql"), ACCOUNTS).expect("ours");
-        let (root, folder) = (self.home.join("root"), self.path().to_owned());
+        fs::write(self.path().join("accounts.sql"), self.kind.accounts()).expect("ours");
+        let folder = self.path().to_owned();
+        let (daemon, base, share) = self.places();
         let temporary = folder.join("tmp");
         fs::create_dir_all(&temporary).expect("ours");
         let child = self
-            .program("mariadbd")
+            .program(daemon)
             .args(["--no-defaults", "--user=root"])
-            .arg(format!("--basedir={}", root.join("usr").display()))
-            .arg(format!("--lc-messages-dir={}", root.join("usr/share/mysql").display()))
-            .arg(format!("--character-sets-dir={}", root.join("usr/share/mysql/charsets").display()))
-            .arg(format!("--plugin-dir={}", root.join("usr/lib/mysql/plugin").display()))
+            .arg(format!("--basedir={}", base.display()))
+            .arg(format!("--lc-messages-dir={}", share.display()))
+            .arg(format!("--character-sets-dir={}", share.join("charsets").display()))
+            .arg(format!("--plugin-dir={}", base.join("lib/mysql/plugin").display()))
             .arg(format!("--datadir={}", folder.join("data").display()))
             // A server that starts removes what others have in a folder that they share.
             .arg(format!("--tmpdir={}", temporary.display()))
@@ -83,6 +163,7 @@ impl Server {
             .arg(format!("--init-file={}", folder.join("accounts.sql").display()))
             .arg(format!("--port={}", self.port))
             .args(FLAGS)
+            .args(self.kind.flags())
             .args(&self.flags)
             .stdout(Stdio::null())
             .stderr(fs::File::options().create(true).append(true).open(folder.join("log")).expect("ours"))
@@ -103,7 +184,15 @@ impl Server {
 
     /// Ends it as its owner would.
     pub fn stop(&mut self) {
-        self.sql("SHUTDOWN");
+        match self.kind {
+            // It has no statement for it.
+            Kind::Mysql56 => {
+                let child = self.child.as_ref().expect("it runs");
+                // SAFETY: our own child, not yet waited for.
+                unsafe { libc::kill(child.id() as libc::pid_t, libc::SIGTERM) };
+            }
+            _ => drop(self.sql("SHUTDOWN")),
+        }
         self.child.take().expect("it runs").wait().expect("ours");
     }
 
@@ -152,9 +241,16 @@ impl Server {
 
     /// The rows of a table of `shop`, one `INSERT` a line in the order of the key, bytes as hex digits: to compare.
     pub fn dump(&self, table: &str) -> String {
-        let output = self
-            .program("mariadb-dump")
+        let (client, plain): (_, &[&str]) = match self.kind {
+            Kind::Mysql => (self.program("mysqldump"), &["--set-gtid-purged=OFF"]),
+            Kind::Mariadb => (self.program("mariadb-dump"), &[]),
+            // MariaDB's asks it for what it does not have.
+            Kind::Mysql56 => return self.rows(table),
+        };
+        let mut client = client;
+        let output = client
             .args(["--no-defaults", "-uroot", "--default-character-set=utf8mb4"])
+            .args(plain)
             .arg(format!("--socket={}", self.socket().display()))
             .args(["--compact", "--no-create-info", "--complete-insert", "--skip-extended-insert"])
             .args(["--skip-triggers", "--hex-blob", "--order-by-primary", "--skip-opt", "shop", table])
@@ -163,6 +259,30 @@ impl Server {
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let text = String::from_utf8(output.stdout).expect("utf-8");
         text.lines().filter(|line| line.starts_with("INSERT")).collect::<Vec<_>>().join("\n")
+    }
+
+    /// As `dump`, by the client alone: each row in an order by all of its columns.
+    fn rows(&self, table: &str) -> String {
+        let columns = self.sql(&format!(
+            "SELECT COLUMN_NAME, DATA_TYPE FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = 'shop' \
+             AND TABLE_NAME = '{table}' ORDER BY ORDINAL_POSITION"
+        ));
+        let value = |line: &str| {
+            let (name, kind) = line.split_once('\t').expect("two columns");
+            let name = format!("`{}`", name.replace('`', "``"));
+            let shown = match kind {
+                "float" | "double" => format!("{name} + 0e0"),
+                kind if kind.ends_with("blob") || kind.ends_with("binary") || kind == "geometry" => {
+                    format!("HEX({name})")
+                }
+                "bit" => format!("{name} + 0"),
+                _ => format!("QUOTE({name})"),
+            };
+            format!("IFNULL({shown}, 'NULL')")
+        };
+        let values: Vec<String> = columns.lines().map(value).collect();
+        let order: Vec<String> = (1..=values.len()).map(|place| place.to_string()).collect();
+        self.sql(&format!("SELECT {} FROM `{table}` ORDER BY {}", values.join(", "), order.join(", ")))
     }
 
     /// A session of the server's own client that stays open: transactions beside a test.
@@ -199,8 +319,29 @@ impl Server {
         command
     }
 
+    /// For a server that came without its client.
+    fn of_mariadb(&self, name: &str) -> Command {
+        let mut command = Command::new(tools::server("mariadb").join("run"));
+        command.arg(name).current_dir(self.path());
+        command
+    }
+
+    /// The daemon's name, its base folder, and the one with its messages and character sets.
+    fn places(&self) -> (&'static str, PathBuf, PathBuf) {
+        let root = self.home.join("root");
+        match self.kind {
+            Kind::Mariadb => ("mariadbd", root.join("usr"), root.join("usr/share/mysql")),
+            Kind::Mysql => ("mysqld", root.join("usr"), root.join("usr/share/mysql")),
+            Kind::Mysql56 => ("mysqld", root.clone(), root.join("share")),
+        }
+    }
+
     fn client_command(&self, database: &str) -> Command {
-        let mut command = self.program("mariadb");
+        let mut command = match self.kind {
+            Kind::Mariadb => self.program("mariadb"),
+            Kind::Mysql => self.program("mysql"),
+            Kind::Mysql56 => self.of_mariadb("mariadb"),
+        };
         command
             .args(["--no-defaults", "-uroot", "--default-character-set=utf8mb4", "--batch", "--skip-column-names"])
             .arg(format!("--socket={}", self.socket().display()))
