@@ -276,7 +276,7 @@ async fn measure(lines: &[Line], source: &dyn Source, board: &Board) -> std::con
                 continue;
             };
             board.backlog(&line.name, behind);
-            held = held.into_iter().chain([behind]).max_by_key(|one| one.changes);
+            held = held.into_iter().chain([behind]).max_by_key(Backlog::weight);
         }
         board.held(held.filter(|_| !unknown));
     }

@@ -17,7 +17,6 @@ use super::{
 use crate::{
     error::{Error, ErrorKind, Result},
     model::{Checkpoint, TableName},
-    source::Backlog,
 };
 
 pub(super) async fn open(
@@ -63,26 +62,4 @@ async fn first(world: &World, session: Session, from: &Reach) -> Result<(Wire, V
     let mut wire = Wire::open(&world.config, session, from).await?;
     let first = wire.next().await?;
     Ok((wire, first))
-}
-
-/// Whether anything lies behind `from`; an error if the log does not reach back to it. How many rows is in no list.
-pub(super) async fn backlog(session: &mut Session, from: &Checkpoint) -> Result<Backlog> {
-    let asking = |failure| failure::error(failure, "asking where the log ends");
-    let Some(from) = only(from) else { return Ok(Backlog::default()) };
-    let point = Point::read(from)?;
-    let logged = sight::logged(session).await.map_err(asking)?;
-    proof::prove(&logged, &point)?;
-    let (Reach::Maria(end), Reach::Maria(at)) = (&logged, &point.at) else { return Ok(Backlog::default()) };
-    let files = session.rows("SHOW BINARY LOGS").await.map_err(asking)?;
-    if let Some(Some(oldest)) = files.first().and_then(|row| row.first()) {
-        let sql = format!("SELECT BINLOG_GTID_POS({}, 4)", super::text::literal(oldest));
-        let purged = session.value(sql).await.map_err(asking)?.unwrap_or_default();
-        if let Ok(purged) = purged.parse()
-            && !at.contains(&purged)
-        {
-            return Err(proof::forgotten(format!("the log that is left begins behind {purged}, we stand at {at}")));
-        }
-    }
-    let changes = at.contains(end).then_some(0);
-    Ok(Backlog { changes, ..Backlog::default() })
 }

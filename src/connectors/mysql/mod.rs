@@ -7,6 +7,7 @@
 
 mod altering;
 mod apply;
+mod backlog;
 mod batches;
 mod begin;
 mod binding;
