@@ -5,6 +5,7 @@ mod charsets;
 mod checks;
 mod copying;
 mod encrypted;
+mod faults;
 mod following;
 mod jobs;
 mod positions;

@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     error::{Error, ErrorKind, Result},
+    faults,
     model::{
         Batch, Body, Change, Checkpoint, Key, KeyRange, Kind, Mark, NO_ROW, Partition, Rows, TableName, Value, ValueRef,
     },
@@ -201,6 +202,7 @@ impl Pages {
             }
             if batch.rows.slab.len() >= BATCH_BYTES || batch.rows.mutations.len() >= BATCH_ROWS {
                 let full = std::mem::replace(&mut batch, Making::new(shape, *columns));
+                faults::point("mysql/copy-page");
                 if batches.send(Ok(full.finish(range, done))).await.is_err() {
                     return Ok(Turn::Nobody);
                 }
@@ -208,6 +210,7 @@ impl Pages {
         }
         drop(stream);
         drop(result);
+        faults::point("mysql/copy-page");
         if !batch.rows.is_empty() && batches.send(Ok(batch.finish(range, done))).await.is_err() {
             return Ok(Turn::Nobody);
         }

@@ -3,6 +3,7 @@
 use super::{batches::PARTITION, position::Point, tail::Tail, wire::Wire};
 use crate::{
     error::Result,
+    faults,
     model::{Checkpoint, Mark, Position},
     source::{Feed, Next},
 };
@@ -82,6 +83,7 @@ impl Feed for TailFeed {
                     }
                 }
             };
+            faults::point("mysql/tail-event");
             self.tail.take(&event)?;
         }
     }

@@ -15,6 +15,7 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
+    faults,
     model::{Key, Table, TableName},
     target::{Claim, Finished},
 };
@@ -29,6 +30,7 @@ pub(super) async fn finish(session: &mut Session, home: &Home, claim: &Claim, ta
     if let Finished::Taken(keys) = complete(session, home, claim, table).await? {
         return Ok(Finished::Taken(keys));
     }
+    faults::point("mysql/finish");
     prepare::note(session, home, claim, |owned| {
         let noted = owned.prepared.entry(table.name.clone()).or_default();
         (noted.finished, noted.stood) = (true, true);
@@ -61,7 +63,9 @@ pub(super) async fn complete(session: &mut Session, home: &Home, claim: &Claim, 
         let here = free(&mut names, &late.name);
         let addition = renamed(&late.addition, &here);
         let sql = format!("ALTER TABLE {name} ADD {addition}");
-        match session.run(sql.clone()).await {
+        let added = session.run(sql.clone()).await;
+        faults::point("mysql/finish-between");
+        match added {
             Ok(()) => drop(made.insert(late.name, here)),
             Err(failure) if matches!(number(&failure), Some(code::DUPLICATE | code::DUPLICATE_NAMED)) => {
                 taken.extend(doubled(session, table, &there, &addition).await?);

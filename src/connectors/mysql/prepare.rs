@@ -15,6 +15,7 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
+    faults,
     model::{Table, TableName},
     target::{Claim, Finished, Prepared},
 };
@@ -48,6 +49,7 @@ pub(super) async fn prepare(
             add_columns(session, table, &there).await?;
         }
     }
+    faults::point("mysql/prepare");
     let noted = owned.prepared.get(&table.name).map(|noted| noted.indexes.clone()).unwrap_or_default();
     let kept = finish::drop_stale(session, table, noted).await?;
     let stood = note(session, home, claim, |owned| {

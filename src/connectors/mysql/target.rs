@@ -214,6 +214,7 @@ async fn take_over(session: &mut Session, home: &Home, claim: &Claim) -> Result<
     session.run("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ").await.map_err(said)?;
     session.run("START TRANSACTION").await.map_err(said)?;
     let opened = home.claim(session, claim).await?;
+    faults::point("mysql/claim");
     session.run("COMMIT").await.map_err(said)?;
     Ok(opened)
 }
