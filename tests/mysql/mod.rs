@@ -3,16 +3,16 @@
 mod certified;
 mod charsets;
 mod checks;
-mod copying;
+pub mod copying;
 mod encrypted;
 mod faults;
 mod following;
 mod jobs;
-mod positions;
+pub mod positions;
 mod reading;
-mod tailing;
-mod types;
-mod writing;
+pub mod tailing;
+pub mod types;
+pub mod writing;
 
 use crate::support::mysql::{Kind, Server};
 

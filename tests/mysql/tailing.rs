@@ -174,7 +174,7 @@ async fn rows_from_before_an_alter_that_was_read_after_it_are_never_guessed() {
 }
 
 #[tokio::test]
-async fn children_follow_their_parents_although_the_log_is_silent_about_them() {
+pub async fn children_follow_their_parents_although_the_log_is_silent_about_them() {
     let server = Server::mariadb(&[]);
     server.sql(
         "CREATE TABLE p (id INT PRIMARY KEY, code VARCHAR(5) COLLATE utf8mb4_nopad_bin UNIQUE); \

@@ -111,7 +111,7 @@ pub const MARIADB: &[Case] = &[
 ];
 
 #[tokio::test]
-async fn every_type_of_mariadb_is_read_as_it_is() {
+pub async fn every_type_of_mariadb_is_read_as_it_is() {
     let server = Server::mariadb(&["--default-time-zone=+02:00", "--sql-mode="]);
     let source = source(&server);
     let mut sql = String::from("SET time_zone = '+00:00';\n");

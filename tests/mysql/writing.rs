@@ -31,7 +31,7 @@ fn databases(name: &str, server: &Server) -> Databases {
 }
 
 #[tokio::test]
-async fn mariadb_is_a_target() {
+pub async fn mariadb_is_a_target() {
     let server = Server::mariadb(&[]);
     expect(&certify::target(&databases("MariaDB", &server), &[]).await, 35, 1);
 }
@@ -217,7 +217,28 @@ async fn indexes_and_foreign_keys_are_made_as_at_the_source_once_rows_are_there(
 }
 
 #[tokio::test]
-async fn what_the_server_would_write_by_itself_is_written_by_nobody_else() {
+pub async fn children_may_come_before_their_parents() {
+    let server = Server::mariadb(&[]);
+    server.sql(
+        "CREATE TABLE p (id INT PRIMARY KEY); INSERT INTO p VALUES (1); \
+         CREATE TABLE c (id INT PRIMARY KEY, p INT, FOREIGN KEY (p) REFERENCES p (id) ON DELETE CASCADE); \
+         INSERT INTO c VALUES (1, 1)",
+    );
+    let source = source(&server);
+    let shapes = shapes(&server, &["c", "p"]).await;
+    let mut written = Written::open(&server, &shapes).await;
+    for shape in &shapes {
+        let from = table(&*source, &shape.name.name).await;
+        written.copy(&*source, &from, shape).await;
+    }
+    assert!(server.sql("SHOW CREATE TABLE copy.c").contains("FOREIGN KEY"), "it is made, and does not act on us");
+    written.apply(upsert(&shapes[0], &[&[Value::Int(2), Value::Int(9)]])).await;
+    written.apply(upsert(&shapes[1], &[&[Value::Int(9)]])).await;
+    assert_eq!(server.sql("SELECT id, p FROM copy.c ORDER BY id"), "1\t1\n2\t9\n");
+}
+
+#[tokio::test]
+pub async fn what_the_server_would_write_by_itself_is_written_by_nobody_else() {
     let server = Server::mariadb(&["--explicit-defaults-for-timestamp=1"]);
     server.sql(
         "CREATE TABLE t (id INT NOT NULL AUTO_INCREMENT PRIMARY KEY, v INT, twice INT AS (v * 2) STORED, \

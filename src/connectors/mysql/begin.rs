@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    faults,
+    faults::{self, Saboteur},
     model::Checkpoint,
 };
 
@@ -21,9 +21,14 @@ pub(super) async fn begin(session: &mut Session) -> Result<Checkpoint> {
     let asking = |failure| failure::error(failure, "asking where the log ends");
     let before = sight::logged(session).await.map_err(asking)?;
     known::followed(&session.server, &before)?;
-    nothing_prepared(session).await?;
+    if !faults::on(Saboteur::PreparedIgnored) {
+        nothing_prepared(session).await?;
+    }
     faults::point("mysql/begin");
-    let at = sight::exact_snapshot(session).await?;
+    let at = match faults::on(Saboteur::BeginAtLogEnd) {
+        true => sight::logged(session).await.map_err(asking)?,
+        false => sight::exact_snapshot(session).await?,
+    };
     session.run("COMMIT").await.map_err(|failure| failure::error(failure, "closing a snapshot"))?;
     let since = match (&at, at.contains(&before)?) {
         (Reach::File(_), _) | (_, false) => at.clone(),

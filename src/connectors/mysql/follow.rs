@@ -16,6 +16,7 @@ use super::{
 };
 use crate::{
     error::{Error, ErrorKind, Result},
+    faults::{self, Saboteur},
     model::{Checkpoint, TableName},
 };
 
@@ -40,7 +41,7 @@ pub(super) async fn open(
         false => Ok(Some("1".to_owned())),
     };
     let native = native.map_err(|failure| failure::error(failure, "asking for a setting"))?;
-    let expands = matches!(native.as_deref(), Some("1" | "ON"));
+    let expands = matches!(native.as_deref(), Some("1" | "ON")) && !faults::on(Saboteur::CascadesUnexpanded);
     let batches = Batches::new(from, edges)?;
     let (wire, first) = match first(&world, session, &point.since).await {
         // The last transaction before us is purged, what follows is not: nothing is missing.
