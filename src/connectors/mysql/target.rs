@@ -207,9 +207,7 @@ fn undone(table: &Table) -> Error {
 async fn take_over(session: &mut Session, home: &Home, claim: &Claim) -> Result<Opened> {
     known::written(&session.server)?;
     let said = |failure| failure::error(failure, "taking the job over");
-    if !home.is_there(session).await.map_err(said)? {
-        home.make(session).await.map_err(said)?;
-    }
+    home.make(session).await.map_err(said)?;
     // Not less, or two new jobs would not see each other.
     session.run("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ").await.map_err(said)?;
     session.run("START TRANSACTION").await.map_err(said)?;

@@ -18,13 +18,15 @@ use std::{cmp::Ordering, collections::BTreeMap};
 use uuid::Uuid;
 
 /// Of the tables below, in each of their rows; a newer one is refused.
-const VERSION: u64 = 1;
+const VERSION: u64 = 2;
 
 const JOB: &str = "whimbrel_job";
 const WATERMARK: &str = "whimbrel_watermark";
+const TABLE: &str = "whimbrel_table";
 
-/// `tests/data/golden/mysql-target-v1.sql` holds the same text.
-pub(super) const COLUMNS: [(&str, &str); 2] = [
+/// `tests/data/golden/mysql-target-v2.sql` holds the same text. The first version had no `whimbrel_table`: what is in it now
+/// was written anew, all of it, for each table.
+pub(super) const COLUMNS: [(&str, &str); 3] = [
     (
         JOB,
         "uuid CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NOT NULL PRIMARY KEY, spec LONGTEXT CHARACTER SET utf8mb4 \
@@ -39,6 +41,12 @@ pub(super) const COLUMNS: [(&str, &str); 2] = [
          epoch BIGINT UNSIGNED NOT NULL, batch BIGINT UNSIGNED NOT NULL, from_pos MEDIUMBLOB NOT NULL, \
          to_pos MEDIUMBLOB NOT NULL, version INT UNSIGNED NOT NULL, PRIMARY KEY (job, feed, lane)",
     ),
+    (
+        TABLE,
+        "job CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NOT NULL, name VARBINARY(600) NOT NULL, \
+         waits TINYINT UNSIGNED NOT NULL, noted LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL, \
+         version INT UNSIGNED NOT NULL, PRIMARY KEY (job, name)",
+    ),
 ];
 
 /// `whimbrel_job.tables`, as JSON.
@@ -46,9 +54,12 @@ pub(super) const COLUMNS: [(&str, &str); 2] = [
 pub(super) struct Owned {
     /// What the job may write.
     pub claimed: Vec<TableName>,
-    pub prepared: BTreeMap<TableName, Noted>,
+    /// By the first version; since then each has a row of its own.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    prepared: BTreeMap<TableName, Noted>,
 }
 
+/// `whimbrel_table.noted`, as JSON.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Noted {
     /// Nothing was prepared since it was finished.
@@ -75,12 +86,13 @@ pub(super) struct Home {
     database: String,
     job: String,
     watermark: String,
+    table: String,
 }
 
 impl Home {
     pub fn new(database: &str) -> Home {
         let named = |table: &str| format!("{}.{}", quote(database), quote(table));
-        Home { database: database.to_owned(), job: named(JOB), watermark: named(WATERMARK) }
+        Home { database: database.to_owned(), job: named(JOB), watermark: named(WATERMARK), table: named(TABLE) }
     }
 
     pub async fn is_there(&self, session: &mut Session) -> Answer<bool> {
@@ -92,8 +104,20 @@ impl Home {
         Ok(session.value(sql).await?.as_deref() == Some("2"))
     }
 
+    /// Whether what the first version did not have is there, too.
+    async fn is_whole(&self, session: &mut Session) -> Answer<bool> {
+        let sql = format!(
+            "SELECT 1 FROM information_schema.TABLES WHERE TABLE_SCHEMA = {} AND TABLE_NAME = '{TABLE}'",
+            literal(&self.database)
+        );
+        Ok(session.value(sql).await?.is_some() && self.is_there(session).await?)
+    }
+
     /// Makes our tables, commits, and says so.
     pub async fn make(&self, session: &mut Session) -> Answer<()> {
+        if self.is_whole(session).await? {
+            return Ok(());
+        }
         for (name, columns) in COLUMNS {
             let table = format!("{}.{}", quote(&self.database), quote(name));
             session.run(format!("CREATE TABLE IF NOT EXISTS {table} ({columns}) ENGINE=InnoDB")).await?;
@@ -126,8 +150,20 @@ impl Home {
             owned = of;
         }
         owned.claimed.clone_from(&claim.tables);
+        let early = std::mem::take(&mut owned.prepared);
         self.write(session, claim, &owned).await.map_err(said)?;
-        self.opened(session, &claim.job.to_string(), &owned).await
+        self.take_in(session, claim.job, early).await?;
+        let uuid = claim.job.to_string();
+        let prepared = self.prepared(session, &uuid, "").await?;
+        self.opened(session, &uuid, &prepared).await
+    }
+
+    /// What the first version has noted.
+    async fn take_in(&self, session: &mut Session, job: JobId, early: BTreeMap<TableName, Noted>) -> Result<()> {
+        for (name, noted) in early {
+            self.note(session, job, &name, &noted).await?;
+        }
+        Ok(())
     }
 
     async fn write(&self, session: &mut Session, claim: &Claim, owned: &Owned) -> Answer<()> {
@@ -137,7 +173,7 @@ impl Home {
             .run(format!(
                 "INSERT INTO {job} (uuid, spec, `tables`, epoch, token, version) VALUES ('{uuid}', {}, {}, {epoch}, \
                  '{}', {VERSION}) ON DUPLICATE KEY UPDATE spec = VALUES(spec), `tables` = VALUES(`tables`), \
-                 epoch = VALUES(epoch), token = VALUES(token)",
+                 epoch = VALUES(epoch), token = VALUES(token), version = VALUES(version)",
                 literal(&claim.spec),
                 literal(&owned.json()),
                 claim.token
@@ -224,31 +260,73 @@ impl Home {
         })
     }
 
-    /// Proves the epoch in the open transaction and locks what the job owns, to be changed by `note`.
-    pub async fn owned(&self, session: &mut Session, claim: &Claim) -> Result<Owned> {
-        let found = self.jobs(session, " FOR UPDATE").await?.into_iter().find(|job| job.uuid == claim.job.to_string());
+    /// Proves the epoch in the open transaction, and locks the job.
+    pub async fn prove(&self, session: &mut Session, claim: &Claim) -> Result<()> {
+        let sql = format!("SELECT epoch, token FROM {} WHERE uuid = '{}' FOR UPDATE", self.job, claim.job);
+        let found = session.rows(sql).await.map_err(said)?.into_iter().next();
         let found = found.ok_or_else(|| Error::transient("the target does not know this job any more"))?;
-        match found.epoch.cmp(&claim.epoch) {
-            Ordering::Equal if found.token == claim.token.to_string() => Ok(found.owned),
+        let [epoch, token] = strings(found);
+        let epoch = epoch.parse().unwrap_or(u64::MAX);
+        match epoch.cmp(&claim.epoch) {
+            Ordering::Equal if token == claim.token.to_string() => Ok(()),
             Ordering::Less => Err(Error::transient("the target went back to an older epoch: it was restored")),
-            _ => Err(taken_over(found.epoch, claim.epoch)),
+            _ => Err(taken_over(epoch, claim.epoch)),
         }
     }
 
-    pub async fn note(&self, session: &mut Session, job: JobId, owned: &Owned) -> Result<()> {
-        let sql = format!("UPDATE {} SET `tables` = {} WHERE uuid = '{job}'", self.job, literal(&owned.json()));
+    /// What is noted of one table.
+    pub async fn noted(&self, session: &mut Session, job: JobId, name: &TableName) -> Result<Option<Noted>> {
+        let of_name = format!("AND name = x'{}'", hex(key(name).as_bytes()));
+        Ok(self.prepared(session, &job.to_string(), &of_name).await?.remove(name))
+    }
+
+    /// Tables whose foreign keys wait for their parents.
+    pub async fn waiting(&self, session: &mut Session, job: JobId) -> Result<BTreeMap<TableName, Noted>> {
+        self.prepared(session, &job.to_string(), "AND waits = 1").await
+    }
+
+    pub async fn note(&self, session: &mut Session, job: JobId, name: &TableName, noted: &Noted) -> Result<()> {
+        let json = serde_json::to_string(noted).expect("names and flags are JSON");
+        let sql = format!(
+            "INSERT INTO {} (job, name, waits, noted, version) VALUES ('{job}', x'{}', {}, {}, {VERSION}) \
+             ON DUPLICATE KEY UPDATE waits = VALUES(waits), noted = VALUES(noted), version = VALUES(version)",
+            self.table,
+            hex(key(name).as_bytes()),
+            u8::from(!noted.waiting.is_empty()),
+            literal(&json)
+        );
         session.run(sql).await.map_err(said)
+    }
+
+    async fn prepared(&self, session: &mut Session, job: &str, of: &str) -> Result<BTreeMap<TableName, Noted>> {
+        let sql = format!("SELECT name, noted FROM {} WHERE job = '{job}' {of}", self.table);
+        let rows = session.rows(sql).await.map_err(said)?;
+        let read = |row| {
+            let [name, noted] = strings(row);
+            let both = serde_json::from_str(&name).and_then(|name| Ok((name, serde_json::from_str(&noted)?)));
+            both.map_err(|error| {
+                Error::config(format!("the row of {name} in `{TABLE}` cannot be read")).because(error).hint(format!(
+                    "restore it, or have the table copied again: DELETE FROM {} WHERE job = '{job}' AND name = '{name}'",
+                    self.table
+                ))
+            })
+        };
+        rows.into_iter().map(read).collect()
     }
 
     /// Every job here, for `state rebuild`.
     pub async fn all(&self, session: &mut Session) -> Result<Vec<JobRow>> {
         self.refuse_newer(session).await?;
         let mut rows = Vec::new();
-        for Registered { uuid, spec, owned, epoch, .. } in self.jobs(session, "").await? {
+        let is_whole = self.is_whole(session).await.map_err(said)?;
+        for Registered { uuid, spec, mut owned, epoch, .. } in self.jobs(session, "").await? {
+            if is_whole {
+                owned.prepared.extend(self.prepared(session, &uuid, "").await?);
+            }
             let job = uuid
                 .parse()
                 .map_err(|error| Error::config(format!("`{JOB}` holds a job called `{uuid}`")).because(error))?;
-            let opened = self.opened(session, &uuid, &owned).await?;
+            let opened = self.opened(session, &uuid, &owned.prepared).await?;
             rows.push(JobRow { job: JobId(job), spec, epoch, opened });
         }
         Ok(rows)
@@ -262,26 +340,29 @@ impl Home {
 
     /// Removes the job; with the last one all of ours goes.
     pub async fn forget(&self, session: &mut Session, job: JobId) -> Answer<()> {
+        self.make(session).await?;
         session.run("START TRANSACTION").await?;
         session.run(format!("DELETE FROM {} WHERE uuid = '{job}'", self.job)).await?;
         session.run(format!("DELETE FROM {} WHERE job = '{job}'", self.watermark)).await?;
+        session.run(format!("DELETE FROM {} WHERE job = '{job}'", self.table)).await?;
         session.run("COMMIT").await?;
         if session.value(format!("SELECT 1 FROM {} LIMIT 1", self.job)).await?.is_none() {
-            session.run(format!("DROP TABLE {}, {}", self.job, self.watermark)).await?;
+            session.run(format!("DROP TABLE {}, {}, {}", self.job, self.watermark, self.table)).await?;
         }
         Ok(())
     }
 
     /// For a person: removes all of ours.
     pub fn drop_sql(&self) -> String {
-        format!("DROP TABLE {}, {};", self.job, self.watermark)
+        format!("DROP TABLE IF EXISTS {}, {}, {};", self.job, self.watermark, self.table)
     }
 
     /// For a person: removes one job.
     pub fn delete_sql(&self, job: JobId) -> String {
         format!(
-            "START TRANSACTION; DELETE FROM {} WHERE uuid = '{job}'; DELETE FROM {} WHERE job = '{job}'; COMMIT;",
-            self.job, self.watermark
+            "START TRANSACTION; DELETE FROM {} WHERE uuid = '{job}'; DELETE FROM {} WHERE job = '{job}'; \
+             DELETE FROM {} WHERE job = '{job}'; COMMIT;",
+            self.job, self.watermark, self.table
         )
     }
 
@@ -300,7 +381,7 @@ impl Home {
         rows.into_iter().map(read).collect()
     }
 
-    async fn opened(&self, session: &mut Session, job: &str, owned: &Owned) -> Result<Opened> {
+    async fn opened(&self, session: &mut Session, job: &str, prepared: &BTreeMap<TableName, Noted>) -> Result<Opened> {
         let sql = format!(
             "SELECT feed, lane, lanes, hash_version, epoch, batch, from_pos, to_pos FROM {} WHERE job = '{job}' \
              ORDER BY feed, lane",
@@ -316,7 +397,7 @@ impl Home {
             )
         })?;
         let known = |noted: &Noted| target::Noted { generation: noted.generation, finished: noted.finished };
-        let tables = owned.prepared.iter().map(|(name, noted)| (name.clone(), known(noted))).collect();
+        let tables = prepared.iter().map(|(name, noted)| (name.clone(), known(noted))).collect();
         Ok(Opened { marks, tables })
     }
 
@@ -369,6 +450,11 @@ impl Owned {
     fn json(&self) -> String {
         serde_json::to_string(self).expect("names and flags are JSON")
     }
+}
+
+/// A table as `whimbrel_table` names it.
+fn key(name: &TableName) -> String {
+    serde_json::to_string(name).expect("a name is JSON")
 }
 
 fn mark(row: &Row) -> Option<LaneMark> {
