@@ -4,14 +4,18 @@ mod certified;
 mod charsets;
 mod checks;
 mod copying;
+mod crossing;
 mod encrypted;
 mod following;
+mod granting;
 mod jobs;
 mod positions;
 mod reading;
 mod tailing;
+mod targets;
 mod types;
 mod writing;
+mod written;
 
 use crate::support::mysql::{Kind, Server};
 

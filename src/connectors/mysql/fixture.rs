@@ -207,8 +207,8 @@ impl Scratch for Database {
     }
 
     async fn create(&self, table: &Table) -> Result<()> {
-        let is_mariadb = self.application.lock().await.session(self).await?.server.is_mariadb();
-        self.run(&[spelling::definition(table, is_mariadb)]).await
+        let server = Arc::clone(&self.application.lock().await.session(self).await?.server);
+        self.run(&[spelling::definition(table, &server)]).await
     }
 
     async fn write(&self, transaction: &[Write]) -> Result<()> {

@@ -1,7 +1,10 @@
 //! How a fixture's application spells tables and values in SQL, and reads what the server prints. Knows nothing of how the
 //! connector reads them.
 
-use super::text::{hex, quote};
+use super::{
+    server::{Family, Server},
+    text::{hex, quote},
+};
 use crate::model::{Action, Column, Date, Equality, Table, Type, Value};
 
 /// A column's type; text that an index holds has a length.
@@ -27,9 +30,13 @@ pub(super) fn declared(column: &Column, indexed: bool) -> String {
     .to_owned()
 }
 
-pub(super) fn definition(table: &Table, is_mariadb: bool) -> String {
-    // 'a' and 'a ' are two values, as in the model.
-    let exact = if is_mariadb { "utf8mb4_nopad_bin" } else { "utf8mb4_0900_bin" };
+pub(super) fn definition(table: &Table, server: &Server) -> String {
+    // 'a' and 'a ' are two values, as in the model; before MySQL 8.0.17 no collation of text told them apart.
+    let exact = match server.at_least(Family::Mysql, (8, 0, 17)) {
+        _ if server.is_mariadb() => "utf8mb4_nopad_bin",
+        true => "utf8mb4_0900_bin",
+        false => "utf8mb4_bin",
+    };
     let list = |columns: &[usize]| {
         columns.iter().map(|&column| quote(&table.columns[column].name)).collect::<Vec<_>>().join(", ")
     };
@@ -90,7 +97,7 @@ pub(super) fn quoted(value: &Value) -> String {
 /// How a column is asked for, so that `read` understands the answer.
 pub(super) fn asked(name: &str, declared: &str) -> String {
     match base(declared) {
-        "float" => format!("CAST({name} AS DOUBLE)"),
+        "float" => format!("{name} + 0e0"),
         "bit" | "year" => format!("{name} + 0"),
         "timestamp" => format!("IF({name} = 0, 'zero', UNIX_TIMESTAMP({name}) + 0.000000)"),
         "datetime" => format!("CAST({name} AS DATETIME(6))"),

@@ -174,13 +174,15 @@ impl Target for MysqlTarget {
         let home = self.home()?;
         *self.open.lock() = None;
         let mut session = self.connections.open().await?;
+        home.keep_out(&mut session).await?;
         let forget = async {
             match home.is_there(&mut session).await? {
                 true => home.forget(&mut session, job).await,
                 false => Ok(()),
             }
         };
-        forget.await.map_err(|failure| failure::error(failure, "forgetting a job"))
+        forget.await.map_err(|failure| failure::error(failure, "forgetting a job"))?;
+        home.admit(&mut session).await
     }
 
     async fn jobs(&self) -> Result<Vec<JobRow>> {
@@ -207,6 +209,7 @@ fn undone(table: &Table) -> Error {
 async fn take_over(session: &mut Session, home: &Home, claim: &Claim) -> Result<Opened> {
     known::written(&session.server)?;
     let said = |failure| failure::error(failure, "taking the job over");
+    home.keep_out(session).await?;
     if !home.is_there(session).await.map_err(said)? {
         home.make(session).await.map_err(said)?;
     }
@@ -215,5 +218,6 @@ async fn take_over(session: &mut Session, home: &Home, claim: &Claim) -> Result<
     session.run("START TRANSACTION").await.map_err(said)?;
     let opened = home.claim(session, claim).await?;
     session.run("COMMIT").await.map_err(said)?;
+    home.admit(session).await?;
     Ok(opened)
 }

@@ -20,8 +20,13 @@ use uuid::Uuid;
 /// Of the tables below, in each of their rows; a newer one is refused.
 const VERSION: u64 = 1;
 
+/// Longer than one who takes a job over waits for the rows of a zombie.
+const WAIT_SECS: u32 = 30;
+
 const JOB: &str = "whimbrel_job";
 const WATERMARK: &str = "whimbrel_watermark";
+
+pub(super) const TABLES: [&str; 2] = [JOB, WATERMARK];
 
 /// `tests/data/golden/mysql-target-v1.sql` holds the same text.
 pub(super) const COLUMNS: [(&str, &str); 2] = [
@@ -83,6 +88,27 @@ impl Home {
         Home { database: database.to_owned(), job: named(JOB), watermark: named(WATERMARK) }
     }
 
+    /// Waits until nobody else takes a job over here, or forgets one: the last one that is forgotten takes our tables
+    /// along. `admit` ends it, as the end of the connection does.
+    pub async fn keep_out(&self, session: &mut Session) -> Result<()> {
+        let locked = session.value(format!("SELECT GET_LOCK({}, {WAIT_SECS})", self.lock())).await.map_err(said)?;
+        match locked.as_deref() {
+            Some("1") => Ok(()),
+            _ => Err(Error::transient("another daemon is just taking a job over in this database, or forgetting one")),
+        }
+    }
+
+    pub async fn admit(&self, session: &mut Session) -> Result<()> {
+        session.run(format!("DO RELEASE_LOCK({})", self.lock())).await.map_err(said)
+    }
+
+    /// The server has one space of names for all of its databases, and takes 64 characters; two databases that share the
+    /// beginning of their names wait for each other.
+    fn lock(&self) -> String {
+        let beginning: String = self.database.to_lowercase().chars().take(40).collect();
+        literal(&format!("whimbrel jobs in {beginning}"))
+    }
+
     pub async fn is_there(&self, session: &mut Session) -> Answer<bool> {
         let sql = format!(
             "SELECT COUNT(*) FROM information_schema.TABLES WHERE TABLE_SCHEMA = {} AND TABLE_NAME IN ('{JOB}', \
@@ -110,7 +136,7 @@ impl Home {
         session.rows(lock).await.map_err(said)?;
         self.refuse_newer(session).await?;
         let folds = session.server.folds_names;
-        let mut owned = Owned::default();
+        let (mut owned, mut is_known) = (Owned::default(), false);
         for Registered { uuid, spec, owned: of, epoch, token } in jobs {
             if uuid != claim.job.to_string() {
                 let theirs = |table: &&TableName| of.claimed.iter().any(|other| same(table, other, folds));
@@ -123,26 +149,28 @@ impl Home {
             if epoch > claim.epoch || (epoch == claim.epoch && token != claim.token.to_string()) {
                 return Err(taken_over(epoch, claim.epoch));
             }
-            owned = of;
+            (owned, is_known) = (of, true);
         }
         owned.claimed.clone_from(&claim.tables);
-        self.write(session, claim, &owned).await.map_err(said)?;
+        self.write(session, claim, &owned, is_known).await.map_err(said)?;
         self.opened(session, &claim.job.to_string(), &owned).await
     }
 
-    async fn write(&self, session: &mut Session, claim: &Claim, owned: &Owned) -> Answer<()> {
+    async fn write(&self, session: &mut Session, claim: &Claim, owned: &Owned, is_known: bool) -> Answer<()> {
         let Home { job, watermark, .. } = self;
-        let (uuid, epoch) = (claim.job, claim.epoch);
-        session
-            .run(format!(
-                "INSERT INTO {job} (uuid, spec, `tables`, epoch, token, version) VALUES ('{uuid}', {}, {}, {epoch}, \
-                 '{}', {VERSION}) ON DUPLICATE KEY UPDATE spec = VALUES(spec), `tables` = VALUES(`tables`), \
-                 epoch = VALUES(epoch), token = VALUES(token)",
-                literal(&claim.spec),
-                literal(&owned.json()),
-                claim.token
-            ))
-            .await?;
+        let (uuid, epoch, token) = (claim.job, claim.epoch, claim.token);
+        let (spec, tables) = (literal(&claim.spec), literal(&owned.json()));
+        let sql = match is_known {
+            true => format!(
+                "UPDATE {job} SET spec = {spec}, `tables` = {tables}, epoch = {epoch}, token = '{token}' \
+                 WHERE uuid = '{uuid}'"
+            ),
+            false => format!(
+                "INSERT INTO {job} (uuid, spec, `tables`, epoch, token, version) \
+                 VALUES ('{uuid}', {spec}, {tables}, {epoch}, '{token}', {VERSION})"
+            ),
+        };
+        session.run(sql).await?;
         session.run(format!("UPDATE {watermark} SET epoch = {epoch} WHERE job = '{uuid}'")).await?;
         for (feed, lanes, position) in &claim.feeds {
             for lane in 0..*lanes {
@@ -321,10 +349,8 @@ impl Home {
     }
 
     async fn refuse_newer(&self, session: &mut Session) -> Result<()> {
-        let sql = format!(
-            "SELECT MAX(version) FROM (SELECT version FROM {} UNION ALL SELECT version FROM {}) AS known",
-            self.job, self.watermark
-        );
+        let newest = |table: &str| format!("COALESCE((SELECT MAX(version) FROM {table}), 0)");
+        let sql = format!("SELECT GREATEST({}, {})", newest(&self.job), newest(&self.watermark));
         match session.value(sql).await.map_err(said)?.and_then(|version| version.parse::<u64>().ok()) {
             Some(version) if version > VERSION => {
                 Err(Error::config(format!("our tables there have version {version}, this daemon knows {VERSION}"))
