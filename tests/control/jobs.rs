@@ -136,7 +136,7 @@ async fn a_failed_job_says_why_and_is_tried_again() {
     let job = house.job_is("people", ObservedState::Failed).await;
     let error = job.status.expect("there").error.expect("says why");
     assert!(error.text.contains("rows already"), "{error:?}");
-    assert!(error.hint.contains("existing: merge"), "{error:?}");
+    assert!(error.hint.contains("existing: replace"), "{error:?}");
     house.job_is("others", ObservedState::Streaming).await;
     house.add_people(100..110);
     house.has_people("c", 110).await;

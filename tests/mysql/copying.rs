@@ -285,3 +285,29 @@ async fn a_feed_that_is_dropped_ends_its_query() {
     let left: usize = server.sql(all).trim().parse().unwrap();
     assert!(left <= 10, "{left} connections are left");
 }
+
+/// Two hosts, and the first one is left while a copy still reads there: its rows may be in no log that is followed.
+#[tokio::test]
+async fn a_copy_does_not_read_on_at_a_server_that_was_left() {
+    let (first, second) = (Server::mariadb(&[]), Server::mariadb(&["--server-id=2"]));
+    first.sql(
+        "CREATE TABLE t (id INT PRIMARY KEY, v TEXT); INSERT INTO t SELECT seq, REPEAT('v', 1000) FROM seq_1_to_30000",
+    );
+    let mut settings = settings(&first, "reader");
+    settings.url = format!("mysql://reader@127.0.0.1:{},127.0.0.1:{}/shop", first.port, second.port);
+    let source = connectors::open(&settings).unwrap().source().unwrap();
+    let table = table(&*source, "t").await;
+    let mut feed = source.copy(&table, &KeyRange::all(), Columns::All, &Checkpoint::default()).await.unwrap();
+    while !matches!(feed.next(PATIENCE).await.unwrap(), Next::Batch(_)) {}
+    // Only the connection that is reading stays: the first that was made.
+    first.sql("ALTER USER reader@'%' ACCOUNT LOCK");
+    let all = "SELECT ID FROM information_schema.PROCESSLIST WHERE USER = 'reader' ORDER BY ID";
+    for id in first.sql(all).lines().skip(1) {
+        first.sql(&format!("KILL {id}"));
+    }
+    let left = source.mark().await.expect_err("another server answers");
+    assert!(left.is_transient(), "{left:?}");
+    source.mark().await.expect("that one is taken");
+    let error = drain(&mut *feed).await.expect_err("what is read on is not what is followed");
+    assert!(error.to_string().contains("another server"), "{error:?}");
+}

@@ -133,6 +133,24 @@ async fn statements_that_change_tables_are_followed_or_the_table_is_copied_again
     }
 }
 
+/// Neither table's rows are in the log.
+#[tokio::test]
+async fn rows_that_change_places_with_a_partition_are_copied_again_in_both_tables() {
+    let server = Server::mariadb(&[]);
+    let parts = "PARTITION BY RANGE (id) (PARTITION low VALUES LESS THAN (100), PARTITION high VALUES LESS THAN (200))";
+    server.sql(&format!(
+        "CREATE TABLE t (id INT PRIMARY KEY, a INT) {parts}; CREATE TABLE u (id INT PRIMARY KEY, a INT)"
+    ));
+    server.sql("INSERT INTO t VALUES (1, 1), (150, 2); INSERT INTO u VALUES (7, 7)");
+    let mut follower = Follower::begin(&server, &["t", "u"]).await;
+    server.sql("ALTER TABLE t EXCHANGE PARTITION low WITH TABLE u; UPDATE u SET a = 9");
+    follower.agrees().await;
+    assert_eq!((follower.count(Change::Recopy, "t"), follower.count(Change::Recopy, "u")), (1, 1));
+    server.sql("ALTER TABLE t CONVERT PARTITION high TO TABLE v; INSERT INTO u VALUES (8, 8)");
+    follower.agrees().await;
+    assert_eq!(follower.count(Change::Recopy, "t"), 2);
+}
+
 #[tokio::test]
 async fn rows_from_before_an_alter_that_was_read_after_it_are_never_guessed() {
     let server = Server::mariadb(&[]);

@@ -23,7 +23,9 @@ async fn filled(scratch: &dyn Scratch) -> Result<Stage<'_>, Failure> {
     let (plain, double) = (stage.tables[0].name.clone(), stage.tables[1].name.clone());
     // Gaps, negative keys, keys that end alike.
     stage.write(&(0..ROWS).map(|n| Write::insert(&plain, plain_row((n - 40) * 3, "row"))).collect::<Vec<_>>()).await?;
-    let letter = |n: i64| ["", "a", "A", "a ", "b", "é", "zz", "Z"][usize::try_from(n % 8).expect("small")];
+    // A store that takes 'a ' for 'a' cannot hold both.
+    let spaced = if stage.tables[1].has_coarse_key() { "a -" } else { "a " };
+    let letter = |n: i64| ["", "a", "A", spaced, "b", "é", "zz", "Z"][usize::try_from(n % 8).expect("small")];
     let rows = (0..ROWS).map(|n| Write::insert(&double, double_row(letter(n), n / 8 - 5, "row")));
     stage.write(&rows.collect::<Vec<_>>()).await?;
     stage.begin().await?;

@@ -45,9 +45,22 @@ impl Connections {
     pub async fn lease(&self) -> Result<Session> {
         loop {
             let Some(mut session) = self.idle.lock().pop() else { return self.open().await };
+            // Those of a server that was left, and still lives, go.
+            if self.server().is_none_or(|met| met.identity != session.server.identity) {
+                continue;
+            }
             if matches!(tokio::time::timeout(PING, session.conn.ping()).await, Ok(Ok(()))) {
                 return Ok(session);
             }
+        }
+    }
+
+    /// The same, on the server that another session of ours is on: what is asked there is about what that one reads.
+    pub async fn lease_beside(&self, server: &Server) -> Result<Session> {
+        let session = self.lease().await?;
+        match session.server.identity == server.identity {
+            true => Ok(session),
+            false => Err(another(&session.server, server)),
         }
     }
 
@@ -59,12 +72,12 @@ impl Connections {
         }
     }
 
-    /// Ends another connection of ours, whatever it does.
-    pub fn kill(self: &Arc<Self>, connection: u32) {
-        let own = Arc::clone(self);
+    /// Ends another connection of ours, whatever it does. Its number is its server's own.
+    pub fn kill(self: &Arc<Self>, server: &Arc<Server>, connection: u32) {
+        let (own, server) = (Arc::clone(self), Arc::clone(server));
         tokio::spawn(async move {
             // It may have ended by itself, or its server may be gone.
-            if let Ok(mut session) = own.lease().await
+            if let Ok(mut session) = own.lease_beside(&server).await
                 && session.run(format!("KILL CONNECTION {connection}")).await.is_ok()
             {
                 own.give_back(session);
@@ -78,10 +91,9 @@ impl Connections {
         let mut met = self.met.lock();
         match &*met {
             Some(first) if first.identity != session.server.identity => {
-                let text = format!("`{}` answers where `{}` did", session.server.identity, first.identity);
+                let error = another(&session.server, first);
                 *met = Some(Arc::clone(&session.server));
-                Err(Error::transient(format!("another server than before: {text}"))
-                    .hint("several hosts in one URL must be one primary at a time; a balancer over replicas is not"))
+                Err(error)
             }
             _ => {
                 *met = Some(Arc::clone(&session.server));
@@ -94,6 +106,11 @@ impl Connections {
     pub fn server(&self) -> Option<Arc<Server>> {
         self.met.lock().clone()
     }
+}
+
+fn another(now: &Server, before: &Server) -> Error {
+    Error::transient(format!("another server than before: `{}` answers where `{}` did", now.identity, before.identity))
+        .hint("several hosts in one URL must be one primary at a time; a balancer over replicas is not")
 }
 
 /// One connection, set up as `Server::session` says.

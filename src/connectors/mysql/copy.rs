@@ -5,6 +5,7 @@ use super::{
     decode, failure, paging,
     position::Point,
     schema::Shape,
+    server::Server,
     shapes::Shapes,
     sight::{self, Sight},
     split,
@@ -35,7 +36,7 @@ pub(super) struct CopyFeed {
     batches: mpsc::Receiver<Result<Batch>>,
     reading: JoinHandle<()>,
     stands_at: Option<Checkpoint>,
-    connection: u32,
+    connection: (Arc<Server>, u32),
     connections: Arc<Connections>,
     ended: bool,
 }
@@ -70,7 +71,7 @@ impl CopyFeed {
             let at = sight::exact_snapshot(&mut session).await?;
             stands_at = Some(Checkpoint::only(Point::plain(at).position(0)));
         }
-        let connection = session.conn.id();
+        let connection = (Arc::clone(&session.server), session.conn.id());
         let (sender, batches) = mpsc::channel(1);
         let pages = Pages {
             session,
@@ -125,7 +126,7 @@ impl Drop for CopyFeed {
     fn drop(&mut self) {
         if !self.ended && !self.reading.is_finished() {
             self.reading.abort();
-            self.connections.kill(self.connection);
+            self.connections.kill(&self.connection.0, self.connection.1);
         }
     }
 }
@@ -148,7 +149,7 @@ impl Pages {
                 Ok(Turn::More) => {}
                 Ok(Turn::End) => return self.reads.connections.give_back(self.session),
                 // The answer is not read to its end.
-                Ok(Turn::Nobody) => return self.reads.connections.kill(self.session.conn.id()),
+                Ok(Turn::Nobody) => return self.reads.connections.kill(&self.session.server, self.session.conn.id()),
                 Err(error) => {
                     // Nobody may be there to hear it.
                     let _ = batches.send(Err(error.at(&self.shape.table.name))).await;
@@ -160,6 +161,7 @@ impl Pages {
 
     async fn page(&mut self, batches: &mpsc::Sender<Result<Batch>>) -> Result<Turn> {
         let Pages { session, reads, shape, range, columns, done, page_rows } = self;
+        let server = Arc::clone(&session.server);
         let list = match columns {
             Columns::All => shape.column_list(),
             Columns::Key if shape.table.is_keyless() => return Ok(Turn::End),
@@ -192,7 +194,7 @@ impl Pages {
             };
             if count == 0 {
                 // The page's snapshot is older than its first row: whatever it shows is logged by now.
-                reads.sight.note(&reads.connections).await?;
+                reads.sight.note(&reads.connections, &server).await?;
             }
             count += 1;
             page_bytes += batch.add(&row)?;

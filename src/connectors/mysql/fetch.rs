@@ -35,8 +35,9 @@ pub(super) async fn fetch(
         answers.push(answer.map_err(|error| error.at(&wanted.table.name))?);
     }
     session.run("COMMIT").await.map_err(|failure| failure::error(failure, "closing a snapshot"))?;
+    let server = Arc::clone(&session.server);
     reads.connections.give_back(session);
-    reads.sight.note(&reads.connections).await?;
+    reads.sight.note(&reads.connections, &server).await?;
     Ok(answers)
 }
 

@@ -4,7 +4,7 @@ use super::{
     connect::{Connections, Session},
     failure::{self, Answer},
     position::{self, File, Point, Reach},
-    server::Family,
+    server::{Family, Server},
 };
 use crate::{
     error::{Error, Result},
@@ -59,9 +59,10 @@ impl Sight {
         Ok(())
     }
 
-    /// To be called behind each read, on a connection beside it: the log ended there or earlier when it was made.
-    pub async fn note(&self, connections: &Connections) -> Result<()> {
-        let mut session = connections.lease().await?;
+    /// To be called behind each read, on a connection beside it: the log ended there or earlier when it was made. Another
+    /// server's log says nothing of what this one has shown.
+    pub async fn note(&self, connections: &Connections, server: &Server) -> Result<()> {
+        let mut session = connections.lease_beside(server).await?;
         let logged =
             logged(&mut session).await.map_err(|failure| failure::error(failure, "asking where the log ends"))?;
         connections.give_back(session);

@@ -203,7 +203,7 @@ pub(super) fn kinds() -> Vec<(Column, Vec<Value>)> {
         kind(
             Type::Time,
             "time(6)",
-            [-micros(3_020_399_999_999), -micros(1), 0, micros(3_020_399_999_999)].map(Value::Time).into(),
+            [-micros(3_020_399_000_000), -micros(1), 0, micros(3_020_398_999_999)].map(Value::Time).into(),
         ),
         kind(
             Type::Instant,

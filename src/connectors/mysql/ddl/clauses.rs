@@ -1,6 +1,6 @@
 //! The clauses of `ALTER TABLE`: which of them leave the rows that are there as they are.
 
-use super::{Words, tokens::Token};
+use super::{OldRows, What, Words, tokens::Token};
 use crate::model::TableName;
 
 pub(super) enum Clause {
@@ -9,6 +9,8 @@ pub(super) enum Clause {
     Comes(String),
     Goes(String),
     Renamed(TableName),
+    /// Rows go to another table, or come from it.
+    Moves(TableName, What),
 }
 
 /// The parts between commas that are in no brackets.
@@ -85,6 +87,15 @@ impl Words<'_> {
             }
             return Some(Clause::Renamed(self.table()?));
         }
+        if self.skip(&["EXCHANGE", "PARTITION"]) {
+            return self.other("WITH", What::Altered(OldRows::Change));
+        }
+        if self.skip(&["CONVERT", "PARTITION"]) {
+            return self.other("TO", What::Created { if_absent: false });
+        }
+        if self.skip(&["CONVERT", "TABLE"]) {
+            return Some(Clause::Moves(self.table()?, What::Gone));
+        }
         if self.skip(&["ALTER"]) {
             let is_default =
                 self.tokens.iter().any(|token| token.is("DEFAULT") || token.is("INDEX") || token.is("CHECK"));
@@ -115,5 +126,11 @@ impl Words<'_> {
         ];
         let keeps = self.tokens.is_empty() || KEEPS.iter().any(|word| self.skip(&[word]));
         Some(if keeps { Clause::Keeps } else { Clause::Changes })
+    }
+
+    /// Behind a partition's name, `word TABLE name`.
+    fn other(&mut self, word: &str, what: What) -> Option<Clause> {
+        self.next()?;
+        self.skip(&[word, "TABLE"]).then(|| self.table()).flatten().map(|table| Clause::Moves(table, what))
     }
 }

@@ -277,7 +277,7 @@ impl<'t> Words<'t> {
             self.next()?;
         }
         self.skip(&["NOWAIT"]);
-        let mut renamed = None;
+        let (mut renamed, mut others) = (None, Vec::new());
         let (mut keeps, mut come, mut gone) = (true, Vec::new(), Vec::new());
         for clause in clauses(self.tokens) {
             let mut words = Words { tokens: clause, schema: self.schema };
@@ -287,6 +287,10 @@ impl<'t> Words<'t> {
                 Clause::Comes(name) => come.push(name),
                 Clause::Goes(name) => gone.push(name),
                 Clause::Renamed(to) => renamed = Some(to),
+                Clause::Moves(other, what) => {
+                    keeps = false;
+                    others.push((other, what));
+                }
             }
         }
         let rows = match (keeps && !come.iter().any(|name| gone.contains(name)), gone.is_empty()) {
@@ -294,10 +298,12 @@ impl<'t> Words<'t> {
             (true, true) => OldRows::Grow(come),
             (true, false) => OldRows::Keep,
         };
-        Some(Statement::Tables(match renamed {
+        let mut changes = match renamed {
             Some(to) => vec![(table, What::Gone), (to, What::Created { if_absent: false })],
             None => vec![(table, What::Altered(rows))],
-        }))
+        };
+        changes.extend(others);
+        Some(Statement::Tables(changes))
     }
 
     fn drop(&mut self) -> Option<Statement> {

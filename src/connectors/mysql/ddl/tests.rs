@@ -50,6 +50,23 @@ fn tables_that_come_change_and_go() {
 }
 
 #[test]
+fn rows_that_go_to_another_table_change_it_too() {
+    let changed = || What::Altered(OldRows::Change);
+    assert_eq!(
+        read("ALTER TABLE t EXCHANGE PARTITION p WITH TABLE x.u WITHOUT VALIDATION"),
+        tables(&[("shop", "t", changed()), ("x", "u", changed())])
+    );
+    assert_eq!(
+        read("ALTER TABLE t CONVERT PARTITION p TO TABLE u"),
+        tables(&[("shop", "t", changed()), ("shop", "u", What::Created { if_absent: false })])
+    );
+    assert_eq!(
+        read("ALTER TABLE t CONVERT TABLE u TO PARTITION p VALUES LESS THAN (5)"),
+        tables(&[("shop", "t", changed()), ("shop", "u", What::Gone)])
+    );
+}
+
+#[test]
 fn what_keeps_values_is_told_from_what_changes_them() {
     let grow = |names: &[&str]| OldRows::Grow(names.iter().map(|name| (*name).to_owned()).collect());
     for (clauses, rows) in [
