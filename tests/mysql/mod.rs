@@ -4,15 +4,19 @@ mod certified;
 mod charsets;
 mod checks;
 pub mod copying;
+mod crossing;
 mod encrypted;
 mod faults;
 mod following;
+mod granting;
 mod jobs;
 pub mod positions;
 mod reading;
 pub mod tailing;
+pub mod targets;
 pub mod types;
 pub mod writing;
+mod written;
 
 use crate::support::mysql::{Kind, Server};
 

@@ -3,7 +3,7 @@
 use super::plans;
 use crate::{
     certify::slow_source,
-    mysql::{copying, positions, tailing, types, writing},
+    mysql::{copying, positions, tailing, targets, types, writing},
     simulation::{Outcome, number, plan::Plan, run, tell, traces},
 };
 use whimbrel::{
@@ -71,7 +71,7 @@ pub fn proof(saboteur: Saboteur) -> Proof {
         Saboteur::ServerZoneTrusted => Test(types::every_type_of_mariadb_is_read_as_it_is),
         Saboteur::ZeroMakesANumber => Test(writing::what_the_server_would_write_by_itself_is_written_by_nobody_else),
         Saboteur::ForeignKeysAct => Test(writing::children_may_come_before_their_parents),
-        Saboteur::ChangedRowsCounted => Test(writing::mariadb_is_a_target),
+        Saboteur::ChangedRowsCounted => Test(targets::mariadb_is_a_target),
         Saboteur::KeylessPlaceGuessed => Test(positions::a_table_without_a_key_is_copied_at_the_place_of_its_snapshot),
     }
 }

@@ -6,12 +6,13 @@ use super::{
     create::{self, Late},
     definition::{Definition, Line, kind},
     failure::{self, code, number},
+    noted::Noted,
     plan::Plan,
     prepare,
     schema::Shape,
     server::Server,
     text::{self, quote},
-    watermark::{Home, Noted},
+    watermark::Home,
 };
 use crate::{
     error::{Error, Result},
@@ -133,7 +134,7 @@ async fn add_foreign_keys(session: &mut Session, home: &Home, claim: &Claim, tab
         })
     };
     let missing = table.foreign_keys.iter().filter(|key| !has(key) && !key.parent_columns.is_empty());
-    let wanted: Vec<String> = missing.map(|key| create::foreign_key(table, key, &session.server)).collect();
+    let wanted: Vec<String> = missing.map(|key| create::foreign_key(table, key)).collect();
     prepare::note(session, home, claim, &table.name, |noted| {
         if noted.made {
             noted.waiting = wanted;
@@ -215,7 +216,7 @@ async fn doubled(session: &mut Session, table: &Table, there: &Shape, addition: 
         Error::refused(format!("{}: rows have doubled values in {addition}", table.name))
             .hint("drop the unique index at the source, or the doubled rows")
     })?;
-    let plan = Plan::new(Arc::new(table.clone()), there.clone())?;
+    let plan = Plan::new(Arc::new(table.clone()), there.clone(), &session.server)?;
     let of =
         |alias: &str, term: &clash::Term| term.of(&format!("{alias}{}", quote(&there.table.columns[term.column].name)));
     let list = |alias: &str| terms.iter().map(|term| of(alias, term)).collect::<Vec<_>>();

@@ -30,15 +30,35 @@ pub(super) fn followed(server: &Server, reach: &Reach) -> Result<()> {
     refused(unfollowed(server, !matches!(reach, Reach::File(_))))
 }
 
-/// What stands in the way of writing into this server.
+/// What stands in the way of writing into this server: before, no time had fractions.
 pub(super) fn unwritten(server: &Server) -> Option<Finding> {
-    let text = || format!("MySQL is not written yet; MariaDB is. This is {server}");
-    (!server.is_mariadb()).then(|| Finding::new(Severity::Blocking, "server", text()).mend(INSTEAD))
+    let oldest = if server.is_mariadb() { (10, 0, 0) } else { (5, 6, 4) };
+    let text = || format!("{server} is too old to be written");
+    (server.version < oldest).then(|| {
+        let mend = "write into a newer server: MySQL from 5.6 on, MariaDB from 10 on";
+        Finding::new(Severity::Blocking, "server", text()).mend(mend)
+    })
 }
 
 /// The same as an error.
 pub(super) fn written(server: &Server) -> Result<()> {
     refused(unwritten(server))
+}
+
+/// That our tests were never run against a server like this one.
+pub(super) fn untried(server: &Server) -> Option<Finding> {
+    let tried: &[(u16, u16)] = if server.is_mariadb() { &[(10, 11)] } else { &[(5, 6), (9, 7)] };
+    let (major, minor, _) = server.version;
+    let text = || {
+        format!(
+            "this is {server}; our tests run against MariaDB 10.11, MySQL 9.7 and MySQL 5.6, so that surprises are \
+             possible"
+        )
+    };
+    (!tried.contains(&(major, minor))).then(|| {
+        let mend = "try the job on a copy of the data first, and compare the tables: CHECKSUM TABLE";
+        Finding::new(Severity::Info, "server", text()).mend(mend)
+    })
 }
 
 fn refused(findings: impl IntoIterator<Item = Finding>) -> Result<()> {
@@ -80,19 +100,28 @@ mod tests {
     }
 
     #[test]
-    fn mysql_is_refused_by_name() {
+    fn mysql_is_followed_by_nobody_yet() {
         let mysql = server("8.4.7");
         let findings = unfollowed(&mysql, true);
         assert_eq!(findings.len(), 1);
         assert!(findings[0].severity == Severity::Blocking && findings[0].mend.is_some(), "{findings:?}");
         assert!(findings[0].text.starts_with("MySQL's log is not followed yet; MariaDB's is."), "{findings:?}");
         assert!(findings[0].text.contains("MySQL 8.4.7"), "{findings:?}");
-        let written = written(&mysql).expect_err("not written yet");
         let followed = followed(&mysql, &Reach::Mysql(Default::default())).expect_err("not followed yet");
-        assert!(unwritten(&mysql).is_some_and(|finding| finding.severity == Severity::Blocking));
-        for error in [written, followed] {
-            assert!(error.kind() == ErrorKind::Config && error.hint_text().is_some(), "{error:?}");
+        assert!(followed.kind() == ErrorKind::Config && followed.hint_text().is_some(), "{followed:?}");
+    }
+
+    #[test]
+    fn what_was_never_tried_is_written_and_told() {
+        for (version, is_tried) in [("9.7.4", true), ("5.6.24-log", true), ("8.4.7", false), ("11.4.2-MariaDB", false)]
+        {
+            let server = server(version);
+            written(&server).expect("written");
+            let told = untried(&server);
+            assert_eq!(told.is_none(), is_tried, "{told:?}");
+            assert!(told.is_none_or(|told| told.severity == Severity::Info && told.mend.is_some()));
         }
+        assert_eq!(written(&server("5.5.62")).expect_err("too old").kind(), ErrorKind::Config);
     }
 
     #[test]

@@ -6,12 +6,12 @@ use super::{
     columns,
     compare::{compare, find},
     connect::Session,
-    create,
-    definition::Definition,
-    failure, finish,
+    create, failure, finish,
+    noted::Noted,
     schema::{self, Shape},
     text::{self, literal, quote},
-    watermark::{Home, Noted},
+    translation,
+    watermark::Home,
 };
 use crate::{
     error::{Error, Result},
@@ -139,9 +139,12 @@ async fn add_columns(session: &mut Session, table: &Table, there: &Shape) -> Res
 /// The statement that adds a column as the source declares it. Of another kind of store: old rows have no value yet.
 pub(super) fn addition(table: &Table, column: usize, session: &Session) -> String {
     let name = &table.columns[column].name;
-    let own = || Definition::read(table.definition.as_deref()?)?.column(name).map(str::to_owned);
-    let declared = columns::is_same_family(table, &session.server).then(own).flatten();
-    let declared = declared
+    let own = || {
+        let start = format!("{} ", quote(name));
+        let lines = translation::translate(table, &session.server)?.lines;
+        lines.into_iter().find(|line| line.get(..start.len()).is_some_and(|head| head.eq_ignore_ascii_case(&start)))
+    };
+    let declared = own()
         .unwrap_or_else(|| format!("{} {} NULL", quote(name), columns::map(table, column, &session.server).declared));
     format!("ALTER TABLE {} ADD COLUMN {declared}", text::table(&table.name))
 }

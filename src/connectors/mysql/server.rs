@@ -10,6 +10,11 @@ pub(super) enum Family {
 }
 
 impl Family {
+    /// By what `Table::family` says; `None`: neither of the two.
+    pub fn named(name: &str) -> Option<Family> {
+        [Family::Mysql, Family::Mariadb].into_iter().find(|family| family.name() == name)
+    }
+
     /// As `Table::family` names it.
     pub fn name(self) -> &'static str {
         match self {

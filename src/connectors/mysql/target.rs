@@ -174,13 +174,15 @@ impl Target for MysqlTarget {
         let home = self.home()?;
         *self.open.lock() = None;
         let mut session = self.connections.open().await?;
+        home.keep_out(&mut session).await?;
         let forget = async {
             match home.is_there(&mut session).await? {
                 true => home.forget(&mut session, job).await,
                 false => Ok(()),
             }
         };
-        forget.await.map_err(|failure| failure::error(failure, "forgetting a job"))
+        forget.await.map_err(|failure| failure::error(failure, "forgetting a job"))?;
+        home.admit(&mut session).await
     }
 
     async fn jobs(&self) -> Result<Vec<JobRow>> {
@@ -207,6 +209,7 @@ fn undone(table: &Table) -> Error {
 async fn take_over(session: &mut Session, home: &Home, claim: &Claim) -> Result<Opened> {
     known::written(&session.server)?;
     let said = |failure| failure::error(failure, "taking the job over");
+    home.keep_out(session).await?;
     home.make(session).await.map_err(said)?;
     // Not less, or two new jobs would not see each other.
     session.run("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ").await.map_err(said)?;
@@ -214,5 +217,6 @@ async fn take_over(session: &mut Session, home: &Home, claim: &Claim) -> Result<
     let opened = home.claim(session, claim).await?;
     faults::point("mysql/claim");
     session.run("COMMIT").await.map_err(said)?;
+    home.admit(session).await?;
     Ok(opened)
 }

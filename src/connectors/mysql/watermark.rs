@@ -3,6 +3,7 @@
 use super::{
     connect::Session,
     failure::{self, Answer},
+    noted::{Noted, Owned},
     schema::strings,
     text::{hex, literal, quote},
 };
@@ -13,19 +14,23 @@ use crate::{
     target::{self, Claim, JobRow, Opened},
 };
 use mysql_async::{Row, prelude::Queryable};
-use serde::{Deserialize, Serialize};
 use std::{cmp::Ordering, collections::BTreeMap};
 use uuid::Uuid;
 
 /// Of the tables below, in each of their rows; a newer one is refused.
-const VERSION: u64 = 2;
+pub(super) const VERSION: u64 = 2;
+
+/// Longer than one who takes a job over waits for the rows of a zombie.
+const WAIT_SECS: u32 = 30;
 
 const JOB: &str = "whimbrel_job";
 const WATERMARK: &str = "whimbrel_watermark";
-const TABLE: &str = "whimbrel_table";
+pub(super) const TABLE: &str = "whimbrel_table";
 
-/// `tests/data/golden/mysql-target-v2.sql` holds the same text. The first version had no `whimbrel_table`: what is in it now
-/// was written anew, all of it, for each table.
+pub(super) const TABLES: [&str; 3] = [JOB, WATERMARK, TABLE];
+
+/// `tests/data/golden/mysql-target-v2.sql` holds the same text. In the first version what is in `whimbrel_table` was a part
+/// of the job's row, and was read and written whole for each table.
 pub(super) const COLUMNS: [(&str, &str); 3] = [
     (
         JOB,
@@ -49,50 +54,41 @@ pub(super) const COLUMNS: [(&str, &str); 3] = [
     ),
 ];
 
-/// `whimbrel_job.tables`, as JSON.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(super) struct Owned {
-    /// What the job may write.
-    pub claimed: Vec<TableName>,
-    /// By the first version; since then each has a row of its own.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    prepared: BTreeMap<TableName, Noted>,
-}
-
-/// `whimbrel_table.noted`, as JSON.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(super) struct Noted {
-    /// Nothing was prepared since it was finished.
-    pub finished: bool,
-    /// Which copy of the table it was prepared for.
-    #[serde(default)]
-    pub generation: u64,
-    /// It was finished once: indexes that come later are made when they are told.
-    #[serde(default)]
-    pub stood: bool,
-    /// We made it: its foreign keys are ours to add.
-    #[serde(default)]
-    pub made: bool,
-    /// Foreign keys that need an index of their parent, which is made when the parent is finished.
-    #[serde(default)]
-    pub waiting: Vec<String>,
-    /// Indexes that we made: their names at the source, and here.
-    pub indexes: BTreeMap<String, String>,
-}
-
 /// Where our tables are: in the store's own database.
 #[derive(Clone, Debug)]
 pub(super) struct Home {
     database: String,
     job: String,
     watermark: String,
-    table: String,
+    /// See `noted`.
+    pub(super) table: String,
 }
 
 impl Home {
     pub fn new(database: &str) -> Home {
         let named = |table: &str| format!("{}.{}", quote(database), quote(table));
         Home { database: database.to_owned(), job: named(JOB), watermark: named(WATERMARK), table: named(TABLE) }
+    }
+
+    /// Waits until nobody else takes a job over here, or forgets one: the last one that is forgotten takes our tables
+    /// along. `admit` ends it, as the end of the connection does.
+    pub async fn keep_out(&self, session: &mut Session) -> Result<()> {
+        let locked = session.value(format!("SELECT GET_LOCK({}, {WAIT_SECS})", self.lock())).await.map_err(said)?;
+        match locked.as_deref() {
+            Some("1") => Ok(()),
+            _ => Err(Error::transient("another daemon is just taking a job over in this database, or forgetting one")),
+        }
+    }
+
+    pub async fn admit(&self, session: &mut Session) -> Result<()> {
+        session.run(format!("DO RELEASE_LOCK({})", self.lock())).await.map_err(said)
+    }
+
+    /// The server has one space of names for all of its databases, and takes 64 characters; two databases that share the
+    /// beginning of their names wait for each other.
+    fn lock(&self) -> String {
+        let beginning: String = self.database.to_lowercase().chars().take(40).collect();
+        literal(&format!("whimbrel jobs in {beginning}"))
     }
 
     pub async fn is_there(&self, session: &mut Session) -> Answer<bool> {
@@ -134,7 +130,7 @@ impl Home {
         session.rows(lock).await.map_err(said)?;
         self.refuse_newer(session).await?;
         let folds = session.server.folds_names;
-        let mut owned = Owned::default();
+        let (mut owned, mut is_known) = (Owned::default(), false);
         for Registered { uuid, spec, owned: of, epoch, token } in jobs {
             if uuid != claim.job.to_string() {
                 let theirs = |table: &&TableName| of.claimed.iter().any(|other| same(table, other, folds));
@@ -147,11 +143,11 @@ impl Home {
             if epoch > claim.epoch || (epoch == claim.epoch && token != claim.token.to_string()) {
                 return Err(taken_over(epoch, claim.epoch));
             }
-            owned = of;
+            (owned, is_known) = (of, true);
         }
         owned.claimed.clone_from(&claim.tables);
         let early = std::mem::take(&mut owned.prepared);
-        self.write(session, claim, &owned).await.map_err(said)?;
+        self.write(session, claim, &owned, is_known).await.map_err(said)?;
         self.take_in(session, claim.job, early).await?;
         let uuid = claim.job.to_string();
         let prepared = self.prepared(session, &uuid, "").await?;
@@ -166,19 +162,21 @@ impl Home {
         Ok(())
     }
 
-    async fn write(&self, session: &mut Session, claim: &Claim, owned: &Owned) -> Answer<()> {
+    async fn write(&self, session: &mut Session, claim: &Claim, owned: &Owned, is_known: bool) -> Answer<()> {
         let Home { job, watermark, .. } = self;
-        let (uuid, epoch) = (claim.job, claim.epoch);
-        session
-            .run(format!(
-                "INSERT INTO {job} (uuid, spec, `tables`, epoch, token, version) VALUES ('{uuid}', {}, {}, {epoch}, \
-                 '{}', {VERSION}) ON DUPLICATE KEY UPDATE spec = VALUES(spec), `tables` = VALUES(`tables`), \
-                 epoch = VALUES(epoch), token = VALUES(token), version = VALUES(version)",
-                literal(&claim.spec),
-                literal(&owned.json()),
-                claim.token
-            ))
-            .await?;
+        let (uuid, epoch, token) = (claim.job, claim.epoch, claim.token);
+        let (spec, tables) = (literal(&claim.spec), literal(&owned.json()));
+        let sql = match is_known {
+            true => format!(
+                "UPDATE {job} SET spec = {spec}, `tables` = {tables}, epoch = {epoch}, token = '{token}', version = {VERSION} \
+                 WHERE uuid = '{uuid}'"
+            ),
+            false => format!(
+                "INSERT INTO {job} (uuid, spec, `tables`, epoch, token, version) \
+                 VALUES ('{uuid}', {spec}, {tables}, {epoch}, '{token}', {VERSION})"
+            ),
+        };
+        session.run(sql).await?;
         session.run(format!("UPDATE {watermark} SET epoch = {epoch} WHERE job = '{uuid}'")).await?;
         for (feed, lanes, position) in &claim.feeds {
             for lane in 0..*lanes {
@@ -274,46 +272,6 @@ impl Home {
         }
     }
 
-    /// What is noted of one table.
-    pub async fn noted(&self, session: &mut Session, job: JobId, name: &TableName) -> Result<Option<Noted>> {
-        let of_name = format!("AND name = x'{}'", hex(key(name).as_bytes()));
-        Ok(self.prepared(session, &job.to_string(), &of_name).await?.remove(name))
-    }
-
-    /// Tables whose foreign keys wait for their parents.
-    pub async fn waiting(&self, session: &mut Session, job: JobId) -> Result<BTreeMap<TableName, Noted>> {
-        self.prepared(session, &job.to_string(), "AND waits = 1").await
-    }
-
-    pub async fn note(&self, session: &mut Session, job: JobId, name: &TableName, noted: &Noted) -> Result<()> {
-        let json = serde_json::to_string(noted).expect("names and flags are JSON");
-        let sql = format!(
-            "INSERT INTO {} (job, name, waits, noted, version) VALUES ('{job}', x'{}', {}, {}, {VERSION}) \
-             ON DUPLICATE KEY UPDATE waits = VALUES(waits), noted = VALUES(noted), version = VALUES(version)",
-            self.table,
-            hex(key(name).as_bytes()),
-            u8::from(!noted.waiting.is_empty()),
-            literal(&json)
-        );
-        session.run(sql).await.map_err(said)
-    }
-
-    async fn prepared(&self, session: &mut Session, job: &str, of: &str) -> Result<BTreeMap<TableName, Noted>> {
-        let sql = format!("SELECT name, noted FROM {} WHERE job = '{job}' {of}", self.table);
-        let rows = session.rows(sql).await.map_err(said)?;
-        let read = |row| {
-            let [name, noted] = strings(row);
-            let both = serde_json::from_str(&name).and_then(|name| Ok((name, serde_json::from_str(&noted)?)));
-            both.map_err(|error| {
-                Error::config(format!("the row of {name} in `{TABLE}` cannot be read")).because(error).hint(format!(
-                    "restore it, or have the table copied again: DELETE FROM {} WHERE job = '{job}' AND name = '{name}'",
-                    self.table
-                ))
-            })
-        };
-        rows.into_iter().map(read).collect()
-    }
-
     /// Every job here, for `state rebuild`.
     pub async fn all(&self, session: &mut Session) -> Result<Vec<JobRow>> {
         self.refuse_newer(session).await?;
@@ -402,10 +360,8 @@ impl Home {
     }
 
     async fn refuse_newer(&self, session: &mut Session) -> Result<()> {
-        let sql = format!(
-            "SELECT MAX(version) FROM (SELECT version FROM {} UNION ALL SELECT version FROM {}) AS known",
-            self.job, self.watermark
-        );
+        let newest = |table: &str| format!("COALESCE((SELECT MAX(version) FROM {table}), 0)");
+        let sql = format!("SELECT GREATEST({}, {})", newest(&self.job), newest(&self.watermark));
         match session.value(sql).await.map_err(said)?.and_then(|version| version.parse::<u64>().ok()) {
             Some(version) if version > VERSION => {
                 Err(Error::config(format!("our tables there have version {version}, this daemon knows {VERSION}"))
@@ -446,17 +402,6 @@ struct Registered {
     token: String,
 }
 
-impl Owned {
-    fn json(&self) -> String {
-        serde_json::to_string(self).expect("names and flags are JSON")
-    }
-}
-
-/// A table as `whimbrel_table` names it.
-fn key(name: &TableName) -> String {
-    serde_json::to_string(name).expect("a name is JSON")
-}
-
 fn mark(row: &Row) -> Option<LaneMark> {
     use mysql_async::{Value, from_value_opt};
     let bytes = |at: usize| match row.as_ref(at) {
@@ -487,7 +432,7 @@ fn taken_over(theirs: u64, ours: u64) -> Error {
         .hint("stop this daemon if the other one is right; else stop the other one and start the job here again")
 }
 
-fn said(failure: mysql_async::Error) -> Error {
+pub(super) fn said(failure: mysql_async::Error) -> Error {
     failure::error(failure, "reading or writing our tables")
 }
 
