@@ -197,6 +197,10 @@ impl Target for MysqlTarget {
     fn lanes(&self) -> u16 {
         LANES
     }
+
+    fn place(&self) -> Option<String> {
+        self.connections.place()
+    }
 }
 
 fn undone(table: &Table) -> Error {
