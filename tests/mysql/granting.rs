@@ -129,3 +129,20 @@ async fn a_server_that_takes_no_table_without_a_key_is_told_with_its_own_stateme
         assert!(findings.iter().all(|finding| finding.severity != Severity::Blocking), "{findings:?}");
     }
 }
+
+#[tokio::test]
+async fn a_database_is_the_same_store_under_every_name() {
+    for kind in [Kind::Mariadb, Kind::Mysql, Kind::Mysql56] {
+        let server = Server::of(kind, &[]);
+        server.sql("CREATE DATABASE `copy`");
+        let target = copy(&server, "writer");
+        assert_eq!(target.place(), None, "nobody was asked yet");
+        target.check(&[], Existing::Refuse).await.expect("checked");
+        let mut other = settings(&server, "reader");
+        other.url = format!("mariadb://reader@localhost:{}/copy", server.port);
+        let source = connectors::open(&other).expect("good settings").source().expect("a source");
+        source.tables().await.expect("readable");
+        assert!(target.place().is_some() && target.place() == source.place(), "{:?}", target.place());
+        assert_ne!(target.place(), super::reading::source(&server).place());
+    }
+}

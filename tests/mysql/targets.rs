@@ -30,10 +30,17 @@ async fn mysql_is_a_target() {
     expect(&certify::target(&databases("9.7", &server), &[]).await, 35, 1);
 }
 
+/// Before MySQL 8.0.17 no collation of texts tells 'k' and 'k ' apart: a table that wants it in its key is refused. What
+/// has such a table is not asked for here.
 #[tokio::test]
 async fn mysql_56_is_a_target() {
     let server = Server::of(Kind::Mysql56, &[]);
-    expect(&certify::target(&databases("5.6", &server), &[]).await, 35, 1);
+    let checks = certify::target_checks().into_iter();
+    let asked: Vec<&str> =
+        checks.filter(|name| !["prepare-creates", "composite-keys", "one-job-a-table"].contains(name)).collect();
+    expect(&certify::target(&databases("5.6", &server), &asked).await, 32, 1);
+    let refused = certify::target(&databases("5.6", &server), &["composite-keys"]).await;
+    assert_eq!(refused.failed().count(), 1, "it can be asked for now:\n{refused}");
 }
 
 #[tokio::test]
@@ -65,5 +72,6 @@ async fn mariadb_and_mysql_pair() {
 #[tokio::test]
 async fn mariadb_and_mysql_56_pair() {
     let (from, to) = (Server::mariadb(&[]), Server::of(Kind::Mysql56, &["--server-id=2"]));
-    expect(&certify::pair(&databases("the source", &from), &databases("5.6", &to), &[]).await, 7, 1);
+    let asked = ["values-swapped", "values-evicted", "children", "column-added"];
+    expect(&certify::pair(&databases("the source", &from), &databases("5.6", &to), &asked).await, 4, 0);
 }

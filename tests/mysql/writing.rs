@@ -71,7 +71,9 @@ async fn every_type_is_written_as_it_was_in_mysql_56() {
 }
 
 async fn writes_every_type(kind: Which) {
-    let server = Server::of(kind, &["--sql-mode=", "--default-time-zone=-05:00"]);
+    // Nothing here is about what is on a disk.
+    let quick = ["--sync-binlog=0", "--innodb-flush-log-at-trx-commit=0"];
+    let server = Server::of(kind, &[&["--sql-mode=", "--default-time-zone=-05:00"], &quick[..]].concat());
     let cases = cases(kind);
     let mut sql = String::from("SET time_zone = '+00:00';\n");
     for (number, (declared, _, values)) in cases.iter().enumerate() {
@@ -346,6 +348,36 @@ async fn what_the_first_version_noted_is_taken_over() {
     assert_eq!(server.sql("SELECT version, `tables` FROM copy.whimbrel_job"), "2\t{\"claimed\":[\"copy.t\"]}\n");
     target.forget(job).await.expect("forgotten");
     assert_eq!(server.sql("SHOW TABLES IN copy"), "t\n");
+}
+
+#[tokio::test]
+async fn a_row_above_the_packet_is_refused_and_a_server_that_turned_read_only_is_told() {
+    let server = Server::of(Which::Mysql, &["--max-allowed-packet=1M"]);
+    server.sql("CREATE TABLE t (id INT PRIMARY KEY, v LONGTEXT)");
+    let shapes = shapes(&server, &["t"]).await;
+    let table = &shapes[0];
+    let mut written = Written::open(&server, &shapes).await;
+    let row = |id, length| vec![Value::Int(id), text(&"x".repeat(length))];
+    let error = written.try_apply(upsert(table, &[&row(1, 9), &row(7, 2 << 20)])).await.expect_err("too large");
+    assert!(error.kind() == ErrorKind::Refused && error.to_string().contains("key (7)"), "{error:?}");
+    assert!(error.hint_text().is_some_and(|hint| hint.contains("max_allowed_packet")), "{error:?}");
+    // Several texts, each below it.
+    written.apply(upsert(table, &[&row(1, 700_000), &row(2, 700_000), &row(3, 700_000)])).await;
+    server.sql("SET GLOBAL super_read_only = ON");
+    let error = written.try_apply(upsert(table, &[&row(4, 9)])).await.expect_err("it takes no writes");
+    assert!(
+        error.kind() == ErrorKind::Config && error.hint_text().is_some_and(|hint| hint.contains("read-only")),
+        "{error:?}"
+    );
+    let findings = written.target.check(&shapes, Existing::Refuse).await.expect("checked");
+    for name in ["read_only", "super_read_only"] {
+        let told = findings.iter().find(|finding| finding.subject == name).expect("told");
+        assert_eq!(told.severity, Severity::Blocking);
+        let statement = told.mend.as_deref().and_then(|mend| mend.split_once(", or ")).expect("told").1;
+        server.sql(statement);
+    }
+    written.apply(upsert(table, &[&row(4, 9)])).await;
+    assert_eq!(server.sql("SELECT COUNT(*) FROM copy.t"), "4\n");
 }
 
 #[test]

@@ -105,6 +105,13 @@ impl Connections {
         }
     }
 
+    /// The same under every name of the server, once it was met.
+    pub fn place(&self) -> Option<String> {
+        let server = self.server()?;
+        let database = self.config.database.as_deref().unwrap_or("*");
+        Some(format!("{}:{}/{database}", server.family.name(), server.identity))
+    }
+
     /// The server that was met last, if there was one.
     pub fn server(&self) -> Option<Arc<Server>> {
         self.met.lock().clone()

@@ -4,7 +4,7 @@ use super::{
     clash,
     connect::Session,
     create::{self, Late},
-    definition::{Definition, Line, kind},
+    definition::{Definition, Line, kind, words},
     failure::{self, code, number},
     noted::Noted,
     plan::Plan,
@@ -175,11 +175,17 @@ fn same(there: &Shape, addition: &str) -> Option<String> {
     let lines = definition.lines.into_iter();
     let mut same = lines
         .filter(|line| matches!(kind(line), Line::Unique(_) | Line::Index(_)))
-        .filter(|line| renamed(line, "") == renamed(addition, ""));
+        .filter(|line| terms(line) == terms(addition));
     same.next().and_then(|line| match kind(line) {
         Line::Unique(name) | Line::Index(name) => Some(name.trim_matches('`').replace("``", "`")),
         _ => None,
     })
+}
+
+/// What an index is over, and whether it is unique: what a server says besides depends on the server.
+fn terms(line: &str) -> (&str, Option<&str>) {
+    let words = words(line);
+    (words[0], words.into_iter().find(|word| word.starts_with('(')))
 }
 
 /// The same index by another name.

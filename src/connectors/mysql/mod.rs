@@ -3,7 +3,10 @@
 //! A copy reads pages along a table's key, each in a short statement of its own (`copy`, `paging`); values come as the
 //! bytes that the server keeps, and are read as those of the log are (`types`, `values`, `charset`). What a read has to
 //! see of the log is proven before it, and what it may have shown is noted behind it (`sight`). Which servers are taken
-//! today is in `known`: MariaDB.
+//! today is in `known`.
+//!
+//! A target makes tables in the server's own words (`translation`, `columns`, `collations`), and writes them in few
+//! statements a batch (`statement`, `apply`).
 
 mod altering;
 mod apply;
@@ -87,7 +90,7 @@ use std::sync::Arc;
 
 pub static MYSQL: Connector = Connector {
     scheme: "mysql",
-    about: "the same as `mariadb://user@host:3306/database`: MySQL itself is refused for now",
+    about: "MySQL servers: `mysql://user@host:3306/database`; as a target, their log is not followed yet",
     secrets: &["password"],
     open,
     fixture: Some(Databases::of),

@@ -142,8 +142,6 @@ impl Source for MysqlSource {
     }
 
     fn place(&self) -> Option<String> {
-        let server = self.reads.connections.server()?;
-        let database = self.reads.connections.config.database.as_deref().unwrap_or("*");
-        Some(format!("{}:{}/{database}", server.family.name(), server.identity))
+        self.reads.connections.place()
     }
 }

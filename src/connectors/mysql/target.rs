@@ -47,7 +47,7 @@ impl MysqlTarget {
 
     fn home(&self) -> Result<Home> {
         let name = self.config.database.as_deref().ok_or_else(|| {
-            Error::config("a target's URL must name a database: two small tables of ours are kept in it")
+            Error::config("a target's URL must name a database: three small tables of ours are kept in it")
                 .hint("write `mysql://user@host:3306/database`")
         })?;
         Ok(Home::new(name))
@@ -196,6 +196,10 @@ impl Target for MysqlTarget {
 
     fn lanes(&self) -> u16 {
         LANES
+    }
+
+    fn place(&self) -> Option<String> {
+        self.connections.place()
     }
 }
 

@@ -219,7 +219,7 @@ impl Translation {
         }
         let hidden = rest.iter().any(|word| *word == "IGNORED" || word.contains(" INVISIBLE "));
         match (hidden, server.family) {
-            (true, Family::Mysql) if server.version >= (8, 0, 0) => text += " INVISIBLE",
+            (true, Family::Mysql) if server.version >= (8, 0, 0) => text += " /*!80000 INVISIBLE */",
             (true, Family::Mariadb) if server.version >= (10, 6, 0) => text += " IGNORED",
             _ => {}
         }

@@ -168,8 +168,8 @@ impl Home {
         let (spec, tables) = (literal(&claim.spec), literal(&owned.json()));
         let sql = match is_known {
             true => format!(
-                "UPDATE {job} SET spec = {spec}, `tables` = {tables}, epoch = {epoch}, token = '{token}', version = {VERSION} \
-                 WHERE uuid = '{uuid}'"
+                "UPDATE {job} SET spec = {spec}, `tables` = {tables}, epoch = {epoch}, token = '{token}', \
+                 version = {VERSION} WHERE uuid = '{uuid}'"
             ),
             false => format!(
                 "INSERT INTO {job} (uuid, spec, `tables`, epoch, token, version) \
