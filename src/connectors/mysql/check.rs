@@ -4,7 +4,6 @@ use super::{
     config::Config,
     connect::Session,
     failure::{self, Answer},
-    known,
     schema::{self, Shape},
     survey,
     text::{self, quote},
@@ -44,8 +43,6 @@ pub(super) async fn check(
 /// Of the whole server.
 async fn settings(session: &mut Session, findings: &mut Vec<Finding>) -> Answer<()> {
     let on = |value: &str| matches!(value, "1" | "ON");
-    let gtids = session.server.is_mariadb() || session.setting("gtid_mode").await?.is_some_and(|mode| mode == "ON");
-    findings.extend(known::unfollowed(&session.server, gtids));
     let mut add = |severity, name: &str, text: String, mend: &str| {
         findings.push(Finding::new(severity, name, text).mend(mend));
     };
