@@ -31,7 +31,6 @@ const FORMS: &[(Kind, &[&str])] = &[
         &["--binlog-row-metadata=FULL", "--binlog-row-image=MINIMAL", "--binlog-row-value-options=PARTIAL_JSON"],
     ),
     (Kind::Mysql, &["--binlog-row-image=NOBLOB", "--binlog-transaction-compression=ON"]),
-    (Kind::Mysql56, &[]),
     (Kind::Mysql56, &["--binlog-row-image=MINIMAL"]),
     (
         Kind::Mysql56,

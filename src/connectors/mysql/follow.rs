@@ -3,7 +3,7 @@
 use super::{
     batches::Batches,
     connect::Session,
-    failure,
+    failure::{self, Answer},
     feed::{TailFeed, only},
     history::{History, World},
     position::{Point, Reach},
@@ -32,14 +32,8 @@ pub(super) async fn open(
     let logged = sight::logged(&mut session).await;
     let logged = logged.map_err(|failure| failure::error(failure, "asking where the log ends"))?;
     proof::prove(&logged, &point)?;
-    // MySQL logs what foreign keys do since 9.6, unless it is told to leave that to InnoDB.
     let server = session.server.clone();
-    let native = match server.at_least(Family::Mysql, (9, 6, 0)) {
-        true => session.setting("innodb_native_foreign_keys").await,
-        false => Ok(Some("1".to_owned())),
-    };
-    let native = native.map_err(|failure| failure::error(failure, "asking for a setting"))?;
-    let expands = matches!(native.as_deref(), Some("1" | "ON"));
+    let expands = expands(&mut session).await.map_err(|failure| failure::error(failure, "asking for a setting"))?;
     let batches = Batches::new(from, edges)?;
     let (wire, first) = match first(&world, session, &point.since).await {
         // The last transaction before us is purged, what follows is not: nothing is missing.
@@ -54,6 +48,14 @@ pub(super) async fn open(
     let history = History::open(world, &point.at, names, server.folds_names).await?;
     let tail = Tail::new(from, point, batches, history, expands);
     Ok(TailFeed::new(wire, tail, first))
+}
+
+/// Whether the log is silent about what foreign keys do. MySQL tells since 9.6, unless that is left to InnoDB.
+pub(super) async fn expands(session: &mut Session) -> Answer<bool> {
+    Ok(match session.server.at_least(Family::Mysql, (9, 6, 0)) {
+        true => matches!(session.setting("innodb_native_foreign_keys").await?.as_deref(), Some("1" | "ON")),
+        false => true,
+    })
 }
 
 /// The stream, and its first event: a server that cannot give the log says so instead.

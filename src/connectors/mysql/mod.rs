@@ -2,8 +2,8 @@
 //!
 //! A copy reads pages along a table's key, each in a short statement of its own (`copy`, `paging`); values come as the
 //! bytes that the server keeps, and are read as those of the log are (`types`, `values`, `charset`). What a read has to
-//! see of the log is proven before it, and what it may have shown is noted behind it (`sight`). Which servers are taken
-//! today is in `known`: MariaDB.
+//! see of the log is proven before it, and what it may have shown is noted behind it (`sight`). Which servers are written
+//! today is in `known`.
 
 mod altering;
 mod apply;
@@ -81,7 +81,7 @@ use std::sync::Arc;
 
 pub static MYSQL: Connector = Connector {
     scheme: "mysql",
-    about: "the same as `mariadb://user@host:3306/database`: MySQL itself is refused for now",
+    about: "MySQL and MariaDB servers: `mysql://user@host:3306/database`; MySQL as a source only, for now",
     secrets: &["password"],
     open,
     fixture: Some(Databases::of),

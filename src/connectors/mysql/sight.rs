@@ -130,12 +130,17 @@ pub(super) async fn logged(session: &mut Session) -> Answer<Reach> {
 pub(super) async fn shown(session: &mut Session) -> Result<Reach> {
     let asking = |failure| failure::error(failure, "asking where the log ends");
     let reach = ends(session).await.map_err(asking)?;
-    // MySQL counts as executed what is shown already, since 5.7; before, and in files, what is written.
-    let is_behind_the_log = matches!(reach, Reach::File(_)) || !session.server.at_least(Family::Mysql, (5, 7, 5));
-    if is_behind_the_log && !session.server.is_mariadb() {
+    if asks_the_engine(session).await.map_err(asking)? {
         settled(session).await?;
     }
     Ok(reach)
+}
+
+/// MySQL counts as executed what is shown already, since 5.7; before, and in files, what is written: then the engine is
+/// asked what is in between.
+pub(super) async fn asks_the_engine(session: &mut Session) -> Answer<bool> {
+    let is_early = session.server.family == Family::Mysql && session.server.version < (5, 7, 5);
+    Ok(is_early || !session.server.is_mariadb() && !has_numbers(session).await?)
 }
 
 async fn ends(session: &mut Session) -> Answer<Reach> {

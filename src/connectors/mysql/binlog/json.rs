@@ -84,16 +84,16 @@ impl Text {
                 self.put(", ")?;
             }
             if is_object {
-                let (offset, length) = (keys.uint(width)? as usize, usize::from(keys.u16()?));
-                self.quoted(whole.get(offset..)?.get(..length)?)?;
+                let (start, length) = (keys.uint(width)? as usize, usize::from(keys.u16()?));
+                self.quoted(whole.get(start..)?.get(..length)?)?;
                 self.put(": ")?;
             }
             let (kind, field) = (values.u8()?, values.take(width)?);
             match is_inlined(kind, is_large) {
                 true => self.value(kind, field, depth + 1)?,
                 false => {
-                    let offset = Bytes(field).uint(width)? as usize;
-                    self.value(kind, whole.get(offset..)?, depth + 1)?;
+                    let start = Bytes(field).uint(width)? as usize;
+                    self.value(kind, whole.get(start..)?, depth + 1)?;
                 }
             }
         }
