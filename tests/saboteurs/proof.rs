@@ -68,7 +68,7 @@ pub fn proof(saboteur: Saboteur) -> Proof {
         }
         Saboteur::LastTransactionUnproven => Test(positions::a_server_that_was_put_back_to_a_backup_is_found_out),
         Saboteur::AnyServerTaken => Test(copying::a_copy_does_not_read_on_at_a_server_that_was_left),
-        Saboteur::ServerZoneTrusted => Test(types::every_type_of_mariadb_is_read_as_it_is),
+        Saboteur::ServerZoneTrusted => Test(types::every_type_is_read_as_it_is),
         Saboteur::ZeroMakesANumber => Test(writing::what_the_server_would_write_by_itself_is_written_by_nobody_else),
         Saboteur::ForeignKeysAct => Test(writing::children_may_come_before_their_parents),
         Saboteur::ChangedRowsCounted => Test(targets::mariadb_is_a_target),

@@ -12,12 +12,12 @@ use super::{
     wire::Wire,
 };
 use crate::{
-    error::Result,
+    error::{Error, Result},
     model::{Checkpoint, Position},
     source::Backlog,
 };
 use parking_lot::Mutex;
-use std::collections::VecDeque;
+use std::{collections::VecDeque, fmt::Display};
 
 /// Of as many targets as a job has, and some more.
 const POSITIONS: usize = 32;
@@ -45,7 +45,7 @@ pub(super) async fn backlog(connections: &Connections, ages: &Ages, from: &Check
     let files = files(&mut session).await.map_err(asking)?;
     let (first, purged) = first(&mut session, &files, &point.at).await?;
     if let Some(purged) = purged {
-        return Err(proof::forgotten(format!("the log that is left begins behind {purged}, we stand at {}", point.at)));
+        return Err(begins_behind(&purged, &point.at));
     }
     let kept = survey::log_kept(&mut session).await.map_err(asking)?;
     let kept_ms = kept.and_then(|kept| u64::try_from(kept.as_millis()).ok());
@@ -68,6 +68,10 @@ pub(super) async fn backlog(connections: &Connections, ages: &Ages, from: &Check
     Ok(Backlog { changes: None, bytes: Some(bytes), oldest_ms, kept_ms })
 }
 
+fn begins_behind(oldest: &dyn Display, at: &dyn Display) -> Error {
+    proof::forgotten(format!("the log that is left begins behind {oldest}, we stand at {at}"))
+}
+
 /// Names and sizes, the oldest first.
 async fn files(session: &mut Session) -> Answer<Vec<(String, u64)>> {
     let rows = session.rows("SHOW BINARY LOGS").await?;
@@ -81,9 +85,19 @@ async fn files(session: &mut Session) -> Answer<Vec<(String, u64)>> {
 /// The file in which `at` stands, by its place in the list; or what is purged of the log behind it.
 async fn first(session: &mut Session, files: &[(String, u64)], at: &Reach) -> Result<(usize, Option<Reach>)> {
     let asking = |failure| failure::error(failure, "asking what the log's files hold");
-    if let Reach::File(at) = at {
-        // The stream says so where it is gone.
-        return Ok((files.iter().position(|(name, _)| *name == at.name).unwrap_or(0), None));
+    if let Reach::File(file) = at {
+        return match files.iter().position(|(name, _)| *name == file.name) {
+            Some(place) => Ok((place, None)),
+            None => Err(begins_behind(&files.first().map_or("nothing", |(name, _)| name), at)),
+        };
+    }
+    if let Reach::Mysql(set) = at {
+        let purged = session.value("SELECT @@GLOBAL.gtid_purged").await.map_err(asking)?.unwrap_or_default();
+        if let Ok(purged) = purged.parse::<GtidSet>()
+            && !set.contains(&purged)
+        {
+            return Err(begins_behind(&purged, at));
+        }
     }
     let (mut low, mut high) = (0, files.len());
     // Of a job that keeps up it is the newest.
@@ -122,8 +136,8 @@ async fn next_written(connections: &Connections, at: &Reach) -> Result<Option<u6
     let mut wire = Wire::open(&connections.config, session, at).await?;
     let mut decoder = Decoder::default();
     loop {
-        let raw = wire.next().await?;
-        let (header, body) = decoder.open(&raw)?;
+        let logged = wire.next().await?;
+        let (header, body) = logged.open(&mut decoder)?;
         match decoder.read(&header, body)? {
             Event::MariaGtid { .. } | Event::MysqlGtid { .. } | Event::Anonymous => {
                 return Ok(Some(u64::from(header.time) * 1000));

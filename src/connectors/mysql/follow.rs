@@ -3,16 +3,15 @@
 use super::{
     batches::Batches,
     connect::Session,
-    failure,
+    failure::{self, Answer},
     feed::{TailFeed, only},
     history::{History, World},
-    known,
     position::{Point, Reach},
     proof,
     server::Family,
     sight,
     tail::Tail,
-    wire::Wire,
+    wire::{Logged, Wire},
 };
 use crate::{
     error::{Error, ErrorKind, Result},
@@ -29,19 +28,12 @@ pub(super) async fn open(
     let from = only(from).ok_or_else(|| Error::lost("there is no saved position to follow the log from"))?;
     let mut point = Point::read(from)?;
     let mut session = world.connections.open().await?;
-    known::followed(&session.server, &point.at)?;
     let logged = sight::logged(&mut session).await;
     let logged = logged.map_err(|failure| failure::error(failure, "asking where the log ends"))?;
-    known::followed(&session.server, &logged)?;
     proof::prove(&logged, &point)?;
-    // MySQL logs what foreign keys do since 9.6, unless it is told to leave that to InnoDB.
     let server = session.server.clone();
-    let native = match server.at_least(Family::Mysql, (9, 6, 0)) {
-        true => session.setting("innodb_native_foreign_keys").await,
-        false => Ok(Some("1".to_owned())),
-    };
-    let native = native.map_err(|failure| failure::error(failure, "asking for a setting"))?;
-    let expands = matches!(native.as_deref(), Some("1" | "ON")) && !faults::on(Saboteur::CascadesUnexpanded);
+    let expands = expands(&mut session).await.map_err(|failure| failure::error(failure, "asking for a setting"))?
+        && !faults::on(Saboteur::CascadesUnexpanded);
     let batches = Batches::new(from, edges)?;
     let (wire, first) = match first(&world, session, &point.since).await {
         // The last transaction before us is purged, what follows is not: nothing is missing.
@@ -58,8 +50,16 @@ pub(super) async fn open(
     Ok(TailFeed::new(wire, tail, first))
 }
 
+/// Whether the log is silent about what foreign keys do. MySQL tells since 9.6, unless that is left to InnoDB.
+pub(super) async fn expands(session: &mut Session) -> Answer<bool> {
+    Ok(match session.server.at_least(Family::Mysql, (9, 6, 0)) {
+        true => matches!(session.setting("innodb_native_foreign_keys").await?.as_deref(), Some("1" | "ON")),
+        false => true,
+    })
+}
+
 /// The stream, and its first event: a server that cannot give the log says so instead.
-async fn first(world: &World, session: Session, from: &Reach) -> Result<(Wire, Vec<u8>)> {
+async fn first(world: &World, session: Session, from: &Reach) -> Result<(Wire, Logged)> {
     let mut wire = Wire::open(&world.config, session, from).await?;
     let first = wire.next().await?;
     Ok((wire, first))
