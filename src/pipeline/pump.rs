@@ -17,8 +17,8 @@ use crate::{
     error::{Error, Result},
     faults::{self, Saboteur},
     model::{
-        Batch, Body, Change, Checkpoint, Keyless, Kind, Mutation, NO_ROW, Partition, Position, Progress, TableProgress,
-        TableState,
+        Batch, Body, Change, Checkpoint, Keyless, Kind, Mutation, NO_ROW, Partition, Position, Progress, TableName,
+        TableProgress, TableState,
     },
     source::{Feed, Next},
     target::Applied,
@@ -292,9 +292,10 @@ impl<'a> Pump<'a> {
     fn drop_known(&mut self, batch: &mut Batch) -> Result<()> {
         let line = self.line;
         let mut over = Vec::new();
-        for (name, from) in line.ledger.read(|progress| {
-            let from = progress.tables.iter().filter_map(|(name, table)| Some((name.clone(), table.from.clone()?)));
-            from.collect::<Vec<_>>()
+        for (name, from, version) in line.ledger.read(|progress| {
+            let copied =
+                |(name, table): (&TableName, &TableProgress)| Some((name.clone(), table.from.clone()?, table.version));
+            progress.tables.iter().filter_map(copied).collect::<Vec<_>>()
         }) {
             let Some(from) = from.get(&batch.partition) else { continue };
             if line.source.order(&batch.to, from)? == Ordering::Greater {
@@ -308,8 +309,11 @@ impl<'a> Pump<'a> {
                 let rows = Arc::make_mut(rows);
                 let shapes = &rows.shapes;
                 // Its shape may still be new to the target: then it is copied again.
-                let is_shape = |change| matches!(change, Change::Reshape | Change::Recopy);
-                rows.mutations.retain(|one| shapes[usize::from(one.shape)].name != target || is_shape(one.change));
+                let is_new = |one: &Mutation| {
+                    matches!(one.change, Change::Reshape | Change::Recopy)
+                        && shapes[usize::from(one.shape)].version > version
+                };
+                rows.mutations.retain(|one| shapes[usize::from(one.shape)].name != target || is_new(one));
             }
         }
         // With several partitions every one of them must be over; with one, this one is.
