@@ -136,8 +136,15 @@
 //!   earlier, or before what is prepared); who that last transaction was (`proof`: the number and the second it was
 //!   written, met again at each start); and what reads have shown beyond it (`seen`). A snapshot shows less than the log
 //!   has, since a commit is logged before it is visible: a begin takes the snapshot's end, a mark the log's.
-//! - What foreign keys do to children is not in MariaDB's log: the tail expands a parent's change (`cascades`) into those
-//!   of its children. A target's own keys do not act on our connections, or it would happen twice.
+//! - MySQL has an identity (`server_uuid`) and numbers (GTID sets). A number counts as executed behind the moment from
+//!   which reads show its rows, and is owned until then: a begin takes what is executed, a mark the owned besides.
+//!   Where GTIDs are off, and in 5.6, the log is ahead of what reads show, and the engine is asked which transactions
+//!   it holds as prepared. Without numbers a position is a file and an offset, the sum of what the stream brought (the
+//!   server tells 32 bits of it), proven by the place and second of the last transaction. Documents are decoded to the
+//!   server's own text; what is not certain is fetched.
+//! - What foreign keys do to children is not in MariaDB's log (nor in MySQL's before 9.6): the tail expands a parent's
+//!   change (`cascades`) into those of its children. A target's own keys do not act on our connections, or it would
+//!   happen twice.
 //! - `ON DUPLICATE KEY UPDATE` takes any unique index for the key, and would overwrite another row without a word. It is
 //!   guarded: where the row it found has another key, a query of two rows where one may be makes it fail (error 1242),
 //!   and the holder is looked up. A batch takes two round trips: all its statements in one text, then the commit.

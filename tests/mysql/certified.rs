@@ -1,7 +1,7 @@
 //! The battery on real servers.
 
 use super::reading::settings;
-use crate::support::mysql::Server;
+use crate::support::mysql::{Kind, Server};
 use async_trait::async_trait;
 use std::sync::{Arc, Mutex};
 #[cfg(feature = "sqlite")]
@@ -30,7 +30,7 @@ struct Own {
 impl Own {
     fn new(server: Server, another: &Server) -> Own {
         let databases = Databases {
-            name: "MariaDB".to_owned(),
+            name: format!("{:?}", server.kind),
             store: settings(&server, "writer"),
             another: Some(settings(another, "writer")),
             // A source leaves nothing in its server.
@@ -111,6 +111,18 @@ async fn mariadb_is_a_source() {
     expect(&certify::source(&Own::new(Server::mariadb(&[]), &another), &[]).await, 41, 1);
 }
 
+#[tokio::test]
+async fn mysql_is_a_source() {
+    let another = Server::of(Kind::Mysql, &["--server-id=2"]);
+    expect(&certify::source(&Own::new(Server::of(Kind::Mysql, &[]), &another), &[]).await, 41, 1);
+}
+
+#[tokio::test]
+async fn mysql_56_is_a_source() {
+    let another = Server::of(Kind::Mysql56, &["--server-id=2"]);
+    expect(&certify::source(&Own::new(Server::of(Kind::Mysql56, &[]), &another), &[]).await, 41, 1);
+}
+
 #[cfg(feature = "sqlite")]
 #[tokio::test]
 async fn mariadb_goes_to_sqlite() {
@@ -118,4 +130,14 @@ async fn mariadb_goes_to_sqlite() {
     let another = Server::mariadb(&["--server-id=2"]);
     let files = Files { name: "WAL", lacks: &[], wal: true, without_rowid: false, beside: None };
     expect(&certify::pair(&Own::new(server, &another), &files, &[]).await, 8, 0);
+}
+
+#[cfg(feature = "sqlite")]
+#[tokio::test]
+async fn mysqls_go_to_sqlite() {
+    for kind in [Kind::Mysql, Kind::Mysql56] {
+        let (server, another) = (Server::of(kind, &[]), Server::of(kind, &["--server-id=2"]));
+        let files = Files { name: "WAL", lacks: &[], wal: true, without_rowid: false, beside: None };
+        expect(&certify::pair(&Own::new(server, &another), &files, &[]).await, 8, 0);
+    }
 }

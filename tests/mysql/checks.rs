@@ -1,7 +1,10 @@
 //! What a check finds on a server that is not ready, and that each statement it names mends it.
 
-use super::reading::{settings, source, table};
-use crate::support::mysql::Server;
+use super::{
+    following::FILES,
+    reading::{settings, source, table},
+};
+use crate::support::mysql::{Kind, Server};
 use std::sync::Arc;
 use whimbrel::{
     connectors,
@@ -20,11 +23,14 @@ fn about<'f>(findings: &'f [Finding], subject: &str) -> Option<&'f Finding> {
 
 #[tokio::test]
 async fn a_good_server_has_nothing_against_it() {
-    let server = Server::mariadb(&["--sync-binlog=1", "--binlog-row-metadata=FULL"]);
-    server.sql("CREATE TABLE t (id INT PRIMARY KEY, v ENUM('?', 'b') CHARACTER SET utf8mb4)");
-    let source = source(&server);
-    let table = table(&*source, "t").await;
-    assert_eq!(check(&*source, &[table]).await, []);
+    let named = ["--sync-binlog=1", "--binlog-row-metadata=FULL"];
+    for (kind, flags) in [(Kind::Mariadb, &named[..]), (Kind::Mysql, &named), (Kind::Mysql56, &[])] {
+        let server = Server::of(kind, flags);
+        server.sql("CREATE TABLE t (id INT PRIMARY KEY, v ENUM('?', 'b') CHARACTER SET utf8mb4)");
+        let source = source(&server);
+        let table = table(&*source, "t").await;
+        assert_eq!(check(&*source, &[table]).await, [], "{kind:?}");
+    }
 }
 
 #[tokio::test]
@@ -34,25 +40,46 @@ async fn settings_are_found_and_mended_as_told() {
         "--binlog-row-image=MINIMAL",
         "--sync-binlog=0",
         "--innodb-flush-log-at-trx-commit=2",
-        "--binlog-expire-logs-seconds=3600",
     ];
-    let server = Server::mariadb(&bad);
-    for (subject, severity) in [
+    let keeps_short = ["--binlog-expire-logs-seconds=3600"];
+    let packs = ["--binlog-transaction-compression=ON", "--binlog-row-value-options=PARTIAL_JSON"];
+    let all = [
         ("binlog_format", Severity::Blocking),
         ("binlog_row_image", Severity::Warning),
         ("sync_binlog", Severity::Warning),
         ("innodb_flush_log_at_trx_commit", Severity::Warning),
-        ("binlog_expire_logs_seconds", Severity::Warning),
+        ("expire", Severity::Warning),
         ("binlog_row_metadata", Severity::Info),
+        ("binlog_transaction_compression", Severity::Warning),
+        ("binlog_row_value_options", Severity::Warning),
+    ];
+    for (kind, flags, count) in [
+        (Kind::Mariadb, [&bad[..], &keeps_short].concat(), 6),
+        (Kind::Mysql, [&bad[..], &keeps_short, &packs].concat(), 8),
+        (Kind::Mysql56, [&bad[..], &["--expire-logs-days=1"]].concat(), 5),
     ] {
-        let source = source(&server);
-        let findings = check(&*source, &[]).await;
-        let finding = about(&findings, subject).unwrap_or_else(|| panic!("{subject} is not in {findings:?}"));
-        assert_eq!(finding.severity, severity, "{finding:?}");
-        let mend = finding.mend.as_deref().expect("told").split(';').next().expect("a statement");
-        server.sql(mend);
-        let left = check(&*source, &[]).await;
-        assert_eq!(about(&left, subject), None, "after {mend}");
+        let server = Server::of(kind, &flags);
+        for (subject, severity) in &all[..count] {
+            let source = source(&server);
+            let findings = check(&*source, &[]).await;
+            let subject = if *subject == "expire" { "binlog_expire_logs_seconds" } else { subject };
+            let finding = about(&findings, subject).unwrap_or_else(|| panic!("{subject} is not in {findings:?}"));
+            assert_eq!(finding.severity, *severity, "{finding:?}");
+            let mend = finding.mend.as_deref().expect("told").split(';').next().expect("a statement");
+            server.sql(mend);
+            let left = check(&*source, &[]).await;
+            assert_eq!(about(&left, subject), None, "{kind:?} after {mend}");
+        }
+        assert_eq!(about(&check(&*source(&server), &[]).await, "gtid_mode"), None);
+    }
+}
+
+#[tokio::test]
+async fn places_in_files_are_warned_of_where_there_could_be_numbers() {
+    for kind in [Kind::Mysql, Kind::Mysql56] {
+        let findings = check(&*source(&Server::of(kind, FILES)), &[]).await;
+        let finding = about(&findings, "gtid_mode").expect("told");
+        assert!(finding.severity == Severity::Warning && finding.mend.is_some(), "{finding:?}");
     }
 }
 
@@ -97,22 +124,31 @@ async fn tables_are_found_and_mended_as_told() {
 
 #[tokio::test]
 async fn missing_grants_are_named_with_the_statement() {
-    let server = Server::mariadb(&[]);
-    server.sql("CREATE USER poor@'%' IDENTIFIED BY 'secret'; GRANT SELECT ON shop.* TO poor@'%'");
-    let source = connectors::open(&settings(&server, "poor")).unwrap().source().unwrap();
-    let findings = check(&*source, &[]).await;
-    let grants: Vec<&Finding> = findings.iter().filter(|finding| finding.subject == "poor").collect();
-    assert_eq!(grants.len(), 2, "{findings:?}");
-    for grant in grants {
-        assert_eq!(grant.severity, Severity::Blocking);
-        server.sql(grant.mend.as_deref().expect("told"));
+    for (kind, lacks) in [(Kind::Mariadb, 2), (Kind::Mysql, 3), (Kind::Mysql56, 3)] {
+        let server = Server::of(kind, &[]);
+        server.sql("CREATE USER poor@'%' IDENTIFIED BY 'secret'; GRANT SELECT ON shop.* TO poor@'%'");
+        let source = connectors::open(&settings(&server, "poor")).unwrap().source().unwrap();
+        let findings = check(&*source, &[]).await;
+        let grants: Vec<&Finding> = findings.iter().filter(|finding| finding.subject == "poor").collect();
+        assert_eq!(grants.len(), lacks, "{kind:?}: {findings:?}");
+        for grant in grants {
+            assert_eq!(grant.severity, Severity::Blocking);
+            server.sql(grant.mend.as_deref().expect("told"));
+        }
+        // MySQL 5.6 needs it for more than this.
+        if kind != Kind::Mysql56 {
+            let sees = about(&findings, "PROCESS").expect("told");
+            server.sql(sees.mend.as_deref().expect("told"));
+        }
+        // Grants of the whole server hold for connections made after them.
+        let source = connectors::open(&settings(&server, "poor")).unwrap().source().unwrap();
+        let findings = check(&*source, &[]).await;
+        assert!(about(&findings, "poor").is_none() && about(&findings, "PROCESS").is_none(), "{findings:?}");
+        source.begin(JobId(uuid::Uuid::new_v4()), &[]).await.expect("all that a begin asks for is granted");
+        let everything = connectors::open(&settings(&server, "writer")).unwrap().source().unwrap();
+        let findings = check(&*everything, &[]).await;
+        assert!(about(&findings, "writer").is_none() && about(&findings, "PROCESS").is_none(), "{findings:?}");
     }
-    let sees = about(&findings, "PROCESS").expect("told");
-    server.sql(sees.mend.as_deref().expect("told"));
-    // Grants of the whole server hold for connections made after them.
-    let source = connectors::open(&settings(&server, "poor")).unwrap().source().unwrap();
-    let findings = check(&*source, &[]).await;
-    assert!(about(&findings, "poor").is_none() && about(&findings, "PROCESS").is_none(), "{findings:?}");
 }
 
 #[tokio::test]

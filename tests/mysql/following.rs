@@ -2,7 +2,10 @@
 //! client has judged).
 
 use super::reading::{drain, source};
-use crate::support::{mysql::Server, wait::DEADLINE};
+use crate::support::{
+    mysql::{Kind, Server},
+    wait::DEADLINE,
+};
 use std::{
     collections::BTreeMap,
     sync::Arc,
@@ -16,6 +19,13 @@ use whimbrel::{
     },
     source::{Columns, Feed, Next, Source, Wanted},
 };
+
+/// GTIDs off: places in files are counted.
+pub const FILES: &[&str] = &["--gtid-mode=OFF", "--enforce-gtid-consistency=0"];
+
+/// Every server, by every kind of position that it has.
+pub const SERVERS: &[(Kind, &[&str])] =
+    &[(Kind::Mariadb, &[]), (Kind::Mysql, &[]), (Kind::Mysql, FILES), (Kind::Mysql56, &[]), (Kind::Mysql56, FILES)];
 
 pub const JOB: JobId = JobId(Uuid::from_u128(5));
 

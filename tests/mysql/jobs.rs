@@ -4,7 +4,7 @@ use crate::{
     cli::scene::{ends, job_file},
     support::{
         daemon::{Daemon, Home},
-        mysql::{PASSWORD, Server},
+        mysql::{Kind, PASSWORD, Server},
         wait::until,
     },
 };
@@ -27,8 +27,9 @@ targets:
 ";
 
 impl Pair {
-    fn new(sql: &str) -> Pair {
-        let server = Server::mariadb(&[]);
+    fn new(kind: Kind, sql: &str) -> Pair {
+        let server = Server::of(kind, &[]);
+        server.numbers(&[5_000, 3_000]);
         server.sql(sql);
         let folder = tempfile::tempdir().expect("a temp folder");
         let copy = format!("sqlite:{}", folder.path().join("copy.db").display());
@@ -84,12 +85,19 @@ fn shown(copy: &rusqlite::Connection, select: &str) -> Option<String> {
 
 #[test]
 fn a_server_is_copied_into_a_file_and_followed_through_restarts_of_both() {
+    for kind in [Kind::Mariadb, Kind::Mysql, Kind::Mysql56] {
+        through_restarts(kind);
+    }
+}
+
+fn through_restarts(kind: Kind) {
     let mut pair = Pair::new(
+        kind,
         "CREATE TABLE people (id BIGINT UNSIGNED PRIMARY KEY, name VARCHAR(50), at DATETIME(3), UNIQUE (name)); \
-         INSERT INTO people SELECT seq, CONCAT('person ', seq), NULL FROM seq_1_to_5000; \
+         INSERT INTO people SELECT seq, CONCAT('person ', seq), NULL FROM numbers.seq_1_to_5000; \
          CREATE TABLE orders (id INT AUTO_INCREMENT PRIMARY KEY, person BIGINT UNSIGNED, total INT, \
            FOREIGN KEY (person) REFERENCES people (id) ON DELETE CASCADE); \
-         INSERT INTO orders (person, total) SELECT 1 + seq MOD 4000, seq FROM seq_1_to_3000",
+         INSERT INTO orders (person, total) SELECT 1 + seq MOD 4000, seq FROM numbers.seq_1_to_3000",
     );
     let people = "SELECT id, name FROM people ORDER BY id";
     let orders = "SELECT id, person, total FROM orders ORDER BY id";

@@ -34,6 +34,14 @@ const FLAGS: &[&str] = &[
 ];
 
 impl Kind {
+    /// The statement that makes the log anew.
+    pub fn reset(self) -> &'static str {
+        match self {
+            Kind::Mysql => "RESET BINARY LOGS AND GTIDS",
+            Kind::Mariadb | Kind::Mysql56 => "RESET MASTER",
+        }
+    }
+
     /// As its folder is named by `tests/setup`.
     fn name(self) -> &'static str {
         match self {
@@ -283,6 +291,20 @@ impl Server {
         let values: Vec<String> = columns.lines().map(value).collect();
         let order: Vec<String> = (1..=values.len()).map(|place| place.to_string()).collect();
         self.sql(&format!("SELECT {} FROM `{table}` ORDER BY {}", values.join(", "), order.join(", ")))
+    }
+
+    /// Tables of numbers, `numbers.seq_1_to_n (seq)`, outside of the log. MariaDB has them by itself.
+    pub fn numbers(&self, upto: &[usize]) {
+        let mut sql = "SET sql_log_bin = 0; CREATE DATABASE IF NOT EXISTS numbers;\n".to_owned();
+        for upto in upto.iter().filter(|_| self.kind != Kind::Mariadb) {
+            let all: Vec<String> = (1..=*upto).map(|number| format!("({number})")).collect();
+            let name = format!("numbers.seq_1_to_{upto}");
+            sql += &format!(
+                "CREATE TABLE {name} (seq BIGINT PRIMARY KEY); INSERT INTO {name} VALUES {};\n",
+                all.join(",")
+            );
+        }
+        self.sql(&sql);
     }
 
     /// A session of the server's own client that stays open: transactions beside a test.

@@ -1,11 +1,6 @@
 //! Where a job begins: at a snapshot, and before every XA transaction that could still be ended behind it.
 
-use super::{
-    connect::Session,
-    failure, known,
-    position::{Point, Reach},
-    sight,
-};
+use super::{connect::Session, failure, position::Point, sight};
 use crate::{
     error::{Error, Result},
     faults,
@@ -18,16 +13,20 @@ use crate::{
 /// Rows of an XA transaction are in the log where it was prepared, and count from where it is committed. None may be
 /// prepared at the moment the log is asked for its end; reading starts there, so those that follow are met.
 pub(super) async fn begin(session: &mut Session) -> Result<Checkpoint> {
-    let asking = |failure| failure::error(failure, "asking where the log ends");
-    let before = sight::logged(session).await.map_err(asking)?;
-    known::followed(&session.server, &before)?;
+    let before = sight::shown(session).await?;
     nothing_prepared(session).await?;
     faults::point("mysql/begin");
-    let at = sight::exact_snapshot(session).await?;
-    session.run("COMMIT").await.map_err(|failure| failure::error(failure, "closing a snapshot"))?;
-    let since = match (&at, at.contains(&before)?) {
-        (Reach::File(_), _) | (_, false) => at.clone(),
-        (_, true) => before,
+    let at = match session.server.is_mariadb() {
+        true => {
+            let at = sight::exact_snapshot(session).await?;
+            session.run("COMMIT").await.map_err(|failure| failure::error(failure, "closing a snapshot"))?;
+            at
+        }
+        false => sight::shown(session).await?,
+    };
+    let since = match at.contains(&before)? {
+        false => at.clone(),
+        true => before,
     };
     Ok(Checkpoint::only(Point { since, ..Point::plain(at) }.position(0)))
 }

@@ -38,25 +38,30 @@ pub(super) fn of_row(
     slab: &mut Vec<u8>,
 ) -> Result<[Option<OneChange>; 2]> {
     let table = &plan.shape.table;
-    let whole = |bits: &[u8]| !plan.has_unread && RowsEvent::has_all(bits, event.columns);
+    let has_all = |bits: &[u8]| RowsEvent::has_all(bits, event.columns);
+    let is_unread = |bits: &[u8], place: Option<Place>, slab: &[u8]| {
+        place.is_some_and(|row| plan.has_unread(bits, RowRef::new(slab, row)))
+    };
+    let bits_after = if before.is_none() { event.present } else { event.present_after };
+    let unread = is_unread(bits_after, after, slab);
     if table.is_keyless() {
-        if !whole(event.present) || !whole(event.present_after) {
+        if !has_all(event.present) || !has_all(event.present_after) || unread || is_unread(event.present, before, slab)
+        {
             return Err(partial(table));
         }
         return Ok([before.map(|row| (Change::Delete, row)), after.map(|row| (Change::Upsert, row))]);
     }
     Ok(match (before, after) {
-        (None, Some(after)) if whole(event.present) => [Some((Change::Upsert, after)), None],
+        (None, Some(after)) if has_all(event.present) && !unread => [Some((Change::Upsert, after)), None],
         // What the statement did not say, the server filled in: a default that the log does not tell.
         (None, Some(after)) => [Some((Change::Touched, key_row(table, slab, after)?)), None],
         (Some(before), None) => [Some((Change::Delete, key_row(table, slab, before)?)), None],
         (Some(before), Some(after)) => {
-            let merged = match whole(event.present_after) {
+            let merged = match has_all(event.present_after) {
                 true => after,
                 false => merge(slab, before, after),
             };
             let moved = !same_key(table, RowRef::new(slab, before), RowRef::new(slab, merged));
-            let unread = plan.has_unread || event.operation == Operation::PartialUpdate;
             let is_whole = !unread && RowRef::new(slab, merged).fields().all(|field| field != Field::Unset);
             let now = match (is_whole, moved || unread) {
                 (true, _) => (Change::Upsert, merged),

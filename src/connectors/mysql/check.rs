@@ -4,9 +4,10 @@ use super::{
     config::Config,
     connect::Session,
     failure::{self, Answer},
-    known,
+    follow,
     schema::{self, Shape},
-    survey,
+    server::Family,
+    sight, survey,
     text::{self, quote},
     types::Native,
 };
@@ -44,8 +45,6 @@ pub(super) async fn check(
 /// Of the whole server.
 async fn settings(session: &mut Session, findings: &mut Vec<Finding>) -> Answer<()> {
     let on = |value: &str| matches!(value, "1" | "ON");
-    let gtids = session.server.is_mariadb() || session.setting("gtid_mode").await?.is_some_and(|mode| mode == "ON");
-    findings.extend(known::unfollowed(&session.server, gtids));
     let mut add = |severity, name: &str, text: String, mend: &str| {
         findings.push(Finding::new(severity, name, text).mend(mend));
     };
@@ -66,15 +65,39 @@ async fn settings(session: &mut Session, findings: &mut Vec<Finding>) -> Answer<
         let text = format!("rows are logged as {image}: those that the target lacks are read from the source again");
         add(Severity::Warning, "binlog_row_image", text, "SET GLOBAL binlog_row_image = 'FULL'");
     }
-    if session.server.is_mariadb() {
-        let metadata = session.setting("binlog_row_metadata").await?.unwrap_or_default();
-        if metadata != "FULL" {
-            let text = format!(
-                "the log does not name columns (binlog_row_metadata = {metadata}): after a change of a \
+    // Before MySQL 8 there is no such setting.
+    if let Some(metadata) = session.setting("binlog_row_metadata").await?.filter(|metadata| metadata != "FULL") {
+        let text = format!(
+            "the log does not name columns (binlog_row_metadata = {metadata}): after a change of a \
                                 table while no daemon runs, its rows may have to be copied again"
-            );
-            add(Severity::Info, "binlog_row_metadata", text, "SET GLOBAL binlog_row_metadata = 'FULL'");
-        }
+        );
+        add(Severity::Info, "binlog_row_metadata", text, "SET GLOBAL binlog_row_metadata = 'FULL'");
+    }
+    if session.setting("gtid_mode").await?.is_some_and(|mode| mode != "ON") {
+        let text =
+            "GTIDs are off: the job stands at a place in files of this one server; where a replica takes over, all \
+                    tables are copied again"
+                .to_owned();
+        let mend = match session.server.at_least(Family::Mysql, (5, 7, 6)) {
+            true => {
+                "SET GLOBAL enforce_gtid_consistency = ON; then gtid_mode = OFF_PERMISSIVE, ON_PERMISSIVE and ON in \
+                 turn; and create the job after that"
+            }
+            false => {
+                "in the server's configuration: gtid_mode = ON, enforce_gtid_consistency = ON, log_slave_updates = ON; \
+                 then restart it, and create the job after that"
+            }
+        };
+        add(Severity::Warning, "gtid_mode", text, mend);
+    }
+    if session.setting("binlog_transaction_compression").await?.is_some_and(|value| on(&value)) {
+        let text = "transactions are logged compressed: each is held in memory as a whole, unpacked".to_owned();
+        let mend = "SET GLOBAL binlog_transaction_compression = OFF; it holds for sessions that begin after it";
+        add(Severity::Warning, "binlog_transaction_compression", text, mend);
+    }
+    if session.setting("binlog_row_value_options").await?.is_some_and(|options| !options.is_empty()) {
+        let text = "of documents the log holds differences: their rows are read from the source again".to_owned();
+        add(Severity::Warning, "binlog_row_value_options", text, "SET GLOBAL binlog_row_value_options = ''");
     }
     if session.setting("server_id").await?.is_none_or(|id| id == "0") {
         let text = "the server has no number of its own (server_id = 0) and refuses replicas".to_owned();
@@ -95,7 +118,10 @@ async fn settings(session: &mut Session, findings: &mut Vec<Finding>) -> Answer<
             add(Severity::Warning, name, text, &format!("SET GLOBAL {name} = {durable}"));
         }
     }
-    let updates = session.setting("log_slave_updates").await?;
+    let updates = match session.setting("log_replica_updates").await? {
+        None => session.setting("log_slave_updates").await?,
+        updates => updates,
+    };
     let replica = !session.rows(replicas(session)).await.unwrap_or_default().is_empty();
     if replica && updates.is_some_and(|value| !on(&value)) {
         let text = "this is a replica that does not log what it replicates".to_owned();
@@ -136,7 +162,7 @@ async fn grants(session: &mut Session, config: &Config, findings: &mut Vec<Findi
     let everywhere = |names: &[&str]| {
         granted.iter().filter(|line| line.contains(" ON *.* ")).any(|line| {
             let list = line.strip_prefix("GRANT ").and_then(|line| line.split(" ON *.* ").next()).unwrap_or_default();
-            list.split(", ").any(|granted| granted == "ALL PRIVILEGES" || names.contains(&granted.trim()))
+            list.split(',').map(str::trim).any(|granted| granted == "ALL PRIVILEGES" || names.contains(&granted))
         })
     };
     let account = session.value("SELECT CURRENT_USER()").await?.unwrap_or_else(|| config.user.clone());
@@ -145,18 +171,24 @@ async fn grants(session: &mut Session, config: &Config, findings: &mut Vec<Findi
         true => "BINLOG MONITOR",
         false => "REPLICATION CLIENT",
     };
-    let needs: [(&str, &[&str], &str); 2] = [
+    let mut needs: Vec<(&str, &[&str], &str)> = vec![
         ("REPLICATION SLAVE", &["REPLICATION SLAVE", "REPLICATION REPLICA"], "read the binary log"),
         (monitor, &["BINLOG MONITOR", "REPLICATION CLIENT", "SUPER"], "ask where the binary log ends"),
     ];
-    for (grant, names, purpose) in needs {
+    if session.server.at_least(Family::Mysql, (8, 0, 0)) {
+        needs.push(("XA_RECOVER_ADMIN", &["XA_RECOVER_ADMIN"], "ask which XA transactions are prepared"));
+    }
+    if sight::asks_the_engine(session).await? {
+        needs.push(("PROCESS", &["PROCESS"], "ask which transactions are being committed"));
+    }
+    for (grant, names, purpose) in &needs {
         if !everywhere(names) {
             let text = format!("the account {account} may not {purpose}");
             let finding = Finding::new(Severity::Blocking, config.user.clone(), text);
             findings.push(finding.mend(format!("GRANT {grant} ON *.* TO {account}")));
         }
     }
-    if !everywhere(&["PROCESS"]) {
+    if !needs.iter().any(|(grant, ..)| *grant == "PROCESS") && !everywhere(&["PROCESS"]) {
         let text = format!(
             "the account {account} does not see what others run: a job that begins while an XA transaction is just \
              being prepared may be lost when that one ends"
@@ -203,7 +235,7 @@ async fn of_table(session: &mut Session, shape: &Shape, findings: &mut Vec<Findi
              from the parent's",
             foreign.parent
         );
-        if session.server.is_mariadb() || session.server.version < (9, 6, 0) {
+        if follow::expands(session).await? {
             add(Severity::Info, text, None);
         }
     }

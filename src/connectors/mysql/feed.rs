@@ -1,6 +1,11 @@
 //! The tail as the engine sees it: reads the stream when asked, as much as there is, and no more than a batch.
 
-use super::{batches::PARTITION, position::Point, tail::Tail, wire::Wire};
+use super::{
+    batches::PARTITION,
+    position::Point,
+    tail::Tail,
+    wire::{Logged, Wire},
+};
 use crate::{
     error::Result,
     model::{Checkpoint, Mark, Position},
@@ -15,14 +20,14 @@ pub(super) struct TailFeed {
     wire: Wire,
     tail: Tail,
     /// The stream's first event, which was waited for when it was opened.
-    first: Option<Vec<u8>>,
+    first: Option<Logged>,
     /// The end of what `next` has returned.
     returned: Point,
     shown: Option<Position>,
 }
 
 impl TailFeed {
-    pub fn new(wire: Wire, tail: Tail, first: Vec<u8>) -> TailFeed {
+    pub fn new(wire: Wire, tail: Tail, first: Logged) -> TailFeed {
         TailFeed { wire, returned: tail.point.clone(), tail, first: Some(first), shown: None }
     }
 

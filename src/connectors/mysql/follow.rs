@@ -3,22 +3,22 @@
 use super::{
     batches::Batches,
     connect::Session,
-    failure,
+    failure::{self, Answer},
     feed::{TailFeed, only},
     history::{History, World},
-    known,
     position::{Point, Reach},
     proof,
     server::Family,
     sight,
     tail::Tail,
-    wire::Wire,
+    wire::{Logged, Wire},
 };
 use crate::{
     error::{Error, ErrorKind, Result},
     model::{Checkpoint, TableName},
     source::Backlog,
 };
+use std::fmt::Display;
 
 pub(super) async fn open(
     world: World,
@@ -29,19 +29,11 @@ pub(super) async fn open(
     let from = only(from).ok_or_else(|| Error::lost("there is no saved position to follow the log from"))?;
     let mut point = Point::read(from)?;
     let mut session = world.connections.open().await?;
-    known::followed(&session.server, &point.at)?;
     let logged = sight::logged(&mut session).await;
     let logged = logged.map_err(|failure| failure::error(failure, "asking where the log ends"))?;
-    known::followed(&session.server, &logged)?;
     proof::prove(&logged, &point)?;
-    // MySQL logs what foreign keys do since 9.6, unless it is told to leave that to InnoDB.
     let server = session.server.clone();
-    let native = match server.at_least(Family::Mysql, (9, 6, 0)) {
-        true => session.setting("innodb_native_foreign_keys").await,
-        false => Ok(Some("1".to_owned())),
-    };
-    let native = native.map_err(|failure| failure::error(failure, "asking for a setting"))?;
-    let expands = matches!(native.as_deref(), Some("1" | "ON"));
+    let expands = expands(&mut session).await.map_err(|failure| failure::error(failure, "asking for a setting"))?;
     let batches = Batches::new(from, edges)?;
     let (wire, first) = match first(&world, session, &point.since).await {
         // The last transaction before us is purged, what follows is not: nothing is missing.
@@ -58,8 +50,16 @@ pub(super) async fn open(
     Ok(TailFeed::new(wire, tail, first))
 }
 
+/// Whether the log is silent about what foreign keys do. MySQL tells since 9.6, unless that is left to InnoDB.
+pub(super) async fn expands(session: &mut Session) -> Answer<bool> {
+    Ok(match session.server.at_least(Family::Mysql, (9, 6, 0)) {
+        true => matches!(session.setting("innodb_native_foreign_keys").await?.as_deref(), Some("1" | "ON")),
+        false => true,
+    })
+}
+
 /// The stream, and its first event: a server that cannot give the log says so instead.
-async fn first(world: &World, session: Session, from: &Reach) -> Result<(Wire, Vec<u8>)> {
+async fn first(world: &World, session: Session, from: &Reach) -> Result<(Wire, Logged)> {
     let mut wire = Wire::open(&world.config, session, from).await?;
     let first = wire.next().await?;
     Ok((wire, first))
@@ -72,17 +72,40 @@ pub(super) async fn backlog(session: &mut Session, from: &Checkpoint) -> Result<
     let point = Point::read(from)?;
     let logged = sight::logged(session).await.map_err(asking)?;
     proof::prove(&logged, &point)?;
-    let (Reach::Maria(end), Reach::Maria(at)) = (&logged, &point.at) else { return Ok(Backlog::default()) };
-    let files = session.rows("SHOW BINARY LOGS").await.map_err(asking)?;
-    if let Some(Some(oldest)) = files.first().and_then(|row| row.first()) {
-        let sql = format!("SELECT BINLOG_GTID_POS({}, 4)", super::text::literal(oldest));
-        let purged = session.value(sql).await.map_err(asking)?.unwrap_or_default();
-        if let Ok(purged) = purged.parse()
-            && !at.contains(&purged)
-        {
-            return Err(proof::forgotten(format!("the log that is left begins behind {purged}, we stand at {at}")));
+    match &point.at {
+        Reach::Maria(at) => {
+            let files = session.rows("SHOW BINARY LOGS").await.map_err(asking)?;
+            if let Some(Some(oldest)) = files.first().and_then(|row| row.first()) {
+                let sql = format!("SELECT BINLOG_GTID_POS({}, 4)", super::text::literal(oldest));
+                let purged = session.value(sql).await.map_err(asking)?.unwrap_or_default();
+                if let Ok(purged) = purged.parse()
+                    && !at.contains(&purged)
+                {
+                    return Err(begins_behind(&purged, &point.at));
+                }
+            }
+        }
+        Reach::Mysql(at) => {
+            let purged = session.value("SELECT @@GLOBAL.gtid_purged").await.map_err(asking)?.unwrap_or_default();
+            if let Ok(purged) = purged.parse()
+                && !at.contains(&purged)
+            {
+                return Err(begins_behind(&purged, &point.at));
+            }
+        }
+        Reach::File(at) => {
+            let files = session.rows("SHOW BINARY LOGS").await.map_err(asking)?;
+            let is_there = |row: &Vec<Option<String>>| row.first().is_some_and(|name| name.as_ref() == Some(&at.name));
+            if !files.iter().any(is_there) {
+                let oldest = files.into_iter().next().and_then(|row| row.into_iter().next().flatten());
+                return Err(begins_behind(&oldest.unwrap_or_default(), &point.at));
+            }
         }
     }
-    let changes = at.contains(end).then_some(0);
+    let changes = point.at.contains(&logged)?.then_some(0);
     Ok(Backlog { changes, ..Backlog::default() })
+}
+
+fn begins_behind(oldest: &dyn Display, at: &Reach) -> Error {
+    proof::forgotten(format!("the log that is left begins behind {oldest}, we stand at {at}"))
 }

@@ -125,7 +125,7 @@ impl History {
     pub async fn look(&mut self, at: &Reach, mut names: Vec<TableName>) -> Result<()> {
         let mut session = self.world.connections.lease().await?;
         for _ in 0..TRIES {
-            let before = logged(&mut session).await?;
+            let before = sight::shown(&mut session).await?;
             let mut found = BTreeMap::new();
             for name in &names {
                 let shape = self.world.shapes.get(&mut session, name).await;
@@ -205,7 +205,7 @@ impl History {
         let mut now = Vec::new();
         while !transactions.at.contains(upto)? {
             let raw = wire.next().await?;
-            let (header, body) = decoder.open(&raw)?;
+            let (header, body) = raw.open(&mut decoder)?;
             let event = decoder.read(&header, body)?;
             if let Event::Query(query) = &event {
                 match ddl::read(query) {

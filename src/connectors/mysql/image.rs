@@ -1,12 +1,12 @@
 //! Rows of the log turned into rows of a slab: by the table's shape, and by how the log says it wrote it.
 
 use super::{
-    binlog::{Bytes, Layout, LoggedColumn, Raw, bit, column_bytes, decimal_text, kind, raw_value},
+    binlog::{Bytes, Layout, LoggedColumn, Raw, bit, column_bytes, decimal_text, json_text, kind, raw_value},
     schema::Shape,
     types::Native,
     values,
 };
-use crate::model::{Place, RowBuilder, ValueRef};
+use crate::model::{Field, Place, RowBuilder, RowRef, ValueRef};
 use std::{net::Ipv6Addr, sync::Arc};
 
 /// How rows under one table number are read: made once, used for each of its rows.
@@ -14,8 +14,8 @@ use std::{net::Ipv6Addr, sync::Arc};
 pub(super) struct Plan {
     pub shape: Arc<Shape>,
     columns: Vec<LoggedColumn>,
-    /// Has a column whose logged form is not read here: its rows are fetched.
-    pub has_unread: bool,
+    /// Has columns that a row may not tell: documents that cannot be read, or of which only the difference is logged.
+    has_documents: bool,
 }
 
 /// Where the shape and what the log says of the table disagree.
@@ -46,17 +46,26 @@ impl Plan {
                 return misfit(if unsigned { "in the log without a sign" } else { "in the log with a sign" });
             }
         }
-        let has_unread = shape.natives.iter().any(|native| matches!(native, Native::Json));
-        Ok(Plan { shape: Arc::clone(shape), columns: layout.columns, has_unread })
+        let has_documents = shape.natives.contains(&Native::Json);
+        Ok(Plan { shape: Arc::clone(shape), columns: layout.columns, has_documents })
     }
 
-    /// One row, `present` the columns that it has. `None`: the bytes are no such row.
-    pub fn row(&self, present: &[u8], bytes: &mut Bytes<'_>, slab: &mut Vec<u8>) -> Option<Place> {
+    /// Whether the row has a column whose value it does not tell.
+    pub fn has_unread(&self, present: &[u8], row: RowRef<'_>) -> bool {
+        let unread = |(place, field): (usize, Field<'_>)| bit(present, place) && field == Field::Unset;
+        self.has_documents && row.fields().enumerate().any(unread)
+    }
+
+    /// One row, `present` the columns that it has, `partial` those documents that are told as differences. `None`: the
+    /// bytes are no such row.
+    pub fn row(&self, present: &[u8], partial: &[u8], bytes: &mut Bytes<'_>, slab: &mut Vec<u8>) -> Option<Place> {
         let count = (0..self.columns.len()).filter(|&column| bit(present, column)).count();
         let nulls = bytes.bits(count)?;
         let mut row = RowBuilder::new(slab);
-        let mut at = 0;
+        let (mut at, mut document) = (0, 0);
         for (place, (logged, native)) in self.columns.iter().zip(&self.shape.natives).enumerate() {
+            let is_partial = logged.kind == kind::JSON && bit(partial, document);
+            document += usize::from(logged.kind == kind::JSON);
             if !bit(present, place) {
                 row.unset();
                 continue;
@@ -64,20 +73,23 @@ impl Plan {
             if bit(nulls, at) {
                 row.value(ValueRef::Null);
             } else {
-                write(&mut row, native, raw_value(*logged, bytes)?)?;
+                let raw = raw_value(*logged, bytes)?;
+                match is_partial {
+                    true => drop(row.unset()),
+                    false => write(&mut row, native, raw)?,
+                }
             }
             at += 1;
         }
         Some(row.finish())
     }
 
-    /// Of a partial update, the columns of JSON that are told as differences: a bit each, in front of the row after.
-    pub fn skip_partial_bits(&self, bytes: &mut Bytes<'_>) -> Option<()> {
-        if bytes.packed()? & 1 == 1 {
-            let documents = self.columns.iter().filter(|column| column.kind == kind::JSON).count();
-            bytes.bits(documents)?;
+    /// Of a partial update, in front of the row after: a bit for each column of JSON that is told as a difference.
+    pub fn partial_bits<'b>(&self, bytes: &mut Bytes<'b>) -> Option<&'b [u8]> {
+        match bytes.packed()? & 1 {
+            1 => bytes.bits(self.columns.iter().filter(|column| column.kind == kind::JSON).count()),
+            _ => Some(&[]),
         }
-        Some(())
     }
 }
 
@@ -149,8 +161,11 @@ fn write(row: &mut RowBuilder<'_>, native: &Native, raw: Raw<'_>) -> Option<()> 
             place.get_mut(..bytes.len())?.copy_from_slice(bytes);
         }
         (Native::Bytes { width: None }, Raw::Bytes(bytes)) => drop(row.value(ValueRef::Bytes(bytes))),
-        // Read from the source: the log's form is another.
-        (Native::Json, Raw::Bytes(_)) => drop(row.unset()),
+        (Native::Json, Raw::Bytes(bytes)) => match json_text(bytes) {
+            Some(text) => drop(row.value(ValueRef::Json(&text))),
+            // Its row is read from the source.
+            None => drop(row.unset()),
+        },
         (Native::Geometry, Raw::Bytes(bytes)) => drop(row.value(ValueRef::Native("geometry", bytes))),
         (Native::Vector, Raw::Bytes(bytes)) => drop(row.value(ValueRef::Native("vector", bytes))),
         (Native::Uuid, Raw::Bytes(bytes)) => drop(row.value(ValueRef::Uuid(uuid(padded(bytes)?)))),

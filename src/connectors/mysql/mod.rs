@@ -88,7 +88,7 @@ use std::sync::Arc;
 
 pub static MYSQL: Connector = Connector {
     scheme: "mysql",
-    about: "MySQL servers: `mysql://user@host:3306/database`; as a target, their log is not followed yet",
+    about: "MySQL servers (MariaDB's, too): `mysql://user@host:3306/database`",
     secrets: &["password"],
     open,
     fixture: Some(Databases::of),

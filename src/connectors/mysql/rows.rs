@@ -140,15 +140,15 @@ fn images(
     bytes: &mut Bytes<'_>,
     slab: &mut Vec<u8>,
 ) -> Option<(Option<Place>, Option<Place>)> {
-    let mut one = |bits: &[u8], bytes: &mut Bytes<'_>| plan.row(bits, bytes, slab);
+    let mut one = |bits: &[u8], bytes: &mut Bytes<'_>| plan.row(bits, &[], bytes, slab);
     Some(match event.operation {
         Operation::Insert => (None, Some(one(event.present, bytes)?)),
         Operation::Delete => (Some(one(event.present, bytes)?), None),
         Operation::Update => (Some(one(event.present, bytes)?), Some(one(event.present_after, bytes)?)),
         Operation::PartialUpdate => {
             let before = one(event.present, bytes)?;
-            plan.skip_partial_bits(bytes)?;
-            (Some(before), Some(one(event.present_after, bytes)?))
+            let partial = plan.partial_bits(bytes)?;
+            (Some(before), Some(plan.row(event.present_after, partial, bytes, slab)?))
         }
     })
 }

@@ -3,18 +3,20 @@
 use super::{
     binlog::{Event, Header, maria},
     ddl::{self, Statement},
-    gtid::{Domains, GtidSet, MariaGtid},
-    position::{Gtid, Reach},
+    gtid::{GtidSet, MariaGtid},
+    position::{File, Gtid, Reach},
     proof,
 };
 use crate::error::{Error, Result};
 
 /// What an event was for its transaction.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Step {
-    pub began: bool,
+    pub began: Option<Open>,
     /// `at` is behind it now.
     pub ended: bool,
+    /// The same, between transactions.
+    pub moved: bool,
     /// One that had begun did not end: the server died while it wrote it.
     pub torn: bool,
 }
@@ -22,6 +24,8 @@ pub(super) struct Step {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Open {
     pub gtid: Gtid,
+    /// What is before it in the stream.
+    pub from: Reach,
     pub flags: u8,
     pub time: u32,
     pub committed_us: u64,
@@ -36,37 +40,52 @@ pub(super) struct Transactions {
     /// Everything before the transaction that is open.
     pub at: Reach,
     pub open: Option<Open>,
+    /// Where files are counted: how far into the present one.
+    pub here: u64,
     /// What files before the first one held was looked at.
     proven: bool,
 }
 
 impl Transactions {
     pub fn new(at: &Reach) -> Transactions {
-        Transactions { at: at.clone(), open: None, proven: false }
+        let here = if let Reach::File(at) = at { at.byte } else { 0 };
+        Transactions { at: at.clone(), open: None, here, proven: false }
     }
 
     pub fn step(&mut self, header: &Header, event: &Event<'_>) -> Result<Step> {
         let mut step = Step::default();
+        let start = self.here;
+        self.count(header, event)?;
         match event {
             Event::Before(domains) if !self.proven => self.reaches_back(&Reach::Maria(domains.clone()))?,
-            Event::Previous(set) if !self.proven => self.reaches_back(&Reach::Mysql(set.clone()))?,
-            Event::Rotate { file, byte } => self.rotate(file, *byte)?,
+            // Where files are counted, their names tell.
+            Event::Previous(set) if !self.proven && matches!(self.at, Reach::Mysql(_)) => {
+                self.reaches_back(&Reach::Mysql(set.clone()))?;
+            }
+            Event::Rotate { file, byte } => self.rotate(file, *byte),
             Event::Format if !header.artificial => {
                 step.torn = self.open.take().is_some();
             }
             Event::MariaGtid { gtid, flags } => {
                 step.torn = self.open.is_some();
-                step.began = true;
                 self.grows(*gtid)?;
-                self.begin(header, Gtid::Maria(*gtid), *flags, 0);
+                step.began = Some(self.begin(header, Gtid::Maria(*gtid), *flags, 0));
             }
             Event::MysqlGtid { gtid, committed_us } => {
                 step.torn = self.open.is_some();
-                step.began = true;
-                self.begin(header, Gtid::Mysql(gtid.clone()), 0, *committed_us);
+                let gtid = if self.counts() { Gtid::Byte(start) } else { Gtid::Mysql(gtid.clone()) };
+                step.began = Some(self.begin(header, gtid, 0, *committed_us));
+            }
+            Event::Anonymous if self.counts() => {
+                step.torn = self.open.is_some();
+                step.began = Some(self.begin(header, Gtid::Byte(start), 0, 0));
             }
             Event::Commit | Event::XaPrepare { .. } => step.ended = self.end(),
             Event::Query(query) => {
+                // Before MySQL 5.7, nothing comes before the first statement where GTIDs are off.
+                if self.counts() && self.open.is_none() {
+                    step.began = Some(self.begin(header, Gtid::Byte(start), 0, 0));
+                }
                 let standalone = self.open.as_ref().is_some_and(|open| open.standalone || !open.begun);
                 let statement = ddl::read(query);
                 step.ended = match statement {
@@ -83,16 +102,46 @@ impl Transactions {
             }
             _ => {}
         }
+        if self.open.is_none()
+            && let Reach::File(at) = &mut self.at
+        {
+            at.byte = self.here;
+            step.moved = true;
+        }
         Ok(step)
     }
 
-    fn begin(&mut self, header: &Header, gtid: Gtid, flags: u8, committed_us: u64) {
+    /// Whether places in files are counted, for want of numbers.
+    fn counts(&self) -> bool {
+        matches!(self.at, Reach::File(_))
+    }
+
+    /// The server tells 32 bits of where an event ends; the whole number is the sum of what came.
+    fn count(&mut self, header: &Header, event: &Event<'_>) -> Result<()> {
+        if !self.counts() || header.inner || header.artificial || matches!(event, Event::Heartbeat) {
+            return Ok(());
+        }
+        self.here += u64::from(header.size);
+        if self.here as u32 != header.end {
+            let text =
+                format!("by its own account an event of the log ends at {}, counted are {}", header.end, self.here);
+            return Err(Error::transient(text).hint("if it stays, please report it with the server's version"));
+        }
+        Ok(())
+    }
+
+    fn begin(&mut self, header: &Header, gtid: Gtid, flags: u8, committed_us: u64) -> Open {
         // MariaDB leaves `BEGIN` out: what is not standalone has an end.
         let (standalone, begun) = match gtid {
             Gtid::Maria(_) => (flags & maria::STANDALONE != 0, flags & maria::STANDALONE == 0),
             _ => (false, false),
         };
-        self.open = Some(Open { gtid, flags, time: header.time, committed_us, standalone, begun });
+        let from = match (&self.at, &gtid) {
+            (Reach::File(at), Gtid::Byte(start)) => Reach::File(File { byte: *start, ..at.clone() }),
+            (at, _) => at.clone(),
+        };
+        let open = Open { gtid, from, flags, time: header.time, committed_us, standalone, begun };
+        self.open.insert(open).clone()
     }
 
     fn end(&mut self) -> bool {
@@ -132,12 +181,11 @@ impl Transactions {
         }
     }
 
-    fn rotate(&mut self, file: &[u8], byte: u64) -> Result<()> {
+    fn rotate(&mut self, file: &[u8], byte: u64) {
         if let Reach::File(at) = &mut self.at {
             at.name = String::from_utf8_lossy(file).into_owned();
-            at.byte = byte;
+            self.here = byte;
         }
-        Ok(())
     }
 }
 
@@ -156,11 +204,12 @@ pub(super) fn before(at: &Reach, previous: &Reach, gtid: &Gtid) -> Reach {
     }
 }
 
-/// Whether the transaction is behind the point.
-pub(super) fn is_behind(at: &Reach, gtid: &Gtid) -> bool {
-    match (at, gtid) {
-        (Reach::Maria(domains), Gtid::Maria(gtid)) => Domains::has(domains, *gtid),
-        (Reach::Mysql(set), Gtid::Mysql(gtid)) => GtidSet::has(set, gtid),
-        _ => false,
+impl Open {
+    /// Whether it is behind the point.
+    pub fn is_behind(&self, at: &Reach) -> Result<bool> {
+        match &self.gtid {
+            Gtid::Byte(_) => Ok(self.from.compare(at)?.is_lt()),
+            gtid => Ok(gtid.is_in(at)),
+        }
     }
 }

@@ -2,14 +2,15 @@
 
 use super::{
     batches::{Batches, Told, ordinal},
-    binlog::{self, Decoder, Event, Header, Payload, Query, maria},
+    binlog::{Decoder, Event, Header, Query, maria},
     changes::Watched,
     ddl::{self, Statement, What},
     history::History,
     position::{Gtid, Point, Proof, Reach},
     prepared::{self, Owned, Prepared},
     proof,
-    stream::{Open, Transactions, before, is_behind},
+    stream::{Open, Transactions, before},
+    wire::Logged,
 };
 use crate::{
     error::{Error, Result},
@@ -83,7 +84,7 @@ impl Tail {
     /// The stream starts at the point's `since`.
     pub fn new(from: &Position, point: Point, batches: Batches, history: History, expands: bool) -> Tail {
         // Met again only if reading starts before it.
-        let proof = point.proof.clone().filter(|proof| !is_behind(&point.since, &proof.of));
+        let proof = point.proof.clone().filter(|proof| !proof.of.is_in(&point.since));
         let open = Current {
             what: None,
             previous: point.since.clone(),
@@ -115,11 +116,11 @@ impl Tail {
     }
 
     /// Takes an event. If it says so, `look` comes next.
-    pub fn take(&mut self, raw: &[u8]) -> Result<bool> {
+    pub fn take(&mut self, logged: &Logged) -> Result<bool> {
         let mut decoder = std::mem::take(&mut self.decoder);
-        let taken = decoder.open(raw).and_then(|(header, body)| {
+        let taken = logged.open(&mut decoder).and_then(|(header, body)| {
             let event = decoder.read(&header, body)?;
-            self.event(&header, event, &mut decoder)
+            self.event(&header, event)
         });
         self.decoder = decoder;
         taken?;
@@ -131,13 +132,13 @@ impl Tail {
         self.transactions.open.is_none()
     }
 
-    fn event(&mut self, header: &Header, event: Event<'_>, decoder: &mut Decoder) -> Result<()> {
+    fn event(&mut self, header: &Header, event: Event<'_>) -> Result<()> {
         let step = self.transactions.step(header, &event)?;
         if step.torn {
             self.torn()?;
         }
-        if step.began {
-            self.begin()?;
+        if let Some(open) = step.began {
+            self.begin(open)?;
         }
         match event {
             // Numbers of tables start anew with the server.
@@ -151,15 +152,6 @@ impl Tail {
                 }
             }
             Event::XaPrepare { one_phase, xid } => self.prepare(one_phase, xid)?,
-            Event::Payload(body) => {
-                let malformed = || binlog::malformed("a compressed transaction", header.kind);
-                let mut payload = Payload::open(body).ok_or_else(malformed)?;
-                while let Some(raw) = payload.next().ok_or_else(malformed)? {
-                    let (header, body) = decoder.open_inner(&raw)?;
-                    let event = decoder.read(&header, body)?;
-                    self.event(&header, event, decoder)?;
-                }
-            }
             Event::Incident(text) => {
                 return Err(Error::lost(format!("the server could not log something: {text}"))
                     .hint("delete the job and create it again with `existing: replace`"));
@@ -171,19 +163,32 @@ impl Tail {
             }
             _ => {}
         }
-        if step.ended { self.end() } else { Ok(()) }
+        match (step.ended, step.moved) {
+            (true, _) => self.end(),
+            (false, true) => self.moved(),
+            (false, false) => Ok(()),
+        }
     }
 
-    fn begin(&mut self) -> Result<()> {
-        let Some(what) = self.transactions.open.clone() else { return Ok(()) };
+    /// A file of the log went on without a transaction: where files are counted, that is a place of its own.
+    fn moved(&mut self) -> Result<()> {
+        let at = &self.transactions.at;
+        if at.compare(&self.point.at)?.is_gt() {
+            self.point.at = at.clone();
+            self.batches.end(&self.point)?;
+        }
+        Ok(())
+    }
+
+    fn begin(&mut self, what: Open) -> Result<()> {
         self.prove(&what)?;
-        let again = is_behind(&self.saved, &what.gtid);
+        let again = what.is_behind(&self.saved)?;
         self.open.mode = match what.flags & maria::PREPARED_XA != 0 {
             true => Mode::Prepare { again },
             false if again => Mode::Skip,
             false => Mode::Apply,
         };
-        self.open.previous = self.transactions.at.clone();
+        self.open.previous.clone_from(&what.from);
         self.open.what = Some(what);
         (self.open.row, self.open.step, self.open.doubtful, self.open.held_bytes) = (0, 0, false, 0);
         self.open.touched.clear();
@@ -207,7 +212,7 @@ impl Tail {
         }
         let follows = match (of, &open.gtid) {
             (Gtid::Maria(of), Gtid::Maria(now)) => of.domain == now.domain && now.number >= of.number,
-            (Gtid::Mysql(_), _) => !is_behind(&self.saved, &open.gtid),
+            (Gtid::Mysql(_) | Gtid::Byte(_), _) => !open.is_behind(&self.saved)?,
             _ => false,
         };
         match follows {
@@ -223,7 +228,7 @@ impl Tail {
             }
         }
         let Some(open) = self.open.what.take() else { return Ok(()) };
-        if is_behind(&self.saved, &open.gtid) {
+        if open.is_behind(&self.saved)? {
             return Ok(());
         }
         let mut at = self.point.at.clone();
@@ -291,7 +296,7 @@ impl Tail {
         let skips = self.open.mode == Mode::Skip;
         match statement {
             Statement::XaStart => {
-                if matches!(self.saved, Reach::Mysql(_)) && !matches!(self.open.mode, Mode::Prepare { .. }) {
+                if !matches!(self.saved, Reach::Maria(_)) && !matches!(self.open.mode, Mode::Prepare { .. }) {
                     self.open.mode = Mode::Prepare { again: skips };
                 }
             }
@@ -351,6 +356,7 @@ impl Tail {
         match (&mut at, self.open.what.as_ref().map(|open| &open.gtid)) {
             (Reach::Maria(domains), Some(Gtid::Maria(gtid))) => domains.set(*gtid),
             (Reach::Mysql(set), Some(Gtid::Mysql(gtid))) => set.add(gtid),
+            (Reach::File(file), _) => file.byte = self.transactions.here,
             _ => {}
         }
         Ok(at)

@@ -1,10 +1,17 @@
 //! The stream of a server's log: asked for, read event by event, and found dead if it is.
 
-use super::{config::Config, connect::Session, failure, gtid::Domains, position::Reach};
+use super::{
+    binlog::{self, Decoder, Header, Payload},
+    config::Config,
+    connect::Session,
+    failure,
+    gtid::GtidSet,
+    position::Reach,
+};
 use crate::error::{Error, Result};
 use futures_util::StreamExt;
-use mysql_async::{BinlogStream, BinlogStreamRequest};
-use std::time::Duration;
+use mysql_async::{BinlogStream, BinlogStreamRequest, Sid};
+use std::{collections::VecDeque, io, time::Duration};
 use tokio::time::Instant;
 
 /// The server speaks at least so often.
@@ -19,6 +26,9 @@ const SLOW_READER_S: u64 = 365 * 24 * 3600;
 
 pub(super) struct Wire {
     stream: BinlogStream,
+    from: Reach,
+    /// Of a compressed transaction, the sums of its events that are still to come.
+    inner: VecDeque<u32>,
     /// Since when nothing came although we waited.
     quiet_since: Option<Instant>,
 }
@@ -44,11 +54,7 @@ impl Wire {
                 settings.push("@slave_gtid_strict_mode = 1".to_owned());
                 settings.push("@slave_gtid_ignore_duplicates = 0".to_owned());
             }
-            Reach::Mysql(_) => {
-                return Err(
-                    Error::config("MySQL's GTID sets are not followed yet").hint("give the URL of a MariaDB server")
-                );
-            }
+            Reach::Mysql(set) => request = request.with_gtid().with_gtid_set(asked(set)?),
             Reach::File(at) => {
                 file = at.name.clone();
                 request = request.with_filename(file.as_bytes()).with_pos(at.byte);
@@ -57,18 +63,61 @@ impl Wire {
         let set_up = session.run(format!("SET {}", settings.join(", "))).await;
         set_up.map_err(|failure| failure::error(failure, "setting up the log's stream"))?;
         let stream = session.conn.get_binlog_stream(request).await;
-        Ok(Wire { stream: stream.map_err(|failure| of_stream(failure, from))?, quiet_since: None })
+        let stream = stream.map_err(|failure| of_stream(failure, from))?;
+        Ok(Wire { stream, from: from.clone(), inner: VecDeque::new(), quiet_since: None })
     }
 
-    /// The next event, header, checksum and all. Dropping the future loses nothing.
-    pub async fn next(&mut self) -> Result<Vec<u8>> {
+    /// The next event. Dropping the future loses nothing.
+    pub async fn next(&mut self) -> Result<Logged> {
         let dead = *self.quiet_since.get_or_insert_with(Instant::now) + SILENCE;
         let next = tokio::time::timeout_at(dead, self.stream.next()).await;
         let next = next.map_err(|_| Error::transient(format!("the server said nothing for {SILENCE:?}")))?;
         self.quiet_since = None;
         let event = next.ok_or_else(|| Error::transient("the server ended the log's stream"))?;
-        event.map(|event| bytes_of(&event)).map_err(|failure| of_stream(failure, &Reach::Maria(Domains::default())))
+        let raw = event.map(|event| bytes_of(&event)).map_err(|failure| of_stream(failure, &self.from))?;
+        self.logged(raw)
     }
+
+    /// The driver hands out the events of a compressed transaction behind it, and nothing of one that it cannot unpack: it
+    /// is unpacked here, too, an event at a time, and what comes is held against that.
+    fn logged(&mut self, raw: Vec<u8>) -> Result<Logged> {
+        let is_packed = raw.get(4) == Some(&binlog::TRANSACTION_PAYLOAD);
+        let malformed = || binlog::malformed("a compressed transaction", binlog::TRANSACTION_PAYLOAD);
+        if let Some(sum) = self.inner.pop_front() {
+            let is_that = !is_packed && crc32fast::hash(&raw) == sum;
+            return if is_that { Ok(Logged { raw, inner: true }) } else { Err(malformed()) };
+        }
+        if is_packed {
+            let mut payload = raw.get(binlog::HEADER..).and_then(Payload::open).ok_or_else(malformed)?;
+            while let Some(event) = payload.next().ok_or_else(malformed)? {
+                self.inner.push_back(crc32fast::hash(&event));
+            }
+        }
+        Ok(Logged { raw, inner: false })
+    }
+}
+
+/// An event: header, body and checksum.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Logged {
+    raw: Vec<u8>,
+    /// Out of a compressed transaction, without a checksum of its own.
+    inner: bool,
+}
+
+impl Logged {
+    pub fn open(&self, decoder: &mut Decoder) -> Result<(Header, &[u8])> {
+        match self.inner {
+            true => decoder.open_inner(&self.raw),
+            false => decoder.open(&self.raw),
+        }
+    }
+}
+
+/// Everything but these.
+fn asked(set: &GtidSet) -> Result<Vec<Sid<'static>>> {
+    let parts: io::Result<Vec<Sid<'static>>> = set.parts().map(|part| part.parse()).collect();
+    parts.map_err(|invalid| Error::lost(format!("the position's set {set} cannot be asked for")).because(invalid))
 }
 
 /// As it was on the wire: the driver took it apart.

@@ -6,6 +6,7 @@
 mod bytes;
 mod checksum;
 mod inflate;
+mod json;
 mod query;
 mod rows;
 mod table_map;
@@ -14,6 +15,7 @@ mod value;
 pub(super) use self::{
     bytes::{Bytes, bit},
     inflate::{Payload, column as column_bytes},
+    json::text as json_text,
     query::Query,
     rows::{Operation, RowsEvent},
     table_map::{Layout, LoggedColumn, TableMap, kind},
@@ -27,7 +29,7 @@ use uuid::Uuid;
 
 pub(super) const HEADER: usize = 19;
 
-/// The common head of every event. Its own "end" is left out: 32 bits wrap past 4 GiB.
+/// The common head of every event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Header {
     /// Seconds since 1970, when the statement began.
@@ -36,6 +38,10 @@ pub(super) struct Header {
     pub server: u32,
     pub size: u32,
     pub flags: u16,
+    /// Where it ends in its file, of which only 32 bits are there: past 4 GiB they start anew.
+    pub end: u32,
+    /// One of a compressed transaction, which is in the file as a whole.
+    pub inner: bool,
     /// Made by the server for this stream, not a part of the file.
     pub artificial: bool,
 }
@@ -75,8 +81,8 @@ pub(super) enum Event<'a> {
     },
     TableMap(TableMap<'a>),
     Rows(RowsEvent<'a>),
-    /// The transaction's other events.
-    Payload(&'a [u8]),
+    /// The transaction's other events come behind it, out of it.
+    Payload,
     /// The stream is alive.
     Heartbeat,
     /// Something was not logged.
@@ -113,10 +119,10 @@ impl Decoder {
         Ok((header, self.checksum.proven(raw, header.kind == FORMAT_DESCRIPTION)?))
     }
 
-    /// The head and body of an event inside a compressed transaction: it has no checksum.
+    /// The head and body of an event out of a compressed transaction: it has no checksum.
     pub fn open_inner<'a>(&self, raw: &'a [u8]) -> Result<(Header, &'a [u8])> {
         let header = header(raw).ok_or_else(|| malformed("an event", 0))?;
-        Ok((header, &raw[HEADER..]))
+        Ok((Header { inner: true, artificial: false, ..header }, &raw[HEADER..]))
     }
 
     pub fn read<'a>(&mut self, header: &Header, body: &'a [u8]) -> Result<Event<'a>> {
@@ -182,7 +188,7 @@ impl Decoder {
                 let one_phase = bytes.u8()? != 0;
                 Event::XaPrepare { one_phase, xid: xid(&mut bytes)? }
             }
-            TRANSACTION_PAYLOAD => Event::Payload(body),
+            TRANSACTION_PAYLOAD => Event::Payload,
             MARIA_GTID => {
                 let (number, domain, flags) = (bytes.u64()?, bytes.u32()?, bytes.u8()?);
                 Event::MariaGtid { gtid: MariaGtid { domain, server: header.server, number }, flags }
@@ -209,7 +215,7 @@ fn header(raw: &[u8]) -> Option<Header> {
     let (time, kind, server, size) = (bytes.u32()?, bytes.u8()?, bytes.u32()?, bytes.u32()?);
     let (end, flags) = (bytes.u32()?, bytes.u16()?);
     let artificial = flags & ARTIFICIAL != 0 || end == 0;
-    (size as usize == raw.len()).then_some(Header { time, kind, server, size, flags, artificial })
+    (size as usize == raw.len()).then_some(Header { time, kind, server, size, flags, end, inner: false, artificial })
 }
 
 /// An XA transaction's name as the server prints it: `X'gtrid',X'bqual',format`.
@@ -288,7 +294,7 @@ const TRANSACTION_CONTEXT: u8 = 36;
 const VIEW_CHANGE: u8 = 37;
 const XA_PREPARE: u8 = 38;
 pub(super) const PARTIAL_UPDATE: u8 = 39;
-const TRANSACTION_PAYLOAD: u8 = 40;
+pub(super) const TRANSACTION_PAYLOAD: u8 = 40;
 const HEARTBEAT_V2: u8 = 41;
 const TAGGED_GTID: u8 = 42;
 const FIRST_UNKNOWN_MYSQL: u8 = 43;

@@ -181,7 +181,7 @@ proptest! {
             match decoder.read(&header, body) {
                 Ok(Event::TableMap(map)) => drop(map.layout()),
                 Ok(Event::Rows(rows)) => drop(rows.rows()),
-                Ok(Event::Payload(body)) => {
+                Ok(Event::Payload) => {
                     let mut payload = Payload::open(body);
                     while let Some(Some(Some(_))) = payload.as_mut().map(Payload::next) {}
                 }
@@ -189,6 +189,23 @@ proptest! {
             }
         }
         drop(decoder.open(&body));
+    }
+
+    #[test]
+    fn noise_is_no_document(bytes in prop::collection::vec(any::<u8>(), 0..120), kind in 0_u8..16) {
+        let document: Vec<u8> = std::iter::once(kind).chain(bytes).collect();
+        if let Some(text) = json_text(&document) {
+            prop_assert!(text.len() <= json::MOST_PER_BYTE * document.len() + json::MOST_OF_ONE, "{text}");
+        }
+    }
+
+    /// Offsets that are small, so that parts overlap and point at each other.
+    #[test]
+    fn tangled_documents_end(bytes in prop::collection::vec(prop_oneof![0_u8..8, 0_u8..64], 0..120), kind in 0_u8..4) {
+        let document: Vec<u8> = std::iter::once(kind).chain(bytes).collect();
+        if let Some(text) = json_text(&document) {
+            prop_assert!(text.len() <= json::MOST_PER_BYTE * document.len() + json::MOST_OF_ONE, "{text}");
+        }
     }
 
     #[test]

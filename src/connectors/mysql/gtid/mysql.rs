@@ -44,6 +44,16 @@ impl GtidSet {
         })
     }
 
+    /// Of whom it has transactions.
+    pub fn servers(&self) -> impl Iterator<Item = Uuid> {
+        self.0.keys().map(|origin| origin.server)
+    }
+
+    /// As texts, one for each server and tag.
+    pub fn parts(&self) -> impl Iterator<Item = String> {
+        self.0.iter().map(|(origin, intervals)| GtidSet([(origin.clone(), intervals.clone())].into()).to_string())
+    }
+
     /// `None`: each has something that the other lacks.
     pub fn compare(&self, other: &GtidSet) -> Option<Ordering> {
         match (self.contains(other), other.contains(self)) {

@@ -64,6 +64,17 @@ pub(super) struct Point {
     pub seen: Option<Reach>,
 }
 
+impl Gtid {
+    /// Whether a list or set has it; files have no numbers.
+    pub fn is_in(&self, at: &Reach) -> bool {
+        match (at, self) {
+            (Reach::Maria(domains), Gtid::Maria(gtid)) => domains.has(*gtid),
+            (Reach::Mysql(set), Gtid::Mysql(gtid)) => set.has(gtid),
+            _ => false,
+        }
+    }
+}
+
 impl Point {
     /// Where nothing is known of the transactions before it.
     pub fn plain(at: Reach) -> Point {
