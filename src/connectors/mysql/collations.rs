@@ -77,13 +77,16 @@ fn has_gb18030(server: &Server) -> bool {
     server.at_least(Family::Mysql, (5, 7, 4))
 }
 
+/// A word of a collation, and the first version that knows it.
+type Since = (&'static str, (u16, u16, u16));
+
 fn is_known(own: &str, apart: bool, server: &Server) -> bool {
     let has = |word: &&str| own.contains(*word);
     // Two rules of one name.
     if apart && has(&"_croatian") {
         return false;
     }
-    let (never, since): (&[&str], &[(&str, (u16, u16, u16))]) = match server.family {
+    let (never, since): (&[&str], &[Since]) = match server.family {
         Family::Mariadb => {
             (&["_0900_", "gb18030", "_tolower_ci"], &[("_nopad_", (10, 2, 2)), ("_uca1400_", (10, 10, 1))])
         }
@@ -92,7 +95,7 @@ fn is_known(own: &str, apart: bool, server: &Server) -> bool {
             &[("_0900_", (8, 0, 17)), ("gb18030", (5, 7, 4))],
         ),
     };
-    let is_older = |(word, version): &(&str, (u16, u16, u16))| has(word) && server.version < *version;
+    let is_older = |(word, version): &Since| has(word) && server.version < *version;
     !never.iter().any(has) && !since.iter().any(is_older)
 }
 
