@@ -19,7 +19,7 @@ fn databases(name: &str, server: &Server) -> Databases {
 }
 
 #[tokio::test]
-async fn mariadb_is_a_target() {
+pub async fn mariadb_is_a_target() {
     let server = Server::mariadb(&[]);
     expect(&certify::target(&databases("MariaDB", &server), &[]).await, 35, 1);
 }

@@ -13,7 +13,7 @@ use whimbrel::{
     model::{
         Batch, Body, Change, Existing, Key, Kind, NO_ROW, Partition, Position, Rows, Severity, Table, Value, ValueRef,
     },
-    target::{Applied, Clash, Finished, Part},
+    target::{Applied, Clash, Finished, Noted, Part},
 };
 
 /// A type, how the client is asked for its values, and values as SQL.
@@ -145,7 +145,28 @@ async fn makes_indexes(kind: Which) {
 }
 
 #[tokio::test]
-async fn what_the_server_would_write_by_itself_is_written_by_nobody_else() {
+pub async fn children_may_come_before_their_parents() {
+    let server = Server::mariadb(&[]);
+    server.sql(
+        "CREATE TABLE p (id INT PRIMARY KEY); INSERT INTO p VALUES (1); \
+         CREATE TABLE c (id INT PRIMARY KEY, p INT, FOREIGN KEY (p) REFERENCES p (id) ON DELETE CASCADE); \
+         INSERT INTO c VALUES (1, 1)",
+    );
+    let source = source(&server);
+    let shapes = shapes(&server, &["c", "p"]).await;
+    let mut written = Written::open(&server, &shapes).await;
+    for shape in &shapes {
+        let from = table(&*source, &shape.name.name).await;
+        written.copy(&*source, &from, shape).await;
+    }
+    assert!(server.sql("SHOW CREATE TABLE copy.c").contains("FOREIGN KEY"), "it is made, and does not act on us");
+    written.apply(upsert(&shapes[0], &[&[Value::Int(2), Value::Int(9)]])).await;
+    written.apply(upsert(&shapes[1], &[&[Value::Int(9)]])).await;
+    assert_eq!(server.sql("SELECT id, p FROM copy.c ORDER BY id"), "1\t1\n2\t9\n");
+}
+
+#[tokio::test]
+pub async fn what_the_server_would_write_by_itself_is_written_by_nobody_else() {
     for kind in [Which::Mariadb, Which::Mysql] {
         writes_nothing_else(kind).await;
     }
@@ -299,6 +320,37 @@ async fn opens_again(kind: Which) {
 }
 
 #[tokio::test]
+async fn what_the_first_version_noted_is_taken_over() {
+    let server = Server::mariadb(&[]);
+    server.sql("CREATE TABLE t (id INT PRIMARY KEY); INSERT INTO t VALUES (1)");
+    let shapes = shapes(&server, &["t"]).await;
+    server.sql("CREATE DATABASE copy; CREATE TABLE copy.t (id INT PRIMARY KEY)");
+    for line in include_str!("../data/golden/mysql-target-v1.sql").lines() {
+        if let Some((name, columns)) = line.split_once(": ") {
+            server.sql(&format!("CREATE TABLE copy.{name} ({columns})"));
+        }
+    }
+    let noted =
+        r#"{"claimed":["copy.t"],"prepared":{"copy.t":{"finished":true,"generation":7,"stood":true,"indexes":{}}}}"#;
+    let job = claim(1, &shapes).job;
+    server.sql(&format!(
+        "INSERT INTO copy.whimbrel_job VALUES ('{job}', '{{}}', '{noted}', 1, '{}', 1)",
+        claim(1, &shapes).token
+    ));
+    let store = settings(&server, "writer");
+    let store = StoreSettings { url: store.url.replace("/shop", "/copy"), ..store };
+    let target = connectors::open(&store).expect("good settings").target().expect("a target");
+    let known = [(shapes[0].name.clone(), Noted { generation: 7, finished: true })];
+    assert_eq!(target.jobs().await.expect("readable")[0].opened.tables, known, "also before it is taken over");
+    for epoch in [2, 3] {
+        assert_eq!(target.open(&claim(epoch, &shapes)).await.expect("opens").tables, known);
+    }
+    assert_eq!(server.sql("SELECT version, `tables` FROM copy.whimbrel_job"), "2\t{\"claimed\":[\"copy.t\"]}\n");
+    target.forget(job).await.expect("forgotten");
+    assert_eq!(server.sql("SHOW TABLES IN copy"), "t\n");
+}
+
+#[tokio::test]
 async fn a_row_above_the_packet_is_refused_and_a_server_that_turned_read_only_is_told() {
     let server = Server::of(Which::Mysql, &["--max-allowed-packet=1M"]);
     server.sql("CREATE TABLE t (id INT PRIMARY KEY, v LONGTEXT)");
@@ -330,14 +382,14 @@ async fn a_row_above_the_packet_is_refused_and_a_server_that_turned_read_only_is
 
 #[test]
 fn our_tables_are_as_they_were_on_the_first_day() {
-    let kept = include_str!("../data/golden/mysql-target-v1.sql");
+    let kept = [include_str!("../data/golden/mysql-target-v1.sql"), include_str!("../data/golden/mysql-target-v2.sql")];
     let source = include_str!("../../src/connectors/mysql/watermark.rs");
     // The text in the code is broken over lines; words are what counts.
     let words = |text: &str| {
         let text = text.replace(['\\', '(', ')', ','], " ");
         text.split_whitespace().map(str::to_owned).collect::<Vec<_>>()
     };
-    for (name, columns) in kept.lines().filter_map(|line| line.split_once(": ")) {
+    for (name, columns) in kept.iter().flat_map(|kept| kept.lines()).filter_map(|line| line.split_once(": ")) {
         let (code, columns) = (words(source).join(" "), words(columns).join(" "));
         assert!(code.contains(&columns), "{name} has changed: what is in users' servers can no longer be read");
     }

@@ -6,7 +6,10 @@ use super::{
     server::SQL_MODE,
     text::quote,
 };
-use crate::error::Result;
+use crate::{
+    error::Result,
+    faults::{self, Saboteur},
+};
 use mysql_async::{Row, prelude::Queryable};
 use std::time::{Duration, Instant};
 
@@ -60,7 +63,7 @@ impl Lane {
         let silence = if transactional { SILENCE_OPEN_SECS } else { SILENCE_SECS };
         let mut settings = vec![
             // The source has kept these rules; children may come before their parents.
-            "foreign_key_checks = 0".to_owned(),
+            format!("foreign_key_checks = {}", u8::from(faults::on(Saboteur::ForeignKeysAct))),
             "unique_checks = 1".to_owned(),
             "autocommit = 1".to_owned(),
             // A table that somebody alters is a lock like others.

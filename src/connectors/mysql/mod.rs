@@ -10,6 +10,7 @@
 
 mod altering;
 mod apply;
+mod backlog;
 mod batches;
 mod begin;
 mod binding;
@@ -47,6 +48,7 @@ mod indexes;
 mod known;
 mod lane;
 mod leftovers;
+mod noted;
 mod paging;
 mod plan;
 mod position;
@@ -88,7 +90,7 @@ use std::sync::Arc;
 
 pub static MYSQL: Connector = Connector {
     scheme: "mysql",
-    about: "MySQL servers (MariaDB's, too): `mysql://user@host:3306/database`",
+    about: "MySQL and MariaDB servers: `mysql://user@host:3306/database`",
     secrets: &["password"],
     open,
     fixture: Some(Databases::of),

@@ -7,13 +7,15 @@ use super::{
     compare::{compare, find},
     connect::Session,
     create, failure, finish,
+    noted::Noted,
     schema::{self, Shape},
     text::{self, literal, quote},
     translation,
-    watermark::{Home, Owned},
+    watermark::Home,
 };
 use crate::{
     error::{Error, Result},
+    faults,
     model::{Table, TableName},
     target::{Claim, Finished, Prepared},
 };
@@ -26,13 +28,9 @@ pub(super) async fn prepare(
     table: &Table,
     generation: u64,
 ) -> Result<Prepared> {
-    let owned = prove(session, home, claim).await?;
+    let known = prove(session, home, claim, table).await?;
     let there = read(session, &table.name).await?;
-    if !claim.existing.admits(table)
-        && there.is_some()
-        && !owned.prepared.contains_key(&table.name)
-        && has_rows(session, &table.name).await?
-    {
+    if !claim.existing.admits(table) && there.is_some() && known.is_none() && has_rows(session, &table.name).await? {
         return Ok(Prepared { has_rows: true });
     }
     let made = there.is_none();
@@ -47,10 +45,10 @@ pub(super) async fn prepare(
             add_columns(session, table, &there).await?;
         }
     }
-    let noted = owned.prepared.get(&table.name).map(|noted| noted.indexes.clone()).unwrap_or_default();
+    faults::point("mysql/prepare");
+    let noted = known.map(|noted| noted.indexes).unwrap_or_default();
     let kept = finish::drop_stale(session, table, noted).await?;
-    let stood = note(session, home, claim, |owned| {
-        let noted = owned.prepared.entry(table.name.clone()).or_default();
+    let stood = note(session, home, claim, &table.name, |noted| {
         (noted.finished, noted.generation, noted.indexes) = (false, generation, kept);
         noted.made |= made;
         noted.stood
@@ -70,37 +68,43 @@ pub(super) async fn is_settled(
     table: &Table,
     finishing: bool,
 ) -> Result<bool> {
-    let owned = prove(session, home, claim).await?;
-    let (Some(there), Some(noted)) = (read(session, &table.name).await?, owned.prepared.get(&table.name)) else {
+    let known = prove(session, home, claim, table).await?;
+    let (Some(there), Some(noted)) = (read(session, &table.name).await?, known) else {
         return Ok(false);
     };
     let has_columns = table.columns.iter().all(|column| find(&there.table, &column.name).is_some());
     let has_indexes = !(finishing || noted.stood) || finish::missing(table, &there, &session.server)?.is_empty();
     let nothing_stale = finish::stale(table, &there, &session.server, &noted.indexes)?.is_empty();
-    let nothing_waits = !finishing || owned.prepared.values().all(|noted| noted.waiting.is_empty());
+    let nothing_waits = !finishing || home.waiting(session, claim.job).await?.is_empty();
     Ok(has_columns && has_indexes && nothing_stale && nothing_waits)
 }
 
-/// What the job owns, if it is still ours: before anything that commits by itself.
-pub(super) async fn prove(session: &mut Session, home: &Home, claim: &Claim) -> Result<Owned> {
+/// What is noted of the table, if the job is still ours: before anything that commits by itself.
+pub(super) async fn prove(session: &mut Session, home: &Home, claim: &Claim, table: &Table) -> Result<Option<Noted>> {
     session.run("START TRANSACTION").await.map_err(said)?;
-    let owned = home.owned(session, claim).await;
+    let noted = async {
+        home.prove(session, claim).await?;
+        home.noted(session, claim.job, &table.name).await
+    };
+    let noted = noted.await;
     session.run("ROLLBACK").await.map_err(said)?;
-    owned
+    noted
 }
 
-/// Changes what is noted of the job's tables, in a transaction.
+/// Changes what is noted of a table, in a transaction.
 pub(super) async fn note<T>(
     session: &mut Session,
     home: &Home,
     claim: &Claim,
-    change: impl FnOnce(&mut Owned) -> T,
+    name: &TableName,
+    change: impl FnOnce(&mut Noted) -> T,
 ) -> Result<T> {
     session.run("START TRANSACTION").await.map_err(said)?;
     let changed = async {
-        let mut owned = home.owned(session, claim).await?;
-        let changed = change(&mut owned);
-        home.note(session, claim.job, &owned).await?;
+        home.prove(session, claim).await?;
+        let mut noted = home.noted(session, claim.job, name).await?.unwrap_or_default();
+        let changed = change(&mut noted);
+        home.note(session, claim.job, name, &noted).await?;
         Ok(changed)
     };
     let changed = changed.await;

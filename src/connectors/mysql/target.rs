@@ -47,7 +47,7 @@ impl MysqlTarget {
 
     fn home(&self) -> Result<Home> {
         let name = self.config.database.as_deref().ok_or_else(|| {
-            Error::config("a target's URL must name a database: two small tables of ours are kept in it")
+            Error::config("a target's URL must name a database: three small tables of ours are kept in it")
                 .hint("write `mysql://user@host:3306/database`")
         })?;
         Ok(Home::new(name))
@@ -214,13 +214,12 @@ async fn take_over(session: &mut Session, home: &Home, claim: &Claim) -> Result<
     known::written(&session.server)?;
     let said = |failure| failure::error(failure, "taking the job over");
     home.keep_out(session).await?;
-    if !home.is_there(session).await.map_err(said)? {
-        home.make(session).await.map_err(said)?;
-    }
+    home.make(session).await.map_err(said)?;
     // Not less, or two new jobs would not see each other.
     session.run("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ").await.map_err(said)?;
     session.run("START TRANSACTION").await.map_err(said)?;
     let opened = home.claim(session, claim).await?;
+    faults::point("mysql/claim");
     session.run("COMMIT").await.map_err(said)?;
     home.admit(session).await?;
     Ok(opened)
