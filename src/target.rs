@@ -7,7 +7,8 @@
 use crate::{
     error::Result,
     model::{
-        Batch, Existing, Finding, JobId, Key, Kind, LaneMark, Mutation, Partition, Position, Rows, Table, TableName,
+        Batch, COARSE_HASH_VERSION, Existing, Finding, JobId, Key, Kind, LaneMark, Mutation, Partition, Position, Rows,
+        Table, TableName,
     },
     source::Room,
 };
@@ -59,6 +60,11 @@ pub trait Target: Send + Sync {
 
     /// How many lanes serve this store best, where the job does not say.
     fn lanes(&self) -> u16;
+
+    /// The version of `coarse_hash` that chooses the lane of a key; written into the watermark.
+    fn hash_version(&self) -> u8 {
+        COARSE_HASH_VERSION
+    }
 
     /// Space that is left for it; `None`: not known.
     async fn room(&self) -> Result<Option<Room>> {

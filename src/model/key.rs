@@ -131,9 +131,18 @@ impl KeyRange {
 ///
 /// `version` is the watermark's `hash_version`; a torn batch is split by the one that split it first.
 pub fn coarse_hash(version: u8, table: &Table, row: RowRef<'_>) -> Option<u64> {
-    assert_eq!(version, COARSE_HASH_VERSION, "`open` refuses watermarks of another hash version");
+    let together = match version {
+        COARSE_HASH_VERSION => 1.0,
+        BLOCK_HASH_VERSION => BLOCK,
+        _ => unreachable!("`open` refuses watermarks of another hash version"),
+    };
     let mut hash = Xxh3::new();
-    for &column in &table.key {
+    for (place, &column) in table.key.iter().enumerate() {
+        // Of whole blocks, in the key's last part.
+        let number = |hash: &mut Xxh3, value: f64| match place + 1 == table.key.len() && together > 1.0 {
+            true => number(hash, (value / together).floor()),
+            false => number(hash, value),
+        };
         match row.get(column).value().unwrap_or(ValueRef::Null) {
             ValueRef::Text(text) if table.columns[column].equality == Equality::Coarse => {
                 if !text.is_ascii() {
@@ -166,8 +175,15 @@ pub fn coarse_hash(version: u8, table: &Table, row: RowRef<'_>) -> Option<u64> {
     Some(hash.finish())
 }
 
-/// The version of `coarse_hash` that this build writes into watermarks.
+/// The version of `coarse_hash` that tells keys apart.
 pub const COARSE_HASH_VERSION: u8 = 1;
+
+/// The version that keeps keys together whose numbers are near: for stores that keep rows in the order of their keys,
+/// where lanes that write neighbours wait for one page.
+pub const BLOCK_HASH_VERSION: u8 = 2;
+
+/// About the rows of two pages.
+const BLOCK: f64 = 128.0;
 
 fn is_number(field: Field<'_>) -> bool {
     use ValueRef::{Bool, Decimal, Float32, Float64, Int, Null, Unsigned};
@@ -204,6 +220,25 @@ mod tests {
         assert_eq!(coarse("a b"), coarse("AB  "));
         assert_ne!(coarse("a"), coarse("b"));
         assert_eq!(coarse("é"), None);
+    }
+
+    #[test]
+    fn blocks_keep_neighbours_and_equal_keys_together() {
+        let mut column = Column::new("k", Type::Any);
+        column.equality = Equality::Exact;
+        let table = Table::new(TableName::new("main", "t"), vec![column.clone(), column], vec![0, 1]);
+        let hash = |a: Value, b: Value| {
+            let mut rows = Rows::default();
+            let place = rows.add_row(&[Some(a), Some(b)]);
+            coarse_hash(BLOCK_HASH_VERSION, &table, rows.row(place))
+        };
+        let pair = |a, b| hash(Value::Int(a), Value::Int(b));
+        assert_eq!(pair(1, 128), pair(1, 255));
+        assert_eq!(pair(1, 129), hash(Value::Decimal("1.0".into()), Value::Unsigned(129)));
+        assert_eq!(pair(1, -1), pair(1, -128));
+        assert_ne!(pair(1, 127), pair(1, 128));
+        assert_ne!(pair(1, -1), pair(1, 0));
+        assert_ne!(pair(1, 0), pair(2, 0));
     }
 
     #[test]

@@ -18,7 +18,7 @@ pub use finding::{Finding, Leftover, Severity};
 pub use job::{
     ApplySettings, CopySettings, Existing, JobId, JobSpec, Keyless, Limits, Refusal, SourceSpec, TargetSpec,
 };
-pub use key::{COARSE_HASH_VERSION, Key, KeyRange, coarse_hash};
+pub use key::{BLOCK_HASH_VERSION, COARSE_HASH_VERSION, Key, KeyRange, coarse_hash};
 pub use mutation::{Change, Criterion, Mutation, NO_ROW, Operator, Place};
 pub use occupied::THEIRS;
 pub use position::{Checkpoint, Mark, Partition, Position};

@@ -81,7 +81,7 @@ impl Lanes {
             return Err(Error::config("a change of a whole table came in one batch with others")
                 .hint("this is a defect of the source's connector; please report it"));
         }
-        let mut shares = share(batch, spread);
+        let mut shares = share(batch, spread, self.target.hash_version());
         let parts = spread.lacking.iter().map(|&lane| {
             let share = std::mem::take(&mut shares[usize::from(lane)]);
             self.lane(batch, &after, number, spread.of, lane, share)
@@ -98,7 +98,7 @@ impl Lanes {
             }
         }
         if !clashing.is_empty() {
-            let all = share(batch, spread);
+            let all = share(batch, spread, self.target.hash_version());
             let mine: BTreeSet<Mutation> =
                 clashing.iter().flat_map(|&lane| all[usize::from(lane)].iter().copied()).collect();
             let list = batch.rows().mutations.iter().copied().filter(|one| mine.contains(one)).collect();

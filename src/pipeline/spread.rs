@@ -2,7 +2,7 @@
 
 use crate::{
     faults::{self, Saboteur},
-    model::{Batch, COARSE_HASH_VERSION, Key, Mutation, coarse_hash},
+    model::{Batch, Key, Mutation, coarse_hash},
 };
 
 /// How one batch is spread. What a torn batch was spread by is kept in the watermark.
@@ -20,7 +20,8 @@ impl Spread {
 }
 
 /// The batch's mutations by lane. The same key, as any store compares keys, always takes the same lane (invariant 4).
-pub fn share(batch: &Batch, spread: &Spread) -> Vec<Vec<Mutation>> {
+/// `version`: of the hash, as the target has it.
+pub fn share(batch: &Batch, spread: &Spread, version: u8) -> Vec<Vec<Mutation>> {
     let (rows, of) = (batch.rows(), spread.of);
     if of == 1 {
         return vec![rows.mutations.clone()];
@@ -31,7 +32,7 @@ pub fn share(batch: &Batch, spread: &Spread) -> Vec<Vec<Mutation>> {
         let (table, row) = (rows.table(mutation), rows.row(mutation.row));
         let hash = match faults::on(Saboteur::LaneByExactKey) {
             true => Key::of(table, row).map(|key| xxhash_rust::xxh3::xxh3_64(key.bytes())),
-            false => coarse_hash(COARSE_HASH_VERSION, table, row),
+            false => coarse_hash(version, table, row),
         };
         // `None` in a batch that was spread before: its shape changed since; lane 0 keeps at least their order.
         let hash = hash.unwrap_or(0);

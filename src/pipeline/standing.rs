@@ -4,10 +4,7 @@ use super::line::Line;
 use crate::{
     error::{Error, Result},
     faults::{self, Saboteur},
-    model::{
-        COARSE_HASH_VERSION, Existing, KeyRange, LaneMark, Partition, Position, Progress, TableName, TableProgress,
-        TableState,
-    },
+    model::{Existing, KeyRange, LaneMark, Partition, Position, Progress, TableName, TableProgress, TableState},
     pipeline::spread::Spread,
     target::Opened,
 };
@@ -61,7 +58,7 @@ impl Standing {
 
     /// Makes progress say what the target says: it is right (lane protocol 8).
     pub fn reconcile(&mut self, line: &Line) -> Result<()> {
-        if self.opened.marks.iter().any(|mark| mark.batch > 0 && mark.hash_version != COARSE_HASH_VERSION) {
+        if self.opened.marks.iter().any(|mark| mark.batch > 0 && mark.hash_version != line.target.hash_version()) {
             return Err(Error::config("the target's watermarks were written by another version of the lane hash")
                 .hint("run the version of whimbrel that wrote them until the job is paused, then this one"));
         }

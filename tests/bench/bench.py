@@ -9,21 +9,18 @@ import hashlib
 import os
 import pathlib
 import shutil
-import socket
 import sqlite3
-import statistics
 import subprocess
 import sys
 import tempfile
 import threading
 import time
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-BINARY = ROOT / "target" / "release" / "whimbrel"
+from daemon import ROOT, Daemon, median
+
 RUNS = int(os.environ.get("RUNS", "3"))
 ROWS = int(os.environ.get("ROWS", "2000000"))
 MANY = int(os.environ.get("MANY_ROWS", "5000000"))
-TICKS = os.sysconf("SC_CLK_TCK")
 
 TABLE = """CREATE TABLE wide(id INTEGER PRIMARY KEY, a INTEGER, b REAL, c TEXT, d TEXT, e BLOB, f INTEGER, g TEXT,
  h REAL, i TEXT)"""
@@ -45,68 +42,6 @@ def digest(file, table="wide"):
         total = (total + int.from_bytes(hashlib.blake2b(repr(row).encode(), digest_size=16).digest())) % (1 << 128)
     db.close()
     return rows, total
-
-
-class Daemon:
-    """The release binary with one job from `source` into `target`."""
-
-    def __init__(self, folder, source, target):
-        self.folder = pathlib.Path(folder)
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.address = f"127.0.0.1:{free.getsockname()[1]}"
-        config = self.folder / "bench.toml"
-        config.write_text(
-            f'listen = "{self.address}"\n[http]\nlisten = "off"\n[state]\ndir = "{self.folder}/state"\n[source]\nretain_after_apply_s = 5\n'
-            f'[log]\nfilter = "warn"\n[stores.source]\nurl = "sqlite:{source}"\n[stores.target]\nurl = "sqlite:{target}"\n')
-        job = self.folder / "bench.yaml"
-        job.write_text("name: bench\nsource:\n  store: source\ntargets:\n  - store: target\n")
-        self.log = open(self.folder / "daemon.log", "ab")
-        self.process = subprocess.Popen([BINARY, "serve", "--config", config], stderr=self.log)
-        self.retry("apply", "-f", job)
-
-    def cli(self, *arguments):
-        call = [BINARY, *map(str, arguments), "--server", self.address]
-        return subprocess.run(call, capture_output=True, text=True)
-
-    def retry(self, *arguments):
-        for _ in range(400):
-            done = self.cli(*arguments)
-            if done.returncode == 0:
-                return
-            time.sleep(0.02)
-        raise SystemExit(f"{arguments}: {done.stderr}")
-
-    def state(self):
-        # What it advises to type next names states, too.
-        return self.cli("status", "bench").stdout.split("next:")[0]
-
-    def wait(self, *words, every=0.02):
-        while True:
-            text = self.state()
-            if all(word in text for word in words):
-                return
-            if "failed" in text or "lost" in text:
-                raise SystemExit(text)
-            time.sleep(every)
-
-    def cpu(self):
-        fields = open(f"/proc/{self.process.pid}/stat").read().rsplit(")", 1)[1].split()
-        return (int(fields[11]) + int(fields[12])) / TICKS
-
-    def memory(self, key):
-        for line in open(f"/proc/{self.process.pid}/status"):
-            if line.startswith(key):
-                return int(line.split()[1]) / 1024
-        return 0.0
-
-    def stop(self):
-        self.process.terminate()
-        self.process.wait(30)
-
-
-def median(figures):
-    return statistics.median(figures)
 
 
 def source_of(folder, rows):
@@ -132,7 +67,7 @@ def copy(folder):
             os.fsync(file.fileno())
         times["vacuum"].append(time.monotonic() - start)
         target = place / "target.db"
-        daemon = Daemon(place, source, target)
+        daemon = Daemon(place, f"sqlite:{source}", f"sqlite:{target}")
         start = time.monotonic()
         daemon.retry("job", "start", "bench")
         daemon.wait("streaming")
@@ -156,7 +91,7 @@ def backlog(folder):
         place = folder / f"backlog-{run}"
         place.mkdir()
         source, target = source_of(place, changes), place / "target.db"
-        daemon = Daemon(place, source, target)
+        daemon = Daemon(place, f"sqlite:{source}", f"sqlite:{target}")
         daemon.retry("job", "start", "bench")
         daemon.wait("streaming", ", 0 changes behind")
         daemon.retry("job", "pause", "bench")
@@ -190,7 +125,7 @@ def backlog(folder):
 
 def lag(folder, seconds=20, rate=1000):
     source, target = source_of(folder, 1000), folder / "target.db"
-    daemon = Daemon(folder, source, target)
+    daemon = Daemon(folder, f"sqlite:{source}", f"sqlite:{target}")
     daemon.retry("job", "start", "bench")
     daemon.wait("streaming")
     committed, seen, stop = {}, {}, threading.Event()
@@ -226,7 +161,7 @@ def lag(folder, seconds=20, rate=1000):
 
 def idle(folder, seconds=20):
     source, target = source_of(folder, 1000), folder / "target.db"
-    daemon = Daemon(folder, source, target)
+    daemon = Daemon(folder, f"sqlite:{source}", f"sqlite:{target}")
     daemon.retry("job", "start", "bench")
     daemon.wait("streaming")
     time.sleep(15)
@@ -238,12 +173,12 @@ def idle(folder, seconds=20):
 
 def memory(folder):
     source, target = source_of(folder, MANY), folder / "target.db"
-    daemon = Daemon(folder, source, target)
+    daemon = Daemon(folder, f"sqlite:{source}", f"sqlite:{target}")
     daemon.retry("job", "start", "bench")
     daemon.wait("streaming", every=0.2)
     print(f"peak while copying {MANY} rows: {daemon.memory('VmHWM'):.0f} MB")
     daemon.stop()
-    daemon = Daemon(folder, source, target)
+    daemon = Daemon(folder, f"sqlite:{source}", f"sqlite:{target}")
     daemon.wait("streaming")
     start = time.monotonic()
     sql(source, "UPDATE wide SET a = a + 1")

@@ -10,6 +10,7 @@ mod faults;
 mod following;
 mod granting;
 mod jobs;
+mod many;
 pub mod positions;
 mod reading;
 pub mod tailing;

@@ -75,7 +75,22 @@ impl<'s> Written<'s> {
             rows.shapes.iter_mut().for_each(|shape| *shape = Arc::clone(to));
             self.apply(rows).await;
         }
-        assert_eq!(self.target.finish(to).await.expect("finished"), Finished::Done, "{}", to.name);
+        self.finish(to).await;
+    }
+
+    /// The rows of a table of `shop` as those of the copy.
+    pub async fn read(source: &dyn Source, from: &Arc<Table>, to: &Arc<Table>) -> Rows {
+        let mut feed = source.copy(from, &KeyRange::all(), Columns::All, &Checkpoint::default()).await.expect("opens");
+        let batches = drain(&mut *feed).await.expect("readable");
+        assert_eq!(batches.len(), 1, "few rows");
+        let mut rows = Rows::clone(batches[0].rows());
+        rows.shapes.iter_mut().for_each(|shape| *shape = Arc::clone(to));
+        rows
+    }
+
+    /// Makes its indexes.
+    pub async fn finish(&self, table: &Arc<Table>) {
+        assert_eq!(self.target.finish(table).await.expect("finished"), Finished::Done, "{}", table.name);
     }
 
     /// What the server's client says of a query, in `shop` and in `copy`.

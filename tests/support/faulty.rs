@@ -345,6 +345,10 @@ impl Target for Faulty<dyn Target> {
         self.inner.lanes()
     }
 
+    fn hash_version(&self) -> u8 {
+        self.inner.hash_version()
+    }
+
     fn is_transactional(&self) -> bool {
         self.inner.is_transactional()
     }

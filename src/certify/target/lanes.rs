@@ -7,7 +7,7 @@ use crate::{
         fixture::Scratch,
         scene::{JOB, plain, plain_row},
     },
-    model::{COARSE_HASH_VERSION, Kind, Partition, Position},
+    model::{Kind, Partition, Position},
     target::{Applied, Part},
 };
 use std::sync::Arc;
@@ -121,7 +121,7 @@ pub async fn rows(scratch: &dyn Scratch) -> Verdict {
     found.sort_by_key(|mark| (mark.feed.clone(), mark.lane));
     same("lanes after a claim of more", &found.len(), &5)?;
     let mark = found[0];
-    same("an old lane's batch", &(mark.batch, mark.lanes, mark.hash_version), &(1, 1, COARSE_HASH_VERSION))?;
+    same("an old lane's batch", &(mark.batch, mark.lanes, mark.hash_version), &(1, 1, drive.target.hash_version()))?;
     must(mark.from == from && mark.to == long, || {
         format!("the positions came back as {:?}, {:?}", mark.from, mark.to)
     })?;

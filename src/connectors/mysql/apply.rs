@@ -8,7 +8,8 @@ use super::{
     failure::{self, code, number},
     lane::{Lane, Ran},
     plan::Plans,
-    statement::{PlansOf, Script, What, Writing},
+    script::{Script, What},
+    statement::{PlansOf, Writing},
     watermark::{Home, Move},
 };
 use crate::{
@@ -36,15 +37,16 @@ pub(super) struct Work<'a> {
 pub(super) async fn apply(lane: &mut Lane, work: &Work<'_>) -> Result<Applied> {
     let plans = plans(lane, work).await?;
     let part = work.part;
-    let writing = Writing { rows: part.rows, mutations: part.mutations, plans: &plans, kind: part.kind };
+    let (rows, mutations, kind) = (part.rows, part.mutations, part.kind);
+    let writing = Writing { rows, mutations, plans: &plans, kind, bulk_bytes: lane.bulk_bytes };
     let mut script = work.head();
     writing.grouped(&mut script)?;
-    match run(lane, work, &writing, &script, false).await? {
+    match run(lane, work, &writing, &mut script, false).await? {
         Some(applied) => Ok(applied),
         None => {
             let mut script = work.head();
             writing.one_by_one(&mut script)?;
-            let applied = run(lane, work, &writing, &script, true).await?;
+            let applied = run(lane, work, &writing, &mut script, true).await?;
             applied.ok_or_else(|| Error::transient("rows that did not fit together fit one by one, and now do not"))
         }
     }
@@ -99,7 +101,7 @@ async fn run(
     lane: &mut Lane,
     work: &Work<'_>,
     writing: &Writing<'_>,
-    script: &Script,
+    script: &mut Script,
     careful: bool,
 ) -> Result<Option<Applied>> {
     if let Some((length, what)) = script.largest()
@@ -115,8 +117,14 @@ async fn run(
     let (mut missing, mut clashes) = (Vec::new(), Vec::new());
     let mut next = 0;
     while next < script.len() {
-        let (text, count) = script.text(next, lane.text_limit());
-        let Ran { found, rows, failure } = lane.run(text).await;
+        let (ran, count) = match script.bulk(next) {
+            Some(bulk) => (lane.run_bulk(bulk).await, 1),
+            None => {
+                let (text, count) = script.piece(next, lane.text_limit());
+                (lane.run(text).await, count)
+            }
+        };
+        let Ran { found, rows, failure } = ran;
         if next == 0 && found.len() >= head {
             let stands = rows.first().and_then(|row| row.get::<Option<u64>, _>(0)).flatten();
             prove_moved(lane, work, found[head - 1], stands).await?;
@@ -124,8 +132,8 @@ async fn run(
         for (piece, found) in (next..).zip(&found) {
             match script.what(piece) {
                 What::Patch(index) if *found == 0 => missing.push(*index),
-                What::Delete(index) if *found == 0 && writing.plan(*index).is_keyless() => {
-                    let table = &writing.plan(*index).table.name;
+                What::Deletes(indexes) if *found == 0 && writing.plan(indexes[0]).is_keyless() => {
+                    let table = &writing.plan(indexes[0]).table.name;
                     tracing::warn!(%table, "a row without key that was to be deleted is not there");
                 }
                 _ => {}
@@ -215,8 +223,8 @@ fn after(failure: mysql_async::Error, what: &What, writing: &Writing<'_>) -> Aft
         return After::Again;
     }
     let index = match what {
-        What::Upserts(indexes) => indexes.first().copied(),
-        What::Patch(index) | What::Delete(index) | What::Whole(index) => Some(*index),
+        What::Upserts(indexes) | What::Deletes(indexes) => indexes.first().copied(),
+        What::Patch(index) | What::Whole(index) => Some(*index),
         What::Frame => None,
     };
     let Some(index) = index else { return After::Error(failure::error(failure, "moving the watermark")) };
@@ -233,8 +241,8 @@ fn after(failure: mysql_async::Error, what: &What, writing: &Writing<'_>) -> Aft
 
 fn too_large(writing: &Writing<'_>, what: &What, packet: usize) -> Error {
     let index = match what {
-        What::Upserts(indexes) => indexes.first().copied().unwrap_or(0),
-        What::Patch(index) | What::Delete(index) | What::Whole(index) => *index,
+        What::Upserts(indexes) | What::Deletes(indexes) => indexes.first().copied().unwrap_or(0),
+        What::Patch(index) | What::Whole(index) => *index,
         What::Frame => 0,
     };
     writing

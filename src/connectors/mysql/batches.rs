@@ -17,9 +17,9 @@ use std::{
     sync::{Arc, LazyLock},
 };
 
-/// A batch is handed out at the first end of a row past this.
-const BUDGET_BYTES: usize = 4 << 20;
-const BUDGET_MUTATIONS: usize = 20_000;
+/// A batch is handed out at the first end of a row past this: what a target 80 ms away needs to be kept busy.
+const BUDGET_BYTES: usize = 6 << 20;
+const BUDGET_MUTATIONS: usize = 50_000;
 
 const STEP_BITS: u32 = 24;
 

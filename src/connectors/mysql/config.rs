@@ -39,6 +39,8 @@ pub(super) struct Config {
     pub connect_timeout: Duration,
     /// Option `max_row_bytes`.
     pub max_row_bytes: usize,
+    /// Option `compression`: what goes over the wire is packed, ours at the quickest.
+    pub compresses: bool,
     /// Option `server_id`: what we call ourselves among the server's replicas; `None`: made from the job.
     pub server_id: Option<u32>,
 }
@@ -83,6 +85,7 @@ impl Config {
             identity: None,
             connect_timeout: Duration::from_millis(CONNECT_MS),
             max_row_bytes: MAX_ROW_BYTES as usize,
+            compresses: false,
             server_id: None,
         };
         let (mut cert, mut key) = (None, None);
@@ -103,11 +106,12 @@ impl Config {
                 "max_row_bytes" => {
                     config.max_row_bytes = number()?.clamp(SMALLEST_ROW_BYTES, LARGEST_ROW_BYTES) as usize;
                 }
+                "compression" => config.compresses = compression(value)?,
                 "server_id" => config.server_id = Some(server_id(number()?)?),
                 _ => {
                     return Err(Error::config(format!("unknown option `{name}`")).hint(
-                        "this store knows `tls`, `tls_name`, `ca`, `cert`, `key`, `connect_timeout_ms`, `max_row_bytes` \
-                         and `server_id`; remove the others",
+                        "this store knows `tls`, `tls_name`, `ca`, `cert`, `key`, `connect_timeout_ms`, \
+                         `max_row_bytes`, `compression` and `server_id`; remove the others",
                     ));
                 }
             }
@@ -138,6 +142,15 @@ fn tls(value: &str) -> Result<Tls> {
                 .hint("write `verify`, `encrypt` (nobody is checked) or `off`"));
         }
     })
+}
+
+fn compression(value: &str) -> Result<bool> {
+    match value {
+        "off" => Ok(false),
+        "zlib" => Ok(true),
+        _ => Err(Error::config(format!("option `compression`: `{value}` is unknown"))
+            .hint("write `zlib`, which every server knows, or `off`")),
+    }
 }
 
 fn server_id(number: u64) -> Result<u32> {
@@ -249,9 +262,14 @@ mod tests {
         }
         let secret = read("mysql://a:geheim@b/c", &[]).unwrap_err();
         assert!(!format!("{secret:?}").contains("geheim"));
-        for option in
-            [("tls", "yes"), ("server_id", "0"), ("max_row_bytes", "big"), ("colour", "red"), ("cert", "a.pem")]
-        {
+        for option in [
+            ("tls", "yes"),
+            ("server_id", "0"),
+            ("max_row_bytes", "big"),
+            ("colour", "red"),
+            ("cert", "a.pem"),
+            ("compression", "zstd"),
+        ] {
             assert!(read("mysql://a@b/c", &[option]).unwrap_err().hint_text().is_some(), "{option:?}");
         }
         assert!(read("mysql://a@b/c", &[("tls", "off"), ("ca", "x.pem")]).is_err());

@@ -9,7 +9,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     faults::{self, Saboteur},
 };
-use mysql_async::{ClientIdentity, Conn, OptsBuilder, Row, SslOpts, prelude::Queryable};
+use mysql_async::{ClientIdentity, Compression, Conn, OptsBuilder, Row, SslOpts, prelude::Queryable};
 use parking_lot::Mutex;
 use secrecy::ExposeSecret;
 use std::{path::Path, sync::Arc, time::Duration};
@@ -230,6 +230,7 @@ fn options(config: &Config, host: &Host) -> OptsBuilder {
         .stmt_cache_size(STATEMENTS)
         .max_allowed_packet(Some(config.max_row_bytes + PACKET_ROOM))
         .wait_timeout(Some(28_800))
+        .compression(config.compresses.then(Compression::fast))
         .ssl_opts(encryption(config))
 }
 

@@ -9,6 +9,7 @@ use super::{
     values::{self, INVALID_ENUM, ZERO_TIMESTAMP},
 };
 use crate::model::{Date, Decimal, ValueRef};
+use mysql_async::Value as Bound;
 use std::io::Write;
 
 /// Why a column does not take a value; tells nothing of the value itself.
@@ -83,6 +84,64 @@ impl Slot {
         Ok(())
     }
 
+    /// Whether its values can be parameters: the server takes text and bytes for what the column wants, all else needs a
+    /// literal's introducer.
+    pub fn is_bindable(&self) -> bool {
+        !matches!(self.native, Native::Geometry | Native::Vector)
+    }
+
+    /// Whether the server compares it with a list of values as with each of them: those that it takes for numbers here and
+    /// for text there are left out.
+    pub fn is_listable(&self) -> bool {
+        use Native as N;
+        let numbers = matches!(self.native, N::Int(_) | N::Unsigned(_) | N::Year | N::Decimal { .. });
+        let times = matches!(self.native, N::Date | N::DateTime(_) | N::Timestamp(_) | N::Time(_));
+        numbers || times || matches!(self.native, N::Text(_) | N::Bytes { .. } | N::Uuid)
+    }
+
+    /// The value as a parameter, of the same kind for all values of a column; refused as `literal` does. `None`: it has a
+    /// literal only.
+    pub fn bind(&self, value: ValueRef<'_>) -> Result<Option<Bound>, Misfit> {
+        use ValueRef as V;
+        Ok(Some(match (&self.native, value) {
+            (_, V::Null) => Bound::NULL,
+            (Native::Int(_) | Native::Year, V::Int(v)) => Bound::Int(v),
+            (Native::Unsigned(_) | Native::Bit(_), V::Unsigned(v)) => Bound::UInt(v),
+            (Native::Text(_), V::Text(v) | V::Json(v)) => {
+                self.is_taken(v)?;
+                Bound::Bytes(v.as_bytes().to_vec())
+            }
+            (Native::Json, V::Json(v) | V::Text(v)) => Bound::Bytes(v.as_bytes().to_vec()),
+            (Native::Bytes { width: None }, V::Bytes(v)) => Bound::Bytes(v.to_vec()),
+            (Native::Bytes { width: Some(width) }, V::Bytes(v)) if v.len() == *width as usize => {
+                Bound::Bytes(v.to_vec())
+            }
+            (Native::Float, V::Float32(v)) if v.is_finite() => Bound::Double(f64::from(v)),
+            (Native::Double, V::Float64(v)) if v.is_finite() => Bound::Double(v),
+            (Native::Decimal { .. }, V::Decimal(_)) => {
+                let mut text = Vec::new();
+                self.literal(value, &mut text)?;
+                Bound::Bytes(text)
+            }
+            (Native::Date, V::Date(_))
+            | (Native::DateTime(_), V::DateTime(..) | V::Instant(..))
+            | (Native::Timestamp(_), V::Instant(..) | ZERO_TIMESTAMP)
+            | (Native::Time(_), V::Time(_))
+            | (Native::Uuid, V::Uuid(_)) => {
+                let mut quoted = Vec::new();
+                self.literal(value, &mut quoted)?;
+                Bound::Bytes(quoted[1..quoted.len() - 1].to_vec())
+            }
+            (Native::Inet6 | Native::Inet4, V::Text(v)) => Bound::Bytes(v.as_bytes().to_vec()),
+            (Native::Enum(labels), V::Text(v)) => match labels.iter().position(|label| label == v) {
+                Some(place) => Bound::Int(place as i64 + 1),
+                None => return Ok(None),
+            },
+            (Native::Set(labels), V::Text(v)) => Bound::UInt(bits(labels, v)?),
+            _ => return Ok(None),
+        }))
+    }
+
     /// The same for a statement that must be text: bytes as digits.
     pub fn plain(&self, value: ValueRef<'_>) -> Result<String, Misfit> {
         match (&self.native, value) {
@@ -121,6 +180,13 @@ impl Slot {
     }
 
     fn text(&self, text: &str, out: &mut Vec<u8>) -> Result<(), Misfit> {
+        self.is_taken(text)?;
+        escaped(text.as_bytes(), out);
+        Ok(())
+    }
+
+    /// Whether the column keeps all of the text.
+    fn is_taken(&self, text: &str) -> Result<(), Misfit> {
         if let Some((limit, drops_spaces)) = self.limit {
             // The server cuts spaces at the end without an error.
             if text.len() > limit as usize && text.chars().count() > limit as usize {
@@ -130,7 +196,6 @@ impl Slot {
                 return Err("ends with a space, which a `char` column drops".to_owned());
             }
         }
-        escaped(text.as_bytes(), out);
         Ok(())
     }
 }

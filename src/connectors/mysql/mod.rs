@@ -57,6 +57,7 @@ mod prepared;
 mod proof;
 mod rows;
 mod schema;
+mod script;
 mod server;
 mod shapes;
 mod sight;

@@ -39,6 +39,8 @@ pub(super) struct Plan {
     insert: String,
     /// ` ON DUPLICATE KEY UPDATE …`; empty for a table without a key.
     otherwise: String,
+    /// Both with a `?` for each column; fresh, and not. `None`: not all of its columns can be told so.
+    prepared: Option<[Arc<str>; 2]>,
     /// Columns that the server would write by itself when others change, quoted.
     touched: Vec<String>,
 }
@@ -112,12 +114,24 @@ impl Plan {
         });
         let touched: Vec<String> = touched.map(|column| text::quote(&column.name)).collect();
         let insert = format!("INSERT INTO {name} ({}) VALUES ", written.join(","));
-        let mut plan =
-            Plan { name, slots, key, insert, otherwise: String::new(), touched, target, table: Arc::clone(&table) };
+        let (otherwise, prepared) = (String::new(), None);
+        let table_of = Arc::clone(&table);
+        let mut plan = Plan { name, slots, key, insert, otherwise, prepared, touched, target, table: table_of };
         if !table.is_keyless() {
             plan.otherwise = plan.otherwise(server.at_least(Family::Mysql, (8, 0, 19)));
         }
+        plan.prepared = plan.prepare();
         Ok(plan)
+    }
+
+    fn prepare(&self) -> Option<[Arc<str>; 2]> {
+        let slots: Vec<&Slot> = self.slots.iter().flatten().collect();
+        let values = vec!["?"; slots.len()].join(",");
+        let (insert, otherwise) = (&self.insert, &self.otherwise);
+        // The driver takes what follows a colon for a name, also where it is part of one.
+        let is_plain = !insert.contains([':', '?']) && !otherwise.contains([':', '?']);
+        (is_plain && !slots.is_empty() && slots.iter().all(|slot| slot.is_bindable()))
+            .then(|| [format!("{insert}({values})").into(), format!("{insert}({values}){otherwise}").into()])
     }
 
     pub fn is_keyless(&self) -> bool {
@@ -137,6 +151,29 @@ impl Plan {
     /// What stands before and behind the rows of an insert; `fresh`: one that is there is an error.
     pub fn insert(&self, fresh: bool) -> (&str, &str) {
         (&self.insert, if fresh { "" } else { &self.otherwise })
+    }
+
+    /// An insert of one row by parameters, if the table's rows can be told so.
+    pub fn prepared(&self, fresh: bool) -> Option<&Arc<str>> {
+        self.prepared.as_ref().map(|[plain, guarded]| if fresh { plain } else { guarded })
+    }
+
+    /// The row as parameters of `prepared`. `None`: one of its values has a literal only.
+    pub fn bind(&self, row: RowRef<'_>) -> Result<Option<Vec<mysql_async::Value>>, Misfit> {
+        let mut values = Vec::with_capacity(self.slots.len());
+        for (column, field) in row.fields().enumerate() {
+            let Some(slot) = self.slots.get(column).and_then(Option::as_ref) else { continue };
+            let bound = slot.bind(field.value().unwrap_or(ValueRef::Null));
+            match bound.map_err(|misfit| self.of_column(column, &misfit))? {
+                Some(value) => values.push(value),
+                None => return Ok(None),
+            }
+        }
+        Ok(Some(values))
+    }
+
+    pub fn key_columns(&self) -> usize {
+        self.key.len()
     }
 
     /// `(1,'a')`.
@@ -218,6 +255,46 @@ impl Plan {
         Ok(())
     }
 
+    /// Removes the rows with these keys. `false`: one by one only, and what was written is to be taken back. Several
+    /// literals are compared like one where they are of one kind; text in a character set of its own is not.
+    pub fn delete_all(&self, rows: &[RowRef<'_>], out: &mut Vec<u8>) -> bool {
+        if self.is_keyless() || !self.key.iter().all(Slot::is_listable) {
+            return false;
+        }
+        out.extend_from_slice(format!("DELETE FROM {} WHERE ", self.name).as_bytes());
+        let one = self.key.len() == 1;
+        if one {
+            out.extend_from_slice(format!("{} IN (", self.key[0].name).as_bytes());
+        }
+        for (at, row) in rows.iter().enumerate() {
+            let value = |column: usize| row.get(column).value().unwrap_or(ValueRef::Null);
+            let is_plain = |value| !matches!(value, ValueRef::Native(..) | ValueRef::Null);
+            if !self.table.key.iter().all(|&column| is_plain(value(column))) {
+                return false;
+            }
+            out.extend_from_slice(match (at, one) {
+                (0, true) => b"",
+                (_, true) => b",",
+                (0, false) => b"(",
+                (_, false) => b" OR (",
+            });
+            let written = match one {
+                true => self.key[0].literal(value(self.table.key[0]), out),
+                false => self.by_key(*row, out),
+            };
+            if written.is_err() {
+                return false; // Told again, with the row's name.
+            }
+            if !one {
+                out.push(b')');
+            }
+        }
+        if one {
+            out.push(b')');
+        }
+        true
+    }
+
     /// `a=1 AND b='x'`, as the target's key compares.
     pub fn by_key(&self, row: RowRef<'_>, out: &mut Vec<u8>) -> Result<(), Misfit> {
         for (at, (&column, slot)) in self.table.key.iter().zip(&self.key).enumerate() {
@@ -269,7 +346,11 @@ impl Plan {
     }
 
     fn literal(&self, column: usize, slot: &Slot, value: ValueRef<'_>, out: &mut Vec<u8>) -> Result<(), Misfit> {
-        slot.literal(value, out).map_err(|misfit| format!("its column `{}` {misfit}", self.table.columns[column].name))
+        slot.literal(value, out).map_err(|misfit| self.of_column(column, &misfit))
+    }
+
+    fn of_column(&self, column: usize, misfit: &Misfit) -> Misfit {
+        format!("its column `{}` {misfit}", self.table.columns[column].name)
     }
 
     /// Makes the row with its key this row. The server takes any unique index for the key (hazards A3, E4): where the row

@@ -6,7 +6,7 @@ use super::{
     changes::{self, Watched},
     history::Known,
     image::{Misfit, Plan},
-    tail::{Mode, Tail},
+    tail::{Mapped, Mode, Tail},
 };
 use crate::{
     error::{Error, Result},
@@ -15,12 +15,18 @@ use crate::{
 use std::sync::Arc;
 
 impl Tail {
+    /// Each statement tells again what its tables are.
     pub(super) fn table(&mut self, map: &TableMap<'_>) -> Result<()> {
+        if self.tables.get(&map.id).is_some_and(|told| *told.body == *map.body && !told.once) {
+            return Ok(());
+        }
         let watched = match self.history.name(map.schema, map.name) {
             None => Watched::Ignored,
             Some(name) => self.watched(map, name)?,
         };
-        self.tables.insert(map.id, Arc::new(watched));
+        // What is skipped is looked at less closely.
+        let once = self.open.mode == Mode::Skip;
+        self.tables.insert(map.id, Mapped { body: map.body.into(), watched: Arc::new(watched), once });
         Ok(())
     }
 
@@ -49,7 +55,7 @@ impl Tail {
         }
         let malformed = || binlog::malformed("rows", 0);
         // All bits: the end of a statement without rows.
-        let Some(watched) = self.tables.get(&event.table).cloned() else {
+        let Some(watched) = self.tables.get(&event.table).map(|mapped| Arc::clone(&mapped.watched)) else {
             return if event.columns == 0 || event.table == 0xff_ffff { Ok(()) } else { Err(malformed()) };
         };
         match &*watched {

@@ -1,6 +1,11 @@
-//! The text of one part: its statements in few round trips, and what each of them is for. Pure.
+//! The statements of one part: of many rows few, in the order that keys ask for. Pure.
 
-use super::{encode::Misfit, plan::Plan, server::SQL_MODE};
+use super::{
+    encode::Misfit,
+    plan::Plan,
+    script::{Bulk, Script, What},
+    server::SQL_MODE,
+};
 use crate::{
     error::{Error, Result},
     model::{
@@ -16,67 +21,17 @@ use std::{
 const ROWS: usize = 1_000;
 
 /// Bytes of one insert, as far as rows are smaller.
-const BYTES: usize = 1 << 20;
+pub(super) const BYTES: usize = 1 << 20;
 
-/// What a statement is for.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) enum What {
-    /// The transaction itself, the lanes, the session.
-    Frame,
-    /// Rows that must come to be.
-    Upserts(Vec<usize>),
-    /// A row that must be there.
-    Patch(usize),
-    /// A row that may be there.
-    Delete(usize),
-    /// A change of a whole table.
-    Whole(usize),
-}
+/// Rows that are not worth a round trip of their own, as the bulk protocol has it.
+const FEW: usize = 32;
 
-/// Statements in order, in one buffer.
-#[derive(Default)]
-pub(super) struct Script {
-    text: Vec<u8>,
-    pieces: Vec<(usize, What)>,
-}
+/// Keys of one delete. The server compares them one by one where a key has several columns.
+const KEYS: usize = 1_000;
+const COMPOSITE_KEYS: usize = 50;
 
 /// Where a part's rows go: by the shape's number.
 pub(super) type PlansOf = Vec<Option<Arc<Plan>>>;
-
-impl Script {
-    pub fn len(&self) -> usize {
-        self.pieces.len()
-    }
-
-    pub fn what(&self, piece: usize) -> &What {
-        &self.pieces[piece].1
-    }
-
-    pub fn push(&mut self, statement: impl AsRef<[u8]>, what: What) {
-        self.text.extend_from_slice(statement.as_ref());
-        self.end(what);
-    }
-
-    /// The pieces from `first` on that fit into one text: at least one.
-    pub fn text(&self, first: usize, limit: usize) -> (&[u8], usize) {
-        let start = first.checked_sub(1).map_or(0, |before| self.pieces[before].0);
-        let fits = |(end, _): &&(usize, What)| *end - start <= limit;
-        let count = self.pieces[first..].iter().take_while(fits).count().max(1);
-        let end = self.pieces[first + count - 1].0;
-        (&self.text[start..end - 1], count)
-    }
-
-    /// The largest statement.
-    pub fn largest(&self) -> Option<(usize, &What)> {
-        let starts = std::iter::once(0).chain(self.pieces.iter().map(|(end, _)| *end));
-        starts.zip(&self.pieces).map(|(start, (end, what))| (end - start, what)).max_by_key(|(length, _)| *length)
-    }
-
-    fn end(&mut self, what: What) {
-        self.text.push(b';');
-        self.pieces.push((self.text.len(), what));
-    }
-}
 
 /// The mutations of a part, as statements.
 pub(super) struct Writing<'a> {
@@ -84,6 +39,8 @@ pub(super) struct Writing<'a> {
     pub mutations: &'a [Mutation],
     pub plans: &'a PlansOf,
     pub kind: Kind,
+    /// Of rows, as they are in a slab, that one packet of the bulk protocol takes; 0: it is not used.
+    pub bulk_bytes: usize,
 }
 
 impl Writing<'_> {
@@ -144,11 +101,64 @@ impl Writing<'_> {
     }
 
     fn flush(&self, group: Group, script: &mut Script) -> Result<()> {
-        group.deletes.into_iter().try_for_each(|index| self.one(index, true, script))?;
-        let fresh = self.kind == Kind::Copy { fresh: true };
         let by_shape = |a: &usize, b: &usize| self.mutations[*a].shape == self.mutations[*b].shape;
-        group.upserts.chunk_by(by_shape).try_for_each(|rows| self.upserts(rows, fresh, script))?;
+        group.deletes.chunk_by(by_shape).try_for_each(|rows| self.deletes(rows, script))?;
+        let fresh = self.kind == Kind::Copy { fresh: true };
+        let mut upserts = group.upserts;
+        // Where no value is wanted that another row of them gives up, pages are met one after the other.
+        let is_free = |index: &usize| self.plan(*index).table.uniques.is_empty();
+        if !fresh && upserts.len() >= FEW && upserts.iter().all(is_free) {
+            upserts.sort_by_cached_key(|&index| (self.mutations[index].shape, self.first_of_key(index)));
+        }
+        upserts.chunk_by(by_shape).try_for_each(|rows| self.upserts(rows, fresh, script))?;
         group.patches.into_iter().try_for_each(|index| self.one(index, true, script))
+    }
+
+    /// Rows of one shape, found by their keys.
+    fn deletes(&self, indexes: &[usize], script: &mut Script) -> Result<()> {
+        let Some(&first) = indexes.first() else { return Ok(()) };
+        let plan = self.plan(first);
+        let limit = match plan.key_columns() {
+            0 => 1,
+            1 => KEYS,
+            _ => COMPOSITE_KEYS,
+        };
+        for some in indexes.chunks(limit) {
+            let start = script.length();
+            let mut rows = Vec::with_capacity(some.len());
+            some.iter().try_for_each(|&index| self.row(&self.mutations[index]).map(|row| rows.push(row)))?;
+            if some.len() > 1 && plan.delete_all(&rows, script.text()) {
+                script.end(What::Deletes(some.to_vec()));
+                continue;
+            }
+            script.text().truncate(start);
+            some.iter().try_for_each(|&index| self.one(index, true, script))?;
+        }
+        Ok(())
+    }
+
+    /// As many of these rows, of one shape, as go by the bulk protocol in one packet: none, where one of them has a literal
+    /// only, or they are large.
+    fn bulk(&self, indexes: &[usize], fresh: bool, script: &mut Script) -> Result<usize> {
+        let Some(sql) = self.plan(indexes[0]).prepared(fresh) else { return Ok(0) };
+        let (mut rows, mut bytes) = (Vec::with_capacity(indexes.len()), 0);
+        for &index in indexes {
+            let row = self.row(&self.mutations[index])?;
+            bytes += row.bytes().len();
+            if bytes > self.bulk_bytes {
+                break;
+            }
+            match self.fits(index, self.plan(index).bind(row))? {
+                Some(values) => rows.push(values),
+                None => return Ok(0),
+            }
+        }
+        let count = rows.len();
+        if count < FEW {
+            return Ok(0);
+        }
+        script.push_bulk(Bulk { sql: Arc::clone(sql), rows }, What::Upserts(indexes[..count].to_vec()));
+        Ok(count)
     }
 
     /// Rows of one shape.
@@ -156,21 +166,28 @@ impl Writing<'_> {
         let mut rest = indexes;
         while let Some(&first) = rest.first() {
             let plan = self.plan(first);
+            if rest.len() >= FEW && self.bulk_bytes > 0 {
+                let count = self.bulk(&rest[..rest.len().min(ROWS)], fresh, script)?;
+                if count > 0 {
+                    rest = &rest[count..];
+                    continue;
+                }
+            }
             let (head, tail) = plan.insert(fresh);
-            let start = script.text.len();
-            script.text.extend_from_slice(head.as_bytes());
+            let start = script.length();
+            script.text().extend_from_slice(head.as_bytes());
             let mut count = 0;
             for &index in rest.iter().take(ROWS) {
                 if count > 0 {
-                    script.text.push(b',');
+                    script.text().push(b',');
                 }
-                self.fits(index, plan.values(self.row(&self.mutations[index])?, &mut script.text))?;
+                self.fits(index, plan.values(self.row(&self.mutations[index])?, script.text()))?;
                 count += 1;
-                if script.text.len() - start > BYTES {
+                if script.length() - start > BYTES {
                     break;
                 }
             }
-            script.text.extend_from_slice(tail.as_bytes());
+            script.text().extend_from_slice(tail.as_bytes());
             let (done, left) = rest.split_at(count);
             script.end(What::Upserts(done.to_vec()));
             rest = left;
@@ -197,13 +214,13 @@ impl Writing<'_> {
                 Ok(())
             }
             Change::Patch => {
-                self.fits(index, plan.patch(self.row(mutation)?, &mut script.text))?;
+                self.fits(index, plan.patch(self.row(mutation)?, script.text()))?;
                 script.end(What::Patch(index));
                 self.mend(index, script)
             }
             Change::Delete => {
-                self.fits(index, plan.delete(self.row(mutation)?, &mut script.text))?;
-                script.end(What::Delete(index));
+                self.fits(index, plan.delete(self.row(mutation)?, script.text()))?;
+                script.end(What::Deletes(vec![index]));
                 Ok(())
             }
             Change::Truncate if !is_row => {
@@ -262,6 +279,17 @@ impl Writing<'_> {
 
     pub fn plan(&self, index: usize) -> &Plan {
         self.plans[usize::from(self.mutations[index].shape)].as_deref().expect("rows have a plan")
+    }
+
+    /// The first part of the row's key where it is a whole number, else 0.
+    fn first_of_key(&self, index: usize) -> i128 {
+        let mutation = &self.mutations[index];
+        let Some(&column) = self.rows.table(mutation).key.first() else { return 0 };
+        match self.rows.row(mutation.row).get(column).value() {
+            Some(ValueRef::Int(number)) => i128::from(number),
+            Some(ValueRef::Unsigned(number)) => i128::from(number),
+            _ => 0,
+        }
     }
 
     pub fn row(&self, mutation: &Mutation) -> Result<RowRef<'_>> {

@@ -29,7 +29,7 @@ pub(super) struct Tail {
     pub(super) history: History,
     pub(super) decoder: Decoder,
     /// By the number that row events name.
-    pub(super) tables: HashMap<u64, Arc<Watched>>,
+    pub(super) tables: HashMap<u64, Mapped>,
     transactions: Transactions,
     /// All up to here was applied before we began.
     saved: Reach,
@@ -43,6 +43,15 @@ pub(super) struct Tail {
     pub(super) open: Current,
     pub(super) altering: Option<Altering>,
     pub(super) scratch: Vec<u8>,
+}
+
+/// What a number stands for.
+pub(super) struct Mapped {
+    /// As the log told it.
+    pub body: Box<[u8]>,
+    pub watched: Arc<Watched>,
+    /// Not to be relied on when it is told again.
+    pub once: bool,
 }
 
 /// The transaction that is being read.

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     error::{Error, Result},
     faults::{self, Saboteur},
-    model::{Existing, Finding, JobId, Table},
+    model::{BLOCK_HASH_VERSION, Existing, Finding, JobId, Table},
     target::{Applied, Claim, Finished, JobRow, Opened, Part, Prepared, Target},
 };
 use async_trait::async_trait;
@@ -196,6 +196,10 @@ impl Target for MysqlTarget {
 
     fn lanes(&self) -> u16 {
         LANES
+    }
+
+    fn hash_version(&self) -> u8 {
+        BLOCK_HASH_VERSION
     }
 
     fn place(&self) -> Option<String> {

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    model::{COARSE_HASH_VERSION, JobId, LaneMark, Partition, Position, THEIRS, TableName},
+    model::{BLOCK_HASH_VERSION, JobId, LaneMark, Partition, Position, THEIRS, TableName},
     state::remembered_name,
     target::{self, Claim, JobRow, Opened},
 };
@@ -184,7 +184,7 @@ impl Home {
                 session
                     .run(format!(
                         "INSERT INTO {watermark} (job, feed, lane, lanes, hash_version, epoch, batch, from_pos, to_pos, \
-                         version) VALUES ('{uuid}', x'{feed}', {lane}, {lanes}, {COARSE_HASH_VERSION}, {epoch}, 0, \
+                         version) VALUES ('{uuid}', x'{feed}', {lane}, {lanes}, {BLOCK_HASH_VERSION}, {epoch}, 0, \
                          x'{position}', x'{position}', {VERSION}) ON DUPLICATE KEY UPDATE lane = lane"
                     ))
                     .await?;
@@ -214,7 +214,7 @@ impl Home {
             ),
         };
         let moved = format!(
-            "UPDATE {watermark} SET lanes = {}, hash_version = {COARSE_HASH_VERSION}, batch = {number}, \
+            "UPDATE {watermark} SET lanes = {}, hash_version = {BLOCK_HASH_VERSION}, batch = {number}, \
              from_pos = x'{}', to_pos = x'{}' WHERE {of_feed} AND lane IN ({lanes}) AND batch < {number}{ours}",
             to.of,
             hex(to.from.bytes()),

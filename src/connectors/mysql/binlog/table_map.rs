@@ -10,6 +10,8 @@ pub(in super::super) struct TableMap<'a> {
     pub schema: &'a [u8],
     pub name: &'a [u8],
     rest: &'a [u8],
+    /// All of it: two that are equal say the same.
+    pub body: &'a [u8],
 }
 
 /// The columns of a table as the log writes them.
@@ -42,7 +44,7 @@ pub(super) fn read(body: &[u8], number_width: usize) -> Option<TableMap<'_>> {
     let mut bytes = Bytes(body);
     let id = bytes.uint(number_width)?;
     bytes.u16()?;
-    Some(TableMap { id, schema: bytes.name()?, name: bytes.name()?, rest: bytes.rest() })
+    Some(TableMap { id, schema: bytes.name()?, name: bytes.name()?, rest: bytes.rest(), body })
 }
 
 impl TableMap<'_> {
