@@ -49,6 +49,18 @@ saboteurs! {
     OpenSkipsLock
     ShapesBeforeBegin
     SeenNotNoted
+    ParentsKeysConfused
+    BeginAtLogEnd
+    PreparedIgnored
+    ReadBeforeShown
+    CascadesUnexpanded
+    LastTransactionUnproven
+    AnyServerTaken
+    ServerZoneTrusted
+    ZeroMakesANumber
+    ForeignKeysAct
+    ChangedRowsCounted
+    KeylessPlaceGuessed
 }
 
 #[cfg(feature = "faults")]

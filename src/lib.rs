@@ -144,12 +144,19 @@
 //!   server's own text; what is not certain is fetched.
 //! - What foreign keys do to children is not in MariaDB's log (nor in MySQL's before 9.6): the tail expands a parent's
 //!   change (`cascades`) into those of its children. A target's own keys do not act on our connections, or it would
-//!   happen twice.
+//!   happen twice. Rows that were read ahead of the log may point to a parent's later key already: children of one that
+//!   takes an earlier one's key are copied again (`vanished`).
 //! - `ON DUPLICATE KEY UPDATE` takes any unique index for the key, and would overwrite another row without a word. It is
 //!   guarded: where the row it found has another key, a query of two rows where one may be makes it fail (error 1242),
 //!   and the holder is looked up. A batch takes two round trips: all its statements in one text, then the commit.
-//! - A change of a table commits whatever is open, in MariaDB. A transactional target that meets one within a transaction
-//!   rolls that back, changes the table, and has the transaction replayed from its beginning.
+//! - Between MySQL and MariaDB, and into an older server, a table is made from the source's own statement, line by line in
+//!   the other's words (`translation`). What might mean something else there (an expression, a rule that compares texts) is
+//!   not carried but told, and a column that only the source computes takes the source's values: rows are exact, rules are
+//!   as near as can be. Where a key depends on it, texts that differ at the source differ in the target, or it is refused.
+//! - Forgetting the last job drops our two tables in a server. Whoever takes a job over there, or forgets one, holds the
+//!   server's advisory lock of that name, or a claim between the look and the drop would lose its watermark.
+//! - A change of a table commits whatever is open, in MariaDB and MySQL. A transactional target that meets one within a
+//!   transaction rolls that back, changes the table, and has the transaction replayed from its beginning.
 //! - Rows are bytes in a slab ([`model`]): five times cheaper than owned values, and one encoding for
 //!   memory, disk and hash.
 //! - One guard stands before every call of the control API (`control/access`): who calls is proven by a token or a

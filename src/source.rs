@@ -139,6 +139,16 @@ pub struct Backlog {
     pub bytes: Option<u64>,
     /// When the oldest of them was committed, ms since 1970.
     pub oldest_ms: Option<u64>,
+    /// How long the source keeps its log, also where a job needs it; `None`: not known, or without a bound.
+    #[serde(default)]
+    pub kept_ms: Option<u64>,
+}
+
+impl Backlog {
+    /// To order them: who holds more of the log. What is not known may be much.
+    pub fn weight(&self) -> (Option<u64>, u64) {
+        (self.bytes, self.changes.unwrap_or(u64::MAX))
+    }
 }
 
 /// What a source knows about itself, cheaply.

@@ -103,7 +103,8 @@ pub fn whole(job: &Job, show: Show) -> String {
         let changes = held.changes.map(|changes| format!("{} changes", count(changes)));
         let size = held.bytes.map(bytes);
         let oldest = held.oldest_time.as_ref().map(|oldest| format!("the oldest {}", since(time::system(oldest))));
-        let known: Vec<String> = changes.into_iter().chain(size).chain(oldest).collect();
+        let kept = time::span(held.kept).map(|kept| format!("which keeps it for {}", span(kept)));
+        let known: Vec<String> = changes.into_iter().chain(size).chain(oldest).chain(kept).collect();
         if !known.is_empty() {
             let _ = writeln!(text, "  holds of the source's log: {}", known.join(", "));
         }

@@ -117,6 +117,7 @@ impl Scrape {
             self.put_known(&names::HELD_CHANGES, &[job], held.changes.map(float));
             self.put_known(&names::HELD_BYTES, &[job], held.bytes.map(float));
             self.put_known(&names::HELD_OLDEST, &[job], held.oldest_ms.map(seconds));
+            self.put_known(&names::HELD_KEPT, &[job], held.kept_ms.map(seconds));
         }
         self.errors(job, "", status.errors);
         for (name, target) in &status.targets {

@@ -58,6 +58,9 @@ pub async fn check(examined: &Examined<'_>, tables: &[Arc<Table>]) -> Result<Vec
     let renamed: Vec<Arc<Table>> = tables.iter().map(|table| route.target_table(table)).collect();
     let mut places = BTreeMap::from([(source.place(), name)]);
     for (target, wanted) in targets.iter().zip(&spec.targets) {
+        let findings = target.check(&renamed, wanted.existing).await;
+        let findings = findings.map_err(|error| error.at(format!("store `{}`", wanted.store)))?;
+        // Some stores know which one they are once they were asked something.
         let place = target.place();
         match places.get(&place).filter(|_| place.is_some()) {
             Some(other) => {
@@ -71,8 +74,6 @@ pub async fn check(examined: &Examined<'_>, tables: &[Arc<Table>]) -> Result<Vec
         if !target.is_transactional() {
             add(Side::Pair, &wanted.store, tables.iter().filter_map(|table| keyless_into_loose(table)).collect());
         }
-        let findings = target.check(&renamed, wanted.existing).await;
-        let findings = findings.map_err(|error| error.at(format!("store `{}`", wanted.store)))?;
         add(Side::Target, &wanted.store, findings);
     }
     let spot = |name: &str, place| Spot { name: name.to_owned(), place };

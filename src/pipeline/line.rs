@@ -2,7 +2,8 @@
 
 use super::{
     applied::Applied, board::Board, budget::Budget, copy, ledger::Ledger, limit::Limit, parallel::Lanes, pump::Pump,
-    retry::Backoff, route::Route, standing::Standing, status::Observed, tee::Join, waits::What, witness::Witness,
+    retry::Backoff, route::Route, standing::Standing, status::Observed, tee::Join, vanished::Vanished, waits::What,
+    witness::Witness,
 };
 use crate::{
     error::{Error, ErrorKind, Result},
@@ -39,6 +40,7 @@ pub struct Line {
     pub copy: CopySettings,
     pub apply: ApplySettings,
     pub ledger: Arc<Ledger>,
+    pub vanished: Mutex<Vanished>,
     pub join: Join,
     pub applied: Arc<Applied>,
     pub limit: Limit,

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    model::{Batch, Body, Checkpoint, Kind, NO_ROW, Rows},
+    model::{Batch, Body, Change, Checkpoint, Kind, NO_ROW, Rows},
     source::{Feed, Next},
 };
 use std::{cmp::Ordering, sync::Arc, time::Duration};
@@ -58,6 +58,28 @@ pub async fn read(line: &Line, stands: &Checkpoint, torn: &Torn) -> Result<Batch
     }
     whole.body = Body::Rows(Arc::new(rows));
     Ok(whole)
+}
+
+/// Takes those changes out that stand for rows which cannot be read a second time, each as a batch without extent.
+pub fn take_recopies(whole: &mut Batch) -> Vec<Batch> {
+    let recopies: Vec<Rows> = {
+        let rows = whole.rows();
+        let again = rows.mutations.iter().filter(|one| one.change == Change::Recopy);
+        let alone = again.map(|one| {
+            let mut alone = Rows::default();
+            let shape = alone.shape(rows.table(one));
+            alone.push(shape, Change::Recopy, NO_ROW, NO_ROW);
+            alone
+        });
+        alone.collect()
+    };
+    if let Body::Rows(rows) = &mut whole.body
+        && !recopies.is_empty()
+    {
+        Arc::make_mut(rows).mutations.retain(|one| one.change != Change::Recopy);
+    }
+    let batch = |rows| Batch { to: whole.from.clone(), body: Body::Rows(Arc::new(rows)), ..whole.clone() };
+    recopies.into_iter().map(batch).collect()
 }
 
 /// Puts the rows of one batch behind those of another.

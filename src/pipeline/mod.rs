@@ -34,6 +34,7 @@ pub mod status;
 mod tap;
 mod tee;
 mod told;
+mod vanished;
 mod waits;
 mod witness;
 mod work;
@@ -51,7 +52,7 @@ pub(crate) use route::Routed;
 use crate::{
     error::{Error, Result},
     faults::{self, Saboteur},
-    model::{Limits, Table, TableName},
+    model::{Limits, Progress, Table, TableName},
     source::{Backlog, Source},
     state::{JobRecord, State, remember},
     target::Target,
@@ -77,6 +78,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 use uuid::Uuid;
+use vanished::Vanished;
 
 /// Everything a job needs to run. The supervisor makes it; nothing of it is global.
 pub struct JobRun {
@@ -171,6 +173,7 @@ pub async fn run(mut job: JobRun, stop: CancellationToken) -> Result<()> {
             keyless: spec.source.keyless,
             copy: spec.copy.clone(),
             apply: spec.apply.clone(),
+            vanished: Mutex::new(Vanished::new(ledger.read(not_consistent))),
             ledger,
             join: join.clone(),
             applied: Arc::clone(&applied),
@@ -193,6 +196,12 @@ pub async fn run(mut job: JobRun, stop: CancellationToken) -> Result<()> {
         reading.await.map_err(died)?;
     }
     result
+}
+
+/// Rows of these tables may be ahead of the log.
+fn not_consistent(progress: &Progress) -> Vec<TableName> {
+    let tables = progress.tables.iter().filter(|(_, table)| !table.is_streaming());
+    tables.map(|(name, _)| name.clone()).collect()
 }
 
 /// Ends only if the task that reads the log panicked; else notes when it has ended.
@@ -267,7 +276,7 @@ async fn measure(lines: &[Line], source: &dyn Source, board: &Board) -> std::con
                 continue;
             };
             board.backlog(&line.name, behind);
-            held = held.into_iter().chain([behind]).max_by_key(|one| one.changes);
+            held = held.into_iter().chain([behind]).max_by_key(Backlog::weight);
         }
         board.held(held.filter(|_| !unknown));
     }

@@ -79,6 +79,7 @@ impl<'a> Pump<'a> {
         for torn in std::mem::take(&mut self.torn) {
             self.mend(torn, stop).await?;
         }
+        self.begin_anew().await?;
         self.save().await?;
         let edges = self
             .line
@@ -147,6 +148,10 @@ impl<'a> Pump<'a> {
         };
         // As it was spread: A6.
         self.drop_known(&mut whole)?;
+        // Its rows cannot be read any more since the table has another shape: all of them are read anew.
+        for again in mend::take_recopies(&mut whole) {
+            self.before_alone(&again, Change::Recopy).await?;
+        }
         self.note_stand();
         self.line.witness().note().await?;
         self.lanes.apply(&whole, torn.number, &torn.spread).await?;
@@ -159,9 +164,7 @@ impl<'a> Pump<'a> {
         self.drop_known(&mut batch)?;
         self.only_appended(&batch)?;
         if let Some(alone) = batch.alone().copied() {
-            shapes::before_alone(self.line, &batch, alone.change).await?;
-            let copying = |progress: &Progress| progress.tables.values().any(|t| t.state == TableState::Copying);
-            self.anew |= self.line.ledger.read(copying);
+            self.before_alone(&batch, alone.change).await?;
         } else {
             shapes::new_shapes(self.line, &batch, self.open).await?;
         }
@@ -235,12 +238,24 @@ impl<'a> Pump<'a> {
         }
         faults::point("after-apply");
         self.moved(&batch, number, spread.of);
-        if self.anew {
-            // No key, no ranges: it is copied as at the start, in one read at a known position.
-            self.save().await?;
-            return Err(Error::transient("a table without a key is copied again"));
-        }
+        self.begin_anew().await?;
         Ok(true)
+    }
+
+    async fn before_alone(&mut self, batch: &Batch, change: Change) -> Result<()> {
+        shapes::before_alone(self.line, batch, change).await?;
+        let copying = |progress: &Progress| progress.tables.values().any(|t| t.state == TableState::Copying);
+        self.anew |= self.line.ledger.read(copying);
+        Ok(())
+    }
+
+    /// No key, no ranges: such a table is copied as at the start, in one read at a known position.
+    async fn begin_anew(&mut self) -> Result<()> {
+        if !self.anew {
+            return Ok(());
+        }
+        self.save().await?;
+        Err(Error::transient("a table without a key is copied again"))
     }
 
     /// What the lanes have to know of the tables they write, be it a batch or the rest of a torn one.
@@ -389,6 +404,7 @@ impl<'a> Pump<'a> {
             self.line.ledger.change(|progress| {
                 progress.tables.get_mut(&name).expect("just seen").state = TableState::Streaming { since };
             });
+            self.line.vanished.lock().settled(&name);
             tracing::info!(table = %name, "table is consistent");
             self.save().await?;
         }

@@ -3,6 +3,7 @@
 use super::{copy::admit, line::Line};
 use crate::{
     error::Result,
+    faults::{self, Saboteur},
     model::{Batch, Change, Existing, Table, TableName, TableState},
     target::Finished,
 };
@@ -70,11 +71,18 @@ fn prepared(line: &Line, name: &TableName, version: u64) {
 
 /// What a change of a whole table asks for before its batch moves the watermark: it is repeated if that is lost.
 pub async fn before_alone(line: &Line, batch: &Batch, change: Change) -> Result<()> {
-    if !matches!(change, Change::Reshape | Change::Recopy) {
+    if !matches!(change, Change::Reshape | Change::Recopy | Change::Matching) {
         return Ok(());
     }
     let table = Arc::clone(batch.rows().table(batch.alone().expect("the caller saw it")));
     let source = line.route.source_table(&table);
+    if change == Change::Matching {
+        let confuses = line.vanished.lock().confuses(&source.name, batch.rows());
+        if faults::on(Saboteur::ParentsKeysConfused) || !confuses {
+            return Ok(());
+        }
+        tracing::info!(table = %source.name, "copied again: a parent took the key of an earlier one");
+    }
     if change == Change::Recopy && line.existing == Existing::Merge {
         tracing::warn!(
             table = %source.name,
@@ -88,7 +96,7 @@ pub async fn before_alone(line: &Line, batch: &Batch, change: Change) -> Result<
         admit(line, &source).await?;
     }
     // A11: a shape that changes inside the window of a copy leaves rows of both shapes behind.
-    let again = change == Change::Recopy || !stands;
+    let again = change != Change::Reshape || !stands;
     let generation = line.ledger.read(|progress| {
         let known = progress.tables.get(&source.name).map_or(0, |table| table.generation);
         if again { progress.epoch.max(known + 1) } else { known }
@@ -104,6 +112,9 @@ pub async fn before_alone(line: &Line, batch: &Batch, change: Change) -> Result<
         let Some(known) = progress.tables.get_mut(&source.name).filter(|_| again) else { return };
         known.recopy(generation, source.is_keyless(), line.existing != Existing::Merge);
     });
+    if again {
+        line.vanished.lock().settled(&source.name);
+    }
     show(line);
     line.ledger.save().await
 }

@@ -32,7 +32,7 @@ async fn held(shared: &Shared, record: &JobRecord) -> Result<Option<Backlog>> {
         let progress = shared.state.progress(record.id, &target.store).await?.unwrap_or_default();
         let at = if progress.checkpoint.is_empty() { begun } else { &progress.checkpoint };
         let behind = answered(name, source.backlog(record.id, at)).await?;
-        held = held.into_iter().chain([behind]).max_by_key(|one| one.changes);
+        held = held.into_iter().chain([behind]).max_by_key(Backlog::weight);
     }
     Ok(held)
 }

@@ -65,6 +65,11 @@ pub static HELD_OLDEST: Metric = gauge(
     JOB,
     "When the oldest change that the job still needs was committed",
 );
+pub static HELD_KEPT: Metric = gauge(
+    "whimbrel_source_log_kept_seconds",
+    JOB,
+    "How long the source keeps its log, also where the job needs it; absent where it has no bound",
+);
 pub static ERRORS: Metric = counter(
     "whimbrel_errors_total",
     &["job_name", "target", "kind"],
@@ -134,6 +139,7 @@ pub static ALL: &[&Metric] = &[
     &HELD_CHANGES,
     &HELD_BYTES,
     &HELD_OLDEST,
+    &HELD_KEPT,
     &ERRORS,
     &TARGET_STATE,
     &LAG,

@@ -195,7 +195,7 @@ async fn rows_by_key_are_those_that_the_server_takes_for_it() {
 
 /// E3: with a replica to wait for, a transaction is in the log before it is shown.
 #[tokio::test]
-async fn a_read_waits_for_what_is_logged_and_not_shown_yet() {
+pub async fn a_read_waits_for_what_is_logged_and_not_shown_yet() {
     let server = Server::mariadb(&[
         "--rpl-semi-sync-master-enabled=1",
         "--rpl-semi-sync-master-wait-point=AFTER_SYNC",
@@ -312,7 +312,7 @@ async fn a_feed_that_is_dropped_ends_its_query() {
 
 /// Two hosts, and the first one is left while a copy still reads there: its rows may be in no log that is followed.
 #[tokio::test]
-async fn a_copy_does_not_read_on_at_a_server_that_was_left() {
+pub async fn a_copy_does_not_read_on_at_a_server_that_was_left() {
     let (first, second) = (Server::mariadb(&[]), Server::mariadb(&["--server-id=2"]));
     first.sql(
         "CREATE TABLE t (id INT PRIMARY KEY, v TEXT); INSERT INTO t SELECT seq, REPEAT('v', 1000) FROM seq_1_to_30000",

@@ -3,15 +3,20 @@
 mod certified;
 mod charsets;
 mod checks;
-mod copying;
+pub mod copying;
+mod crossing;
 mod encrypted;
+mod faults;
 mod following;
+mod granting;
 mod jobs;
-mod positions;
+pub mod positions;
 mod reading;
-mod tailing;
-mod types;
-mod writing;
+pub mod tailing;
+pub mod targets;
+pub mod types;
+pub mod writing;
+mod written;
 
 use crate::support::mysql::{Kind, Server};
 

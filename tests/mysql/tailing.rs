@@ -231,7 +231,7 @@ async fn rows_from_before_an_alter_that_was_read_after_it_are_never_guessed() {
 }
 
 #[tokio::test]
-async fn children_follow_their_parents_although_the_log_is_silent_about_them() {
+pub async fn children_follow_their_parents_although_the_log_is_silent_about_them() {
     for (kind, flags, collation) in [
         (Kind::Mariadb, &[][..], "utf8mb4_nopad_bin"),
         (Kind::Mysql, &["--innodb-native-foreign-keys=ON"], "utf8mb4_0900_bin"),
@@ -271,6 +271,25 @@ async fn children_follow_their_parents_although_the_log_is_silent_about_them() {
         follower.agrees().await;
         assert_eq!(matching(&follower, "c"), two, "a session that looks at no foreign keys cascades nothing");
     }
+}
+
+#[tokio::test]
+async fn a_parent_of_whose_row_only_part_is_logged_takes_no_child_along() {
+    let server = Server::mariadb(&["--binlog-row-image=MINIMAL"]);
+    server.sql(
+        "CREATE TABLE p (a INT, b INT, name TEXT, PRIMARY KEY (a, b)); \
+         CREATE TABLE c (id INT PRIMARY KEY, a INT, b INT, FOREIGN KEY (a, b) REFERENCES p (a, b) \
+         ON DELETE CASCADE ON UPDATE CASCADE); \
+         INSERT INTO p VALUES (1, 1, 'x'), (2, 2, 'y'), (3, 3, 'z'); \
+         INSERT INTO c VALUES (1, 1, 1), (2, 2, 2), (3, 3, 3)",
+    );
+    let mut follower = Follower::begin(&server, &["p", "c"]).await;
+    server.sql("UPDATE p SET name = 'other' WHERE a = 1");
+    follower.agrees().await;
+    assert_eq!(follower.count(Change::Matching, "c") + follower.count(Change::Recopy, "c"), 0);
+    server.sql("UPDATE p SET b = 20 WHERE a = 2; DELETE FROM p WHERE a = 3");
+    follower.agrees().await;
+    assert_eq!(follower.count(Change::Matching, "c"), 2, "half of the key is in the row before");
 }
 
 #[tokio::test]

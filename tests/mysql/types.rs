@@ -157,7 +157,7 @@ pub const MARIADB: &[Case] = &[
 ];
 
 #[tokio::test]
-async fn every_type_is_read_as_it_is() {
+pub async fn every_type_is_read_as_it_is() {
     for kind in [Kind::Mariadb, Kind::Mysql, Kind::Mysql56] {
         let server = Server::of(kind, &["--default-time-zone=+02:00", "--sql-mode="]);
         let cases = of(kind);

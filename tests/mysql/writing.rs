@@ -1,136 +1,82 @@
-//! Servers as targets: the batteries, and what only the server's own client can tell.
+//! What is written, as only the server's own client can tell.
 
 use super::{
-    reading::{drain, settings, source, table},
+    reading::{settings, source, table},
     types::MARIADB,
+    written::{Written, claim, moved, shapes, text, upsert},
 };
-use crate::support::mysql::Server;
+use crate::support::mysql::{Kind as Which, Server};
 use std::sync::Arc;
-use uuid::Uuid;
 use whimbrel::{
-    certify::{self, Report, Trait},
-    connectors::{self, StoreSettings, mysql::Databases, sqlite::Files},
-    error::{ErrorKind, Result},
+    connectors::{self, StoreSettings},
+    error::ErrorKind,
     model::{
-        Batch, Body, Change, Checkpoint, Existing, JobId, Key, KeyRange, Kind, NO_ROW, Partition, Position, Rows,
-        Severity, Table, Value, ValueRef,
+        Batch, Body, Change, Existing, Key, Kind, NO_ROW, Partition, Position, Rows, Severity, Table, Value, ValueRef,
     },
-    source::{Columns, Source},
-    target::{Applied, Claim, Clash, Finished, Part, Target},
+    target::{Applied, Clash, Finished, Noted, Part},
 };
 
-/// Every check that was not skipped has passed, and as many were as are expected here.
-fn expect(report: &Report, passed: usize, skipped: usize) {
-    assert!(report.failed().next().is_none(), "\n{report}");
-    assert_eq!((report.passed(), report.skipped()), (passed, skipped), "\n{report}");
-}
+/// A type, how the client is asked for its values, and values as SQL.
+pub type Case = (String, String, Vec<&'static str>);
 
-fn databases(name: &str, server: &Server) -> Databases {
-    let lacks = vec![Trait::OpenChanges, Trait::Leftovers, Trait::Backups, Trait::Another];
-    Databases { name: name.to_owned(), store: settings(server, "writer"), another: None, lacks }
-}
-
-#[tokio::test]
-async fn mariadb_is_a_target() {
-    let server = Server::mariadb(&[]);
-    expect(&certify::target(&databases("MariaDB", &server), &[]).await, 35, 1);
-}
-
-#[tokio::test]
-async fn mariadb_pairs() {
-    let (from, to) = (Server::mariadb(&[]), Server::mariadb(&["--server-id=2"]));
-    expect(&certify::pair(&databases("the source", &from), &databases("the target", &to), &[]).await, 7, 1);
-}
-
-#[tokio::test]
-async fn sqlite_and_mariadb_pair() {
-    let server = Server::mariadb(&[]);
-    let files = Files { name: "WAL", lacks: &[Trait::Keyless], wal: true, without_rowid: false, beside: None };
-    expect(&certify::pair(&files, &databases("MariaDB", &server), &[]).await, 7, 1);
-}
-
-fn claim(epoch: u64, tables: &[Arc<Table>]) -> Claim {
-    Claim {
-        job: JobId(Uuid::from_u128(1)),
-        spec: "{}".into(),
-        epoch,
-        token: Uuid::from_u128(2),
-        tables: tables.iter().map(|table| table.name.clone()).collect(),
-        feeds: vec![(Partition::new(Partition::ONLY), 1, Position::new(b"0", 0))],
-        existing: Existing::Refuse,
-        transactional: false,
-    }
-}
-
-/// A target in the database `copy` of a test's server, driven as a pipeline would.
-struct Written<'s> {
-    server: &'s Server,
-    target: Arc<dyn Target>,
-    number: u64,
-}
-
-impl<'s> Written<'s> {
-    async fn open(server: &'s Server, tables: &[Arc<Table>]) -> Written<'s> {
-        server.sql("CREATE DATABASE IF NOT EXISTS copy");
-        let store = settings(server, "writer");
-        let store = StoreSettings { url: store.url.replace("/shop", "/copy"), ..store };
-        let target = connectors::open(&store).expect("good settings").target().expect("a target");
-        target.open(&claim(1, tables)).await.expect("opens");
-        for table in tables {
-            target.prepare(table, 1).await.expect("prepared");
-        }
-        Written { server, target, number: 0 }
-    }
-
-    async fn try_apply(&mut self, rows: Rows) -> Result<Applied> {
-        let batch = Batch {
-            partition: Partition::new(Partition::ONLY),
-            from: Position::new(b"0", 0),
-            to: Position::new(b"1", 0),
-            complete: true,
-            kind: Kind::Log,
-            body: Body::Rows(Arc::new(rows)),
-            committed_ms: 0,
+/// Every type that this server has.
+pub fn cases(kind: Which) -> Vec<Case> {
+    let own: &[(&str, &str, &[&str])] = match kind {
+        Which::Mariadb => &[],
+        Which::Mysql => &[
+            (
+                "json",
+                "CAST(v AS CHAR)",
+                &["'{\"b\": [1, 2.5, null, true], \"a\": \"é😀\"}'", "'1.7976931348623157e308'"],
+            ),
+            ("vector(3)", "HEX(v)", &["TO_VECTOR('[1,-2.5,3e10]')"]),
+            ("point SRID 4326", "CONCAT(HEX(v), ST_AsText(v))", &["ST_GeomFromText('POINT(10 20)', 4326)"]),
+            (
+                "geometry",
+                "CONCAT(HEX(v), ST_AsText(v))",
+                &["ST_GeomFromText('POINT(-10 20)', 4326, 'axis-order=long-lat')"],
+            ),
+            ("varchar(9) COLLATE utf8mb4_0900_as_cs", "HEX(v)", &["'a '", "'é'"]),
+        ],
+        Which::Mysql56 => &[],
+    };
+    let has = |declared: &str| match kind {
+        Which::Mariadb => true,
+        _ => !["COMPRESSED", "uuid", "inet6", "inet4", "json"].iter().any(|word| declared.contains(word)),
+    };
+    let common = MARIADB.iter().filter(|(declared, ..)| has(declared));
+    let case = |(declared, ask, values): &(&'static str, &'static str, &'static [&'static str])| {
+        let declared = match kind {
+            Which::Mysql56 => declared.replace("utf8mb3", "utf8"),
+            _ => (*declared).to_owned(),
         };
-        let applied = self.target.apply(Part::whole(&batch, self.number + 1)).await;
-        self.number += u64::from(matches!(applied, Ok(Applied::Done)));
-        applied
-    }
-
-    async fn apply(&mut self, rows: Rows) {
-        assert_eq!(self.try_apply(rows).await.expect("applied"), Applied::Done);
-    }
-
-    /// Copies a table of `shop` as it is read, and finishes it.
-    async fn copy(&mut self, source: &dyn Source, from: &Arc<Table>, to: &Arc<Table>) {
-        let mut feed = source.copy(from, &KeyRange::all(), Columns::All, &Checkpoint::default()).await.expect("opens");
-        for batch in drain(&mut *feed).await.expect("readable") {
-            let mut rows = Rows::clone(batch.rows());
-            rows.shapes.iter_mut().for_each(|shape| *shape = Arc::clone(to));
-            self.apply(rows).await;
-        }
-        assert_eq!(self.target.finish(to).await.expect("finished"), Finished::Done, "{}", to.name);
-    }
-
-    /// What the server's client says of a query, in `shop` and in `copy`.
-    fn both(&self, query: &str) -> [String; 2] {
-        ["shop", "copy"].map(|database| self.server.sql(&format!("USE {database}; SET time_zone = '+00:00'; {query}")))
-    }
-}
-
-/// The same table in the database `copy`; keys point there too.
-fn moved(table: &Table) -> Arc<Table> {
-    let mut table = table.clone();
-    table.name.schema = "copy".into();
-    table.foreign_keys.iter_mut().for_each(|key| key.parent.schema = "copy".into());
-    Arc::new(table)
+        (declared, ask.replace("CAST(v AS DOUBLE)", "v + 0e0"), values.to_vec())
+    };
+    common.chain(own).map(case).collect()
 }
 
 #[tokio::test]
 async fn every_type_is_written_as_it_was() {
-    let server = Server::mariadb(&["--sql-mode=", "--default-time-zone=-05:00"]);
+    writes_every_type(Which::Mariadb).await;
+}
+
+#[tokio::test]
+async fn every_type_is_written_as_it_was_in_mysql() {
+    writes_every_type(Which::Mysql).await;
+}
+
+#[tokio::test]
+async fn every_type_is_written_as_it_was_in_mysql_56() {
+    writes_every_type(Which::Mysql56).await;
+}
+
+async fn writes_every_type(kind: Which) {
+    // Nothing here is about what is on a disk.
+    let quick = ["--sync-binlog=0", "--innodb-flush-log-at-trx-commit=0"];
+    let server = Server::of(kind, &[&["--sql-mode=", "--default-time-zone=-05:00"], &quick[..]].concat());
+    let cases = cases(kind);
     let mut sql = String::from("SET time_zone = '+00:00';\n");
-    for (number, (declared, _, values)) in MARIADB.iter().enumerate() {
+    for (number, (declared, _, values)) in cases.iter().enumerate() {
         sql += &format!("CREATE TABLE k{number} (id INT PRIMARY KEY, v {declared} DEFAULT NULL);\n");
         for (id, value) in values.iter().chain(&["NULL"]).enumerate() {
             sql += &format!("INSERT INTO k{number} VALUES ({id}, {value});\n");
@@ -139,12 +85,12 @@ async fn every_type_is_written_as_it_was() {
     server.sql(&sql);
     let source = source(&server);
     let mut shapes = Vec::new();
-    for number in 0..MARIADB.len() {
+    for number in 0..cases.len() {
         shapes.push(table(&*source, &format!("k{number}")).await);
     }
     let copies: Vec<Arc<Table>> = shapes.iter().map(|shape| moved(shape)).collect();
     let mut written = Written::open(&server, &copies).await;
-    for (number, (declared, ask, _)) in MARIADB.iter().enumerate() {
+    for (number, (declared, ask, _)) in cases.iter().enumerate() {
         // Twice: as new rows, and over those that are there.
         for _ in 0..2 {
             written.copy(&*source, &shapes[number], &copies[number]).await;
@@ -159,33 +105,15 @@ async fn every_type_is_written_as_it_was() {
     }
 }
 
-fn upsert(table: &Arc<Table>, rows: &[&[Value]]) -> Rows {
-    let mut batch = Rows::default();
-    let shape = batch.shape(table);
-    for row in rows {
-        let place = batch.add_row(&row.iter().cloned().map(Some).collect::<Vec<_>>());
-        batch.push(shape, Change::Upsert, place, NO_ROW);
-    }
-    batch
-}
-
-fn text(text: &str) -> Value {
-    Value::Text(text.into())
-}
-
-/// Tables of `shop` and what they become in `copy`.
-async fn shapes(server: &Server, names: &[&str]) -> Vec<Arc<Table>> {
-    let source = source(server);
-    let mut shapes = Vec::new();
-    for name in names {
-        shapes.push(moved(&*table(&*source, name).await));
-    }
-    shapes
-}
-
 #[tokio::test]
 async fn indexes_and_foreign_keys_are_made_as_at_the_source_once_rows_are_there() {
-    let server = Server::mariadb(&[]);
+    for kind in [Which::Mariadb, Which::Mysql, Which::Mysql56] {
+        makes_indexes(kind).await;
+    }
+}
+
+async fn makes_indexes(kind: Which) {
+    let server = Server::of(kind, &[]);
     let parent = "CREATE TABLE parent (id INT PRIMARY KEY, code VARCHAR(300) NOT NULL, n INT, UNIQUE KEY code (code(5)), \
                   KEY by_n (n DESC), FULLTEXT KEY words (code)) COMMENT='it''s, a `comment`'";
     let child = "CREATE TABLE child (id INT PRIMARY KEY, parent INT, CONSTRAINT of_parent FOREIGN KEY (parent) \
@@ -217,8 +145,35 @@ async fn indexes_and_foreign_keys_are_made_as_at_the_source_once_rows_are_there(
 }
 
 #[tokio::test]
-async fn what_the_server_would_write_by_itself_is_written_by_nobody_else() {
-    let server = Server::mariadb(&["--explicit-defaults-for-timestamp=1"]);
+pub async fn children_may_come_before_their_parents() {
+    let server = Server::mariadb(&[]);
+    server.sql(
+        "CREATE TABLE p (id INT PRIMARY KEY); INSERT INTO p VALUES (1); \
+         CREATE TABLE c (id INT PRIMARY KEY, p INT, FOREIGN KEY (p) REFERENCES p (id) ON DELETE CASCADE); \
+         INSERT INTO c VALUES (1, 1)",
+    );
+    let source = source(&server);
+    let shapes = shapes(&server, &["c", "p"]).await;
+    let mut written = Written::open(&server, &shapes).await;
+    for shape in &shapes {
+        let from = table(&*source, &shape.name.name).await;
+        written.copy(&*source, &from, shape).await;
+    }
+    assert!(server.sql("SHOW CREATE TABLE copy.c").contains("FOREIGN KEY"), "it is made, and does not act on us");
+    written.apply(upsert(&shapes[0], &[&[Value::Int(2), Value::Int(9)]])).await;
+    written.apply(upsert(&shapes[1], &[&[Value::Int(9)]])).await;
+    assert_eq!(server.sql("SELECT id, p FROM copy.c ORDER BY id"), "1\t1\n2\t9\n");
+}
+
+#[tokio::test]
+pub async fn what_the_server_would_write_by_itself_is_written_by_nobody_else() {
+    for kind in [Which::Mariadb, Which::Mysql] {
+        writes_nothing_else(kind).await;
+    }
+}
+
+async fn writes_nothing_else(kind: Which) {
+    let server = Server::of(kind, &["--explicit-defaults-for-timestamp=1"]);
     server.sql(
         "CREATE TABLE t (id INT NOT NULL AUTO_INCREMENT PRIMARY KEY, v INT, twice INT AS (v * 2) STORED, \
          seen TIMESTAMP(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6) ON UPDATE CURRENT_TIMESTAMP(6))",
@@ -247,7 +202,13 @@ async fn what_the_server_would_write_by_itself_is_written_by_nobody_else() {
 
 #[tokio::test]
 async fn a_locked_row_is_tried_again_and_a_row_that_does_not_fit_is_named_without_its_values() {
-    let server = Server::mariadb(&["--innodb-lock-wait-timeout=1"]);
+    for kind in [Which::Mariadb, Which::Mysql] {
+        tries_again_and_names(kind).await;
+    }
+}
+
+async fn tries_again_and_names(kind: Which) {
+    let server = Server::of(kind, &["--innodb-lock-wait-timeout=1"]);
     server.sql("CREATE TABLE t (id INT PRIMARY KEY, v VARCHAR(5) CHARACTER SET latin1, CHECK (v <> 'no'))");
     let shapes = shapes(&server, &["t"]).await;
     let table = &shapes[0];
@@ -270,7 +231,13 @@ async fn a_locked_row_is_tried_again_and_a_row_that_does_not_fit_is_named_withou
 
 #[tokio::test]
 async fn a_lock_on_who_holds_a_wanted_value_is_waited_for_again() {
-    let server = Server::mariadb(&["--innodb-lock-wait-timeout=1"]);
+    for kind in [Which::Mariadb, Which::Mysql, Which::Mysql56] {
+        waits_for_who_holds(kind).await;
+    }
+}
+
+async fn waits_for_who_holds(kind: Which) {
+    let server = Server::of(kind, &["--innodb-lock-wait-timeout=1"]);
     server.sql("CREATE TABLE t (id INT PRIMARY KEY, a INT UNIQUE, b INT UNIQUE)");
     let shapes = shapes(&server, &["t"]).await;
     let table = &shapes[0];
@@ -319,7 +286,13 @@ async fn what_cannot_be_a_target_is_told_before_the_start() {
 
 #[tokio::test]
 async fn a_server_that_ends_in_the_midst_is_opened_again_and_says_where_it_stands() {
-    let mut server = Server::mariadb(&[]);
+    for kind in [Which::Mariadb, Which::Mysql, Which::Mysql56] {
+        opens_again(kind).await;
+    }
+}
+
+async fn opens_again(kind: Which) {
+    let mut server = Server::of(kind, &[]);
     server.sql("CREATE TABLE t (id INT PRIMARY KEY, v TEXT)");
     let shapes = shapes(&server, &["t"]).await;
     let table = Arc::clone(&shapes[0]);
@@ -346,16 +319,77 @@ async fn a_server_that_ends_in_the_midst_is_opened_again_and_says_where_it_stand
     assert_eq!(server.sql("SELECT id FROM copy.t ORDER BY id"), "1\n2\n");
 }
 
+#[tokio::test]
+async fn what_the_first_version_noted_is_taken_over() {
+    let server = Server::mariadb(&[]);
+    server.sql("CREATE TABLE t (id INT PRIMARY KEY); INSERT INTO t VALUES (1)");
+    let shapes = shapes(&server, &["t"]).await;
+    server.sql("CREATE DATABASE copy; CREATE TABLE copy.t (id INT PRIMARY KEY)");
+    for line in include_str!("../data/golden/mysql-target-v1.sql").lines() {
+        if let Some((name, columns)) = line.split_once(": ") {
+            server.sql(&format!("CREATE TABLE copy.{name} ({columns})"));
+        }
+    }
+    let noted =
+        r#"{"claimed":["copy.t"],"prepared":{"copy.t":{"finished":true,"generation":7,"stood":true,"indexes":{}}}}"#;
+    let job = claim(1, &shapes).job;
+    server.sql(&format!(
+        "INSERT INTO copy.whimbrel_job VALUES ('{job}', '{{}}', '{noted}', 1, '{}', 1)",
+        claim(1, &shapes).token
+    ));
+    let store = settings(&server, "writer");
+    let store = StoreSettings { url: store.url.replace("/shop", "/copy"), ..store };
+    let target = connectors::open(&store).expect("good settings").target().expect("a target");
+    let known = [(shapes[0].name.clone(), Noted { generation: 7, finished: true })];
+    assert_eq!(target.jobs().await.expect("readable")[0].opened.tables, known, "also before it is taken over");
+    for epoch in [2, 3] {
+        assert_eq!(target.open(&claim(epoch, &shapes)).await.expect("opens").tables, known);
+    }
+    assert_eq!(server.sql("SELECT version, `tables` FROM copy.whimbrel_job"), "2\t{\"claimed\":[\"copy.t\"]}\n");
+    target.forget(job).await.expect("forgotten");
+    assert_eq!(server.sql("SHOW TABLES IN copy"), "t\n");
+}
+
+#[tokio::test]
+async fn a_row_above_the_packet_is_refused_and_a_server_that_turned_read_only_is_told() {
+    let server = Server::of(Which::Mysql, &["--max-allowed-packet=1M"]);
+    server.sql("CREATE TABLE t (id INT PRIMARY KEY, v LONGTEXT)");
+    let shapes = shapes(&server, &["t"]).await;
+    let table = &shapes[0];
+    let mut written = Written::open(&server, &shapes).await;
+    let row = |id, length| vec![Value::Int(id), text(&"x".repeat(length))];
+    let error = written.try_apply(upsert(table, &[&row(1, 9), &row(7, 2 << 20)])).await.expect_err("too large");
+    assert!(error.kind() == ErrorKind::Refused && error.to_string().contains("key (7)"), "{error:?}");
+    assert!(error.hint_text().is_some_and(|hint| hint.contains("max_allowed_packet")), "{error:?}");
+    // Several texts, each below it.
+    written.apply(upsert(table, &[&row(1, 700_000), &row(2, 700_000), &row(3, 700_000)])).await;
+    server.sql("SET GLOBAL super_read_only = ON");
+    let error = written.try_apply(upsert(table, &[&row(4, 9)])).await.expect_err("it takes no writes");
+    assert!(
+        error.kind() == ErrorKind::Config && error.hint_text().is_some_and(|hint| hint.contains("read-only")),
+        "{error:?}"
+    );
+    let findings = written.target.check(&shapes, Existing::Refuse).await.expect("checked");
+    for name in ["read_only", "super_read_only"] {
+        let told = findings.iter().find(|finding| finding.subject == name).expect("told");
+        assert_eq!(told.severity, Severity::Blocking);
+        let statement = told.mend.as_deref().and_then(|mend| mend.split_once(", or ")).expect("told").1;
+        server.sql(statement);
+    }
+    written.apply(upsert(table, &[&row(4, 9)])).await;
+    assert_eq!(server.sql("SELECT COUNT(*) FROM copy.t"), "4\n");
+}
+
 #[test]
 fn our_tables_are_as_they_were_on_the_first_day() {
-    let kept = include_str!("../data/golden/mysql-target-v1.sql");
+    let kept = [include_str!("../data/golden/mysql-target-v1.sql"), include_str!("../data/golden/mysql-target-v2.sql")];
     let source = include_str!("../../src/connectors/mysql/watermark.rs");
     // The text in the code is broken over lines; words are what counts.
     let words = |text: &str| {
         let text = text.replace(['\\', '(', ')', ','], " ");
         text.split_whitespace().map(str::to_owned).collect::<Vec<_>>()
     };
-    for (name, columns) in kept.lines().filter_map(|line| line.split_once(": ")) {
+    for (name, columns) in kept.iter().flat_map(|kept| kept.lines()).filter_map(|line| line.split_once(": ")) {
         let (code, columns) = (words(source).join(" "), words(columns).join(" "));
         assert!(code.contains(&columns), "{name} has changed: what is in users' servers can no longer be read");
     }

@@ -2,11 +2,11 @@
 
 use crate::{
     simulation::plan::{Plan, TargetPlan, Trouble},
-    support::workload::{orders, stock, words},
+    support::workload::{leaves, orders, stock, trees, words},
 };
 use std::time::Duration;
 use whimbrel::{
-    connectors::memory::{Habits, Images, Mishaps, Paging},
+    connectors::memory::{Cascades, Habits, Images, Mishaps, Paging},
     model::Existing,
 };
 
@@ -122,4 +122,18 @@ pub fn splitting(seed: u64) -> Plan {
     let target = Habits { latency: Duration::from_millis(60), ..Habits::default() };
     let troubles = vec![(Trouble::PartitionSplit, 80), (Trouble::Kill, 80), (Trouble::TargetStalls, 30)];
     Plan { troubles, ..plain(seed, source, target) }
+}
+
+/// Parents take the keys of earlier ones while their children are copied, and the source does not log what that does.
+pub fn cascading(seed: u64) -> Plan {
+    let source =
+        Habits { cascades: Cascades::Matching, page_rows: 3, latency: Duration::from_millis(60), ..Habits::default() };
+    let acts = vec!["insert", "delete", "key move back", "cascading key change"];
+    Plan {
+        tables: vec![trees(), leaves()],
+        rows: 60,
+        burst: 20,
+        only_acts: acts,
+        ..plain(seed, source, Habits::default())
+    }
 }

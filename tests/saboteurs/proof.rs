@@ -3,6 +3,7 @@
 use super::plans;
 use crate::{
     certify::slow_source,
+    mysql::{copying, positions, tailing, targets, types, writing},
     simulation::{Outcome, number, plan::Plan, run, tell, traces},
 };
 use whimbrel::{
@@ -17,13 +18,15 @@ pub enum Proof {
     Story(fn() -> Outcome),
     /// A check of the battery for sources.
     Source(&'static str),
+    /// A test on a real server, which is green with the defence as one of the tests.
+    Test(fn()),
 }
 
 /// Seeds searched where none is known.
 const SEARCHED: u64 = 200;
 
 pub fn proof(saboteur: Saboteur) -> Proof {
-    use Proof::{Source, Story, World};
+    use Proof::{Source, Story, Test, World};
     match saboteur {
         Saboteur::SkipMissingPatches => World(plans::moving, &[74]),
         Saboteur::SaveBeforeApply => World(plans::stalling, &[4]),
@@ -56,6 +59,20 @@ pub fn proof(saboteur: Saboteur) -> Proof {
         Saboteur::ShapesBeforeBegin => World(plans::failovers, &[56]),
         Saboteur::SeenNotNoted => Story(traces::copies::forgotten_after_it_was_read),
         Saboteur::OpenSkipsLock => World(plans::broken_lines, &[1]),
+        Saboteur::ParentsKeysConfused => World(plans::cascading, &[177]),
+        Saboteur::BeginAtLogEnd => Test(positions::a_commit_that_waits_for_its_replica_is_behind_the_begin),
+        Saboteur::PreparedIgnored => Test(positions::rows_of_a_prepared_transaction_come_with_its_end),
+        Saboteur::ReadBeforeShown => Test(copying::a_read_waits_for_what_is_logged_and_not_shown_yet),
+        Saboteur::CascadesUnexpanded => {
+            Test(tailing::children_follow_their_parents_although_the_log_is_silent_about_them)
+        }
+        Saboteur::LastTransactionUnproven => Test(positions::a_server_that_was_put_back_to_a_backup_is_found_out),
+        Saboteur::AnyServerTaken => Test(copying::a_copy_does_not_read_on_at_a_server_that_was_left),
+        Saboteur::ServerZoneTrusted => Test(types::every_type_is_read_as_it_is),
+        Saboteur::ZeroMakesANumber => Test(writing::what_the_server_would_write_by_itself_is_written_by_nobody_else),
+        Saboteur::ForeignKeysAct => Test(writing::children_may_come_before_their_parents),
+        Saboteur::ChangedRowsCounted => Test(targets::mariadb_is_a_target),
+        Saboteur::KeylessPlaceGuessed => Test(positions::a_table_without_a_key_is_copied_at_the_place_of_its_snapshot),
     }
 }
 
@@ -67,6 +84,7 @@ impl Proof {
             Proof::World(plan, known) => world(saboteur, *plan, known)?,
             Proof::Story(story) => story_of(saboteur, *story)?,
             Proof::Source(check) => battery(saboteur, check)?,
+            Proof::Test(test) => test_of(saboteur, *test)?,
         };
         match faults::asked(saboteur) > asked {
             true => Ok(red),
@@ -108,6 +126,18 @@ fn battery(saboteur: Saboteur, check: &str) -> Result<String, String> {
         (Some(red), None) => Ok(red),
         (None, _) => Err(format!("`{check}` does not miss it")),
         (Some(_), Some(green)) => Err(format!("red with it, too: {green}")),
+    }
+}
+
+fn test_of(saboteur: Saboteur, test: fn()) -> Result<String, String> {
+    let red = without(saboteur, || std::panic::catch_unwind(test));
+    let told = |why: Box<dyn std::any::Any + Send>| {
+        let text = why.downcast_ref::<String>().cloned();
+        text.or_else(|| why.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_default()
+    };
+    match red {
+        Ok(()) => Err("its test does not miss it".into()),
+        Err(why) => Ok(told(why).lines().find(|line| !line.is_empty()).unwrap_or("red").to_owned()),
     }
 }
 

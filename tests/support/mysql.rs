@@ -231,6 +231,20 @@ impl Server {
         self.start();
     }
 
+    /// Another server's folder comes to this one's place, which is stopped, and starts there.
+    pub fn take_over(&mut self, mut other: Server) {
+        assert!(self.child.is_none(), "it runs");
+        other.stop();
+        fs::remove_dir_all(self.path().join("data")).expect("ours");
+        copy(&other.path().join("data"), &self.path().join("data"));
+        self.start();
+    }
+
+    /// Its process.
+    pub fn id(&self) -> u32 {
+        self.child.as_ref().expect("it runs").id()
+    }
+
     pub fn restart(&mut self) {
         self.stop();
         self.start();
@@ -245,6 +259,12 @@ impl Server {
         let complaint = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{complaint}\nin: {text}");
         String::from_utf8(output.stdout).expect("utf-8")
+    }
+
+    /// As `sql`, where the server may be away, or not know a table yet.
+    pub fn try_sql(&self, text: &str) -> Option<String> {
+        let output = self.client(text, "shop");
+        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
     /// The rows of a table of `shop`, one `INSERT` a line in the order of the key, bytes as hex digits: to compare.

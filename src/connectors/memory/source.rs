@@ -236,7 +236,12 @@ impl Source for MemorySource {
         let from = Point::read(position)?;
         let changes: usize = inner.log.after(from.sequence).map(|commit| commit.emitted.len()).sum();
         let oldest_ms = inner.log.after(from.sequence).next().map(|commit| commit.at_ms);
-        Ok(Backlog { changes: Some((changes as u64).saturating_sub(from.ordinal)), bytes: None, oldest_ms })
+        Ok(Backlog {
+            changes: Some((changes as u64).saturating_sub(from.ordinal)),
+            bytes: None,
+            oldest_ms,
+            kept_ms: None,
+        })
     }
 
     async fn survey(&self, tables: &[Arc<Table>], _: Duration) -> Result<Survey> {

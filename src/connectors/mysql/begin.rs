@@ -3,7 +3,7 @@
 use super::{connect::Session, failure, position::Point, sight};
 use crate::{
     error::{Error, Result},
-    faults,
+    faults::{self, Saboteur},
     model::Checkpoint,
 };
 
@@ -14,9 +14,15 @@ use crate::{
 /// prepared at the moment the log is asked for its end; reading starts there, so those that follow are met.
 pub(super) async fn begin(session: &mut Session) -> Result<Checkpoint> {
     let before = sight::shown(session).await?;
-    nothing_prepared(session).await?;
+    if !faults::on(Saboteur::PreparedIgnored) {
+        nothing_prepared(session).await?;
+    }
     faults::point("mysql/begin");
     let at = match session.server.is_mariadb() {
+        true if faults::on(Saboteur::BeginAtLogEnd) => {
+            let logged = sight::logged(session).await;
+            logged.map_err(|failure| failure::error(failure, "asking where the log ends"))?
+        }
         true => {
             let at = sight::exact_snapshot(session).await?;
             session.run("COMMIT").await.map_err(|failure| failure::error(failure, "closing a snapshot"))?;

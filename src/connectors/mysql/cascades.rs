@@ -89,8 +89,19 @@ impl Cascades {
                 continue;
             }
             let places: Option<Vec<usize>> = key.parent_columns.iter().map(|name| column(parent, name)).collect();
-            let old = places.as_ref().and_then(|places| values(before, places));
-            let new = after.and_then(|after| places.as_ref().and_then(|places| values(after, places)));
+            let told = |row: RowRef<'_>, place: usize| row.get(place) != Field::Unset;
+            // Of a minimal image: what is not told did not change.
+            if let (Some(after), Some(places)) = (after, &places)
+                && !places.iter().any(|&place| told(after, place))
+            {
+                continue;
+            }
+            let old = places.as_ref().and_then(|places| values(places, |_| before));
+            let now = |after| {
+                let side = |place| if told(after, place) { after } else { before };
+                values(places.as_ref()?, side)
+            };
+            let new = after.and_then(now);
             match (&old, &new) {
                 (Some(old), Some(new)) if old == new => continue,
                 // NULL is pointed to by nobody.
@@ -99,7 +110,7 @@ impl Cascades {
             }
             self.farther(&child.table.name, action, followed, &mut effects);
             if followed.contains(&child.table.name) {
-                effects.push(effect(child, key, action, old, new));
+                effects.push(effect(child, key, action, old, after.map(|_| new)));
             }
         }
         effects
@@ -126,12 +137,13 @@ impl Cascades {
     }
 }
 
+/// `new`: `None` where the parent is gone; within, `None` where it is not told what became of it.
 fn effect(
     child: &Arc<Shape>,
     key: &ForeignKey,
     action: Action,
     old: Option<Vec<Value>>,
-    new: Option<Vec<Value>>,
+    new: Option<Option<Vec<Value>>>,
 ) -> Effect {
     let table = &child.table;
     let is_coarse = key.columns.iter().any(|&column| table.columns[column].equality == Equality::Coarse);
@@ -142,7 +154,11 @@ fn effect(
         return recopy(child);
     };
     let sets: Option<Vec<Value>> = match action {
-        Action::Cascade => new,
+        Action::Cascade if deletes => None,
+        Action::Cascade => match new.flatten() {
+            None => return recopy(child),
+            new => new,
+        },
         Action::SetNull => Some(vec![Value::Null; old.len()]),
         _ => return recopy(child),
     };
@@ -179,11 +195,11 @@ fn column(table: &Table, name: &str) -> Option<usize> {
     table.columns.iter().position(|column| column.name.eq_ignore_ascii_case(name))
 }
 
-/// `None`: the row does not say all of them.
-fn values(row: RowRef<'_>, places: &[usize]) -> Option<Vec<Value>> {
+/// Each from the row that `side` names; `None`: they are not all told.
+fn values<'r>(places: &[usize], side: impl Fn(usize) -> RowRef<'r>) -> Option<Vec<Value>> {
     places
         .iter()
-        .map(|&place| match row.get(place) {
+        .map(|&place| match side(place).get(place) {
             Field::Value(value) => Some(ValueRef::to_owned(value)),
             Field::Unset | Field::Removed => None,
         })

@@ -1,13 +1,16 @@
 //! Which type a column of another kind of store gets here. Pure.
 
 use super::{
+    clash,
+    collations::{self, Here, exact},
     server::{Family, Server},
     types::Native,
 };
 use crate::model::{Column, Table, Type};
 
-/// Bytes of an index in InnoDB's usual row format.
+/// Bytes of an index in InnoDB's usual row format, and what old servers take of one column.
 const INDEX_BYTES: usize = 3_072;
+pub(super) const OLD_INDEX_BYTES: usize = 767;
 
 /// The type and what it cannot hold of the source's column, if anything.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,12 +30,12 @@ pub(super) fn map(table: &Table, column: usize, server: &Server) -> Mapped {
     let at_source = &table.columns[column];
     let exactly = |declared: &str| Mapped { declared: declared.to_owned(), loses: None };
     let but = |declared: &str, loses| Mapped { declared: declared.to_owned(), loses: Some(loses) };
-    if is_relative(table)
-        && let Some(mapped) = relative(at_source, server)
+    if Family::named(&table.family).is_some()
+        && let Some(mapped) = relative(table, column, server)
     {
         return mapped;
     }
-    let text = collation(server);
+    let text = exact(server);
     let kind = meant(at_source);
     if kind != at_source.kind {
         let told = Column { kind, ..at_source.clone() };
@@ -51,17 +54,17 @@ pub(super) fn map(table: &Table, column: usize, server: &Server) -> Mapped {
         Type::Float64 => but("double", "\"not a number\" and infinities are refused"),
         Type::Decimal => decimal(at_source),
         Type::Text | Type::Any => {
-            let declared = match indexed_width(table, column) {
+            let declared = match indexed_width(table, column, server) {
                 Some(width) => format!("varchar({}) {text}", width / 4),
                 None => format!("longtext {text}"),
             };
-            match (at_source.kind, indexed_width(table, column)) {
+            match (at_source.kind, indexed_width(table, column, server)) {
                 (Type::Any, _) => but(&declared, "numbers become text, bytes and lists are refused"),
                 (_, Some(_)) => but(&declared, "longer texts do not fit an index and are refused"),
                 (_, None) => exactly(&declared),
             }
         }
-        Type::Bytes => match indexed_width(table, column) {
+        Type::Bytes => match indexed_width(table, column, server) {
             Some(width) => but(&format!("varbinary({width})"), "longer values do not fit an index and are refused"),
             None => exactly("longblob"),
         },
@@ -95,47 +98,47 @@ fn meant(column: &Column) -> Type {
     }
 }
 
-/// Of the other of the two families.
-fn is_relative(table: &Table) -> bool {
-    [Family::Mysql, Family::Mariadb].iter().any(|family| family.name() == table.family)
-}
-
 /// Between MySQL and MariaDB most words mean the same. `None`: nothing like it is there.
-fn relative(column: &Column, server: &Server) -> Option<Mapped> {
+fn relative(table: &Table, at: usize, server: &Server) -> Option<Mapped> {
+    let column = &table.columns[at];
     let native = Native::of(&column.declared)?;
-    let exactly = |declared: String| Some(Mapped { declared, loses: None });
-    let first = column.declared.split(" CHARACTER SET ").next().unwrap_or_default();
+    let mapped = |declared: String, loses| Some(Mapped { declared, loses });
+    let (first, behind) = column.declared.split_once(" CHARACTER SET ").unwrap_or((&column.declared, ""));
+    let (charset, own) = behind.split_once(" COLLATE ").unwrap_or((behind, ""));
     match &native {
-        Native::Text(charset) => exactly(format!("{first} {}", of_charset(&charset.name, column, server))),
-        Native::Enum(_) | Native::Set(_) => {
-            let charset = column.declared.rsplit_once(" CHARACTER SET ").map_or("utf8mb4", |(_, rest)| rest);
-            let charset = charset.split(' ').next().unwrap_or_default();
-            exactly(format!("{first} {}", of_charset(charset, column, server)))
+        Native::Text(_) | Native::Enum(_) | Native::Set(_) => {
+            // Labels are told apart by their number.
+            let apart = matches!(native, Native::Text(_)) && is_told_apart(table, at);
+            let Here { words, loses } = collations::here(charset, own, apart, server);
+            mapped(format!("{} {words}", without_comments(first)), loses)
         }
-        Native::Json if server.is_mariadb() => exactly(format!("longtext {}", collation(server))),
-        Native::Uuid if !server.is_mariadb() => Some(Mapped {
-            declared: "char(36) CHARACTER SET ascii COLLATE ascii_bin".to_owned(),
-            loses: Some("become text"),
-        }),
-        Native::Inet6 | Native::Inet4 if !server.is_mariadb() => Some(Mapped {
-            declared: "varchar(45) CHARACTER SET ascii COLLATE ascii_bin".to_owned(),
-            loses: Some("become text"),
-        }),
+        Native::Json if !server.at_least(Family::Mysql, (5, 7, 8)) => {
+            mapped(format!("longtext {}", exact(server)), None)
+        }
+        Native::Uuid if !server.is_mariadb() => {
+            mapped("char(36) CHARACTER SET ascii COLLATE ascii_bin".to_owned(), Some("become text"))
+        }
+        Native::Inet6 | Native::Inet4 if !server.is_mariadb() => {
+            mapped("varchar(45) CHARACTER SET ascii COLLATE ascii_bin".to_owned(), Some("become text"))
+        }
         Native::Vector if server.is_mariadb() && server.version < (11, 7, 1) => None,
         Native::Vector if !server.is_mariadb() && server.version < (9, 0, 0) => None,
-        _ => exactly(without_comments(first)),
+        Native::Time(1..) if table.family == Family::Mariadb.name() && !server.is_mariadb() => {
+            mapped(first.to_owned(), Some("fractions beyond 838:59:59 are refused"))
+        }
+        Native::Geometry => mapped(first.replace("geomcollection", "geometrycollection"), None),
+        _ => mapped(without_comments(first), None),
     }
 }
 
-/// A binary collation where the column's own is not known here: never coarser than at the source.
-fn of_charset(charset: &str, column: &Column, server: &Server) -> String {
-    let own = column.declared.rsplit_once(" COLLATE ").map(|(_, name)| name).unwrap_or_default();
-    let foreign = own.contains("_0900_") || own.contains("_uca1400_") || own.contains("_nopad_");
-    match (charset, foreign || own.is_empty()) {
-        (_, false) => format!("CHARACTER SET {charset} COLLATE {own}"),
-        ("utf8mb4", true) => collation(server),
-        (_, true) => format!("CHARACTER SET {charset} COLLATE {charset}_bin"),
-    }
+/// Whether values that differ at the source must differ here: in a key, a unique index, a foreign key.
+pub(super) fn is_told_apart(table: &Table, column: usize) -> bool {
+    table.key.contains(&column)
+        || table.foreign_keys.iter().any(|key| key.columns.contains(&column))
+        || table.uniques.iter().any(|unique| match clash::terms(table, unique) {
+            Some(terms) => terms.iter().any(|term| term.column == column),
+            None => true,
+        })
 }
 
 /// `text /*M!100301 COMPRESSED*/`.
@@ -144,16 +147,6 @@ fn without_comments(declared: &str) -> String {
         (Some((head, _)), Some((_, tail))) => format!("{}{tail}", head.trim_end()),
         _ => declared.to_owned(),
     }
-}
-
-/// Tells all texts apart, spaces at the end too, where the server has such a collation.
-fn collation(server: &Server) -> String {
-    let name = match server.family {
-        Family::Mariadb if server.version >= (10, 2, 2) => "utf8mb4_nopad_bin",
-        Family::Mysql if server.version >= (8, 0, 17) => "utf8mb4_0900_bin",
-        _ => "utf8mb4_bin",
-    };
-    format!("CHARACTER SET utf8mb4 COLLATE {name}")
 }
 
 fn decimal(column: &Column) -> Mapped {
@@ -172,7 +165,7 @@ fn decimal(column: &Column) -> Mapped {
 }
 
 /// Bytes that a column may have, so that all indexes over it can be made; `None`: it is in none.
-fn indexed_width(table: &Table, column: usize) -> Option<usize> {
+fn indexed_width(table: &Table, column: usize, server: &Server) -> Option<usize> {
     let wide = |column: &usize| {
         matches!(meant(&table.columns[*column]), Type::Text | Type::Bytes | Type::Any | Type::Decimal | Type::Uuid)
     };
@@ -183,7 +176,16 @@ fn indexed_width(table: &Table, column: usize) -> Option<usize> {
         (INDEX_BYTES - 16 * others.min(100)) / columns.iter().filter(|column| wide(column)).count().max(1)
     };
     let width = indexes.filter(|columns| columns.contains(&column)).map(of).min()?;
-    Some((width / 4 * 4).min(INDEX_BYTES))
+    let most = if takes_long_indexes(server) { INDEX_BYTES } else { OLD_INDEX_BYTES };
+    Some(width.min(most) / 4 * 4)
+}
+
+/// Without a setting for it.
+pub(super) fn takes_long_indexes(server: &Server) -> bool {
+    match server.family {
+        Family::Mysql => server.version >= (5, 7, 7),
+        Family::Mariadb => server.version >= (10, 2, 2),
+    }
 }
 
 #[cfg(test)]
@@ -227,6 +229,7 @@ mod tests {
     fn the_other_family_means_the_same_by_most_words() {
         let mysql = server(Family::Mysql, (9, 7, 4));
         let mariadb = server(Family::Mariadb, (10, 11, 19));
+        let old = server(Family::Mysql, (5, 6, 24));
         for (family, to, declared, expected) in [
             ("mariadb", &mysql, "int(10) unsigned", "int(10) unsigned"),
             (
@@ -239,9 +242,11 @@ mod tests {
                 "mysql",
                 &mariadb,
                 "varchar(9) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_ai_ci",
-                "varchar(9) CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin",
+                "varchar(9) CHARACTER SET utf8mb4 COLLATE utf8mb4_uca1400_nopad_ai_ci",
             ),
             ("mysql", &mariadb, "json", "longtext CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin"),
+            ("mysql", &old, "json", "longtext CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"),
+            ("mysql", &mariadb, "geomcollection", "geometrycollection"),
             ("mariadb", &mysql, "uuid", "char(36) CHARACTER SET ascii COLLATE ascii_bin"),
             (
                 "mysql",

@@ -1,7 +1,7 @@
 //! Whether rows of a source's table can be written into one that is there. Pure.
 
 use super::{
-    create,
+    collations, create,
     definition::{self, Definition},
     schema::Shape,
     server::Server,
@@ -43,7 +43,7 @@ pub(super) fn compare(table: &Table, there: &Shape, server: &Server) -> Vec<(Str
             objections.push((text, anew.clone()));
             continue;
         }
-        if at_source.generated {
+        if here.generated {
             continue;
         }
         if !carries(at_source, &there.natives[place]) || rounds(at_source, here) {
@@ -76,13 +76,22 @@ pub(super) fn find<'t>(table: &'t Table, name: &str) -> Option<(usize, &'t Colum
     table.columns.iter().enumerate().find(|(_, column)| column.name.eq_ignore_ascii_case(name))
 }
 
-fn is_coarser(at_source: &Column, here: &Column) -> bool {
-    let collation = |column: &Column| column.declared.rsplit_once(" COLLATE ").map(|(_, name)| name.to_owned());
+pub(super) fn is_coarser(at_source: &Column, here: &Column) -> bool {
+    fn collation(column: &Column) -> &str {
+        column.declared.rsplit_once(" COLLATE ").map_or("", |(_, name)| name)
+    }
     match (here.equality, at_source.equality) {
         (Equality::Exact, _) => false,
-        (Equality::Coarse, Equality::Exact) => true,
-        (Equality::Coarse, Equality::Coarse) => collation(at_source) != collation(here),
+        // Their texts have no spaces at the end, which alone such a collation does not see.
+        (Equality::Coarse, Equality::Exact) => {
+            !(is_spelled_without_spaces(at_source) && collation(here).ends_with("_bin"))
+        }
+        (Equality::Coarse, Equality::Coarse) => !collations::is_as_fine(collation(at_source), collation(here)),
     }
+}
+
+fn is_spelled_without_spaces(column: &Column) -> bool {
+    column.kind == Type::Uuid || ["inet4", "inet6"].contains(&column.declared.as_str())
 }
 
 /// Whether any value of the source fits; what does not is refused row by row.
@@ -104,7 +113,8 @@ fn carries(at_source: &Column, native: &Native) -> bool {
             true
         }
         (Type::Uuid | Type::Interval | Type::Decimal, N::Text(_)) => true,
-        (Type::List | Type::Map | Type::Native, N::Text(_)) => own.is_none(),
+        // Rows with a value there are refused, as the check says.
+        (Type::List | Type::Map | Type::Native, N::Text(_)) => own.is_none_or(|own| own == N::Vector),
         _ => false,
     }
 }

@@ -5,7 +5,10 @@ use super::{
     failure::{self, Answer, code},
     server::{self, Server},
 };
-use crate::error::{Error, ErrorKind, Result};
+use crate::{
+    error::{Error, ErrorKind, Result},
+    faults::{self, Saboteur},
+};
 use mysql_async::{ClientIdentity, Conn, OptsBuilder, Row, SslOpts, prelude::Queryable};
 use parking_lot::Mutex;
 use secrecy::ExposeSecret;
@@ -90,7 +93,7 @@ impl Connections {
         let session = Session::open(&self.config).await?;
         let mut met = self.met.lock();
         match &*met {
-            Some(first) if first.identity != session.server.identity => {
+            Some(first) if first.identity != session.server.identity && !faults::on(Saboteur::AnyServerTaken) => {
                 let error = another(&session.server, first);
                 *met = Some(Arc::clone(&session.server));
                 Err(error)
@@ -100,6 +103,13 @@ impl Connections {
                 Ok(session)
             }
         }
+    }
+
+    /// The same under every name of the server, once it was met.
+    pub fn place(&self) -> Option<String> {
+        let server = self.server()?;
+        let database = self.config.database.as_deref().unwrap_or("*");
+        Some(format!("{}:{}/{database}", server.family.name(), server.identity))
     }
 
     /// The server that was met last, if there was one.
@@ -213,7 +223,7 @@ fn options(config: &Config, host: &Host) -> OptsBuilder {
         .user(Some(config.user.clone()))
         .pass(password)
         // Rows are counted that a statement finds, not those that it changes.
-        .client_found_rows(true)
+        .client_found_rows(!faults::on(Saboteur::ChangedRowsCounted))
         .prefer_socket(false)
         .tcp_nodelay(true)
         .tcp_keepalive(Some(KEEPALIVE))

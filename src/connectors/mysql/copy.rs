@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     error::{Error, ErrorKind, Result},
+    faults::{self, Saboteur},
     model::{
         Batch, Body, Change, Checkpoint, Key, KeyRange, Kind, Mark, NO_ROW, Partition, Rows, TableName, Value, ValueRef,
     },
@@ -68,7 +69,11 @@ impl CopyFeed {
             .ok_or_else(|| Error::transient(format!("{table}: the table is gone while it was to be copied")))?;
         let mut stands_at = None;
         if shape.table.is_keyless() && columns == Columns::All {
-            let at = sight::exact_snapshot(&mut session).await?;
+            let snapshot = sight::exact_snapshot(&mut session).await?;
+            let at = match faults::on(Saboteur::KeylessPlaceGuessed) {
+                true => sight::logged(&mut session).await.map_err(reading)?,
+                false => snapshot,
+            };
             stands_at = Some(Checkpoint::only(Point::plain(at).position(0)));
         }
         let connection = (Arc::clone(&session.server), session.conn.id());
@@ -203,6 +208,7 @@ impl Pages {
             }
             if batch.rows.slab.len() >= BATCH_BYTES || batch.rows.mutations.len() >= BATCH_ROWS {
                 let full = std::mem::replace(&mut batch, Making::new(shape, *columns));
+                faults::point("mysql/copy-page");
                 if batches.send(Ok(full.finish(range, done))).await.is_err() {
                     return Ok(Turn::Nobody);
                 }
@@ -210,6 +216,7 @@ impl Pages {
         }
         drop(stream);
         drop(result);
+        faults::point("mysql/copy-page");
         if !batch.rows.is_empty() && batches.send(Ok(batch.finish(range, done))).await.is_err() {
             return Ok(Turn::Nobody);
         }

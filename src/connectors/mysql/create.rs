@@ -1,22 +1,23 @@
 //! The statements that make a table and complete it. Pure.
 
 use super::{
-    columns::{is_same_family, map},
+    columns::map,
     definition::{Definition, Line, bare, kind},
-    server::Server,
+    server::{Family, Server},
     text::{self, quote},
+    translation::translate,
 };
 use crate::{
     error::{Error, Result},
     model::{Action, ForeignKey, Table},
 };
 
-/// The statement that makes `table`: without indexes beside its key, and without foreign keys. Of a source of the same
-/// family it is the source's own.
+/// The statement that makes `table`: without indexes beside its key, and without foreign keys. Of a source of one of the
+/// two families it is the source's own, in the words of this server.
 pub(super) fn create(table: &Table, server: &Server) -> Result<String> {
-    if is_same_family(table, server)
-        && let Some(definition) = table.definition.as_deref().and_then(Definition::read)
-    {
+    if let Some(translation) = translate(table, server) {
+        let lines = translation.lines.iter().map(String::as_str).collect();
+        let definition = Definition { lines, options: &translation.options };
         return Ok(definition.create(&table.name, |line| !is_late(table, &definition, line)));
     }
     let mut parts: Vec<String> = (0..table.columns.len()).map(|column| declaration(table, column, server)).collect();
@@ -70,9 +71,9 @@ pub(super) struct Late {
 
 /// Every index that the source's table has beside its key.
 pub(super) fn indexes(table: &Table, server: &Server) -> Result<Vec<Late>> {
-    if is_same_family(table, server)
-        && let Some(definition) = table.definition.as_deref().and_then(Definition::read)
-    {
+    if let Some(translation) = translate(table, server) {
+        let lines = translation.lines.iter().map(String::as_str).collect();
+        let definition = Definition { lines, options: &translation.options };
         let late = definition.lines.iter().filter(|line| is_late(table, &definition, &kind(line)));
         let index = |line: &&str| match kind(line) {
             Line::Unique(name) => Some(Late { name: unquoted(name), addition: (*line).to_owned(), unique: true }),
@@ -99,10 +100,8 @@ pub(super) fn indexes(table: &Table, server: &Server) -> Result<Vec<Late>> {
 }
 
 /// What follows `ALTER TABLE t ADD` for a foreign key.
-pub(super) fn foreign_key(table: &Table, key: &ForeignKey, server: &Server) -> String {
-    if is_same_family(table, server)
-        && let Some(own) = own_foreign_key(table, key)
-    {
+pub(super) fn foreign_key(table: &Table, key: &ForeignKey) -> String {
+    if let Some(own) = own_foreign_key(table, key) {
         return own;
     }
     let parent_columns = key.parent_columns.iter().map(|name| quote(name)).collect::<Vec<_>>().join(",");
@@ -125,6 +124,7 @@ pub(super) fn foreign_key(table: &Table, key: &ForeignKey, server: &Server) -> S
 
 /// The source's own line, with the parent's name here.
 fn own_foreign_key(table: &Table, key: &ForeignKey) -> Option<String> {
+    Family::named(&table.family)?;
     let definition = Definition::read(table.definition.as_deref()?)?;
     let columns = format!("FOREIGN KEY ({}) REFERENCES ", names(table, &key.columns).replace("`,`", "`, `"));
     let line = definition.lines.iter().find(|line| kind(line) == Line::ForeignKey && line.contains(&columns))?;
@@ -149,10 +149,7 @@ fn unquoted(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        connectors::mysql::server::Family,
-        model::{Column, TableName, Type, Unique},
-    };
+    use crate::model::{Column, TableName, Type, Unique};
 
     fn mariadb() -> Server {
         Server {

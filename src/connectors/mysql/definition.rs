@@ -85,6 +85,39 @@ fn first_name(text: &str) -> Option<&str> {
     }
 }
 
+/// What stands between spaces, where brackets, quotes and comments keep together what is in them.
+pub(super) fn words(text: &str) -> Vec<&str> {
+    let (mut words, mut start, mut depth) = (Vec::new(), None, 0_usize);
+    let mut chars = text.char_indices().peekable();
+    while let Some((at, c)) = chars.next() {
+        if c.is_whitespace() && depth == 0 {
+            words.extend(start.take().map(|start| &text[start..at]));
+            continue;
+        }
+        start.get_or_insert(at);
+        match c {
+            '(' => depth += 1,
+            ')' => depth = depth.saturating_sub(1),
+            '\'' | '"' | '`' => {
+                while let Some((_, inside)) = chars.next() {
+                    match inside {
+                        '\\' if c != '`' => drop(chars.next()),
+                        end if end == c => break,
+                        _ => {}
+                    }
+                }
+            }
+            '/' if text[at..].starts_with("/*") => {
+                let end = text[at..].find("*/").map_or(text.len(), |end| at + end + 2);
+                while chars.next_if(|(at, _)| *at < end).is_some() {}
+            }
+            _ => {}
+        }
+    }
+    words.extend(start.map(|start| &text[start..]));
+    words
+}
+
 /// What stands outside of quotes: a default or a comment that looks like SQL is none.
 pub(super) fn bare(line: &str) -> String {
     let mut bare = String::new();
@@ -123,6 +156,22 @@ mod tests {
                          `d` varchar(9) DEFAULT ' ON UPDATE ' COMMENT 'it''s, ok',\n  PRIMARY KEY (`a``b`),\n  \
                          UNIQUE KEY `u` (`d`),\n  KEY `k` (`c`),\n  CONSTRAINT `f` FOREIGN KEY (`d`) REFERENCES `p` \
                          (`x`),\n  CONSTRAINT `x` CHECK (`c` > 0)\n) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4";
+
+    #[test]
+    fn words_keep_together_what_belongs_together() {
+        let line = "varchar(9) DEFAULT 'it''s \\' a' /*!80023 INVISIBLE */ CHECK (`a b` > ')') COMMENT 'x'";
+        let expected = [
+            "varchar(9)",
+            "DEFAULT",
+            "'it''s \\' a'",
+            "/*!80023 INVISIBLE */",
+            "CHECK",
+            "(`a b` > ')')",
+            "COMMENT",
+            "'x'",
+        ];
+        assert_eq!(words(line), expected);
+    }
 
     #[test]
     fn lines_are_what_they_declare() {

@@ -43,7 +43,8 @@ pub(super) fn without_values(failure: &Foreign) -> String {
         1048 | 1364 => "a column that must not be NULL has no value",
         code::DUPLICATE | code::DUPLICATE_NAMED | code::TWO_ROWS => "another row holds its values of a unique index",
         1264 | 1690 => "a number is out of the column's range",
-        1265 | 1292 | 1366 | 3140 => "a value is none that the column can hold",
+        1265 | 1292 | 1300 | 1366 | 1416 | 3140 | 3643 | 6136 => "a value is none that the column can hold",
+        1526 | 1748 => "no partition takes it",
         1406 => "a value is longer than the column",
         1216 | 1217 | 1451 | 1452 => "a foreign key stands in the way",
         3819 | 4025 => "a CHECK constraint stands in the way",
@@ -138,9 +139,12 @@ fn meaning(code: u16) -> (ErrorKind, Option<&'static str>) {
         }
         code::NO_SUCH_DATABASE => (Config, Some("name a database that exists in the store's URL")),
         // A value, not a moment: repeating it changes nothing.
-        1048 | 1062 | 1216 | 1217 | 1264 | 1265 | 1292 | 1364 | 1366 | 1406 | 1451 | 1452 | 1690 | 3140 | 3819
-        | 4025 => (Refused, None),
+        1048 | 1062 | 1216 | 1217 | 1264 | 1265 | 1292 | 1300 | 1364 | 1366 | 1406 | 1416 | 1451 | 1452 | 1526
+        | 1690 | 1748 | 3140 | 3643 | 3819 | 4025 | 6136 => (Refused, None),
         1153 => (Refused, Some("set the server's `max_allowed_packet` higher")),
+        3159 => {
+            (Config, Some("the server takes encrypted connections only: leave out the store's option `tls = \"off\"`"))
+        }
         1290 | 1792 | 1836 => {
             (Config, Some("the server is read-only: point the store at the primary, or `SET GLOBAL read_only = 0`"))
         }

@@ -8,6 +8,7 @@ use super::{
 };
 use crate::{
     error::Result,
+    faults,
     model::{Checkpoint, Mark, Position},
     source::{Feed, Next},
 };
@@ -87,6 +88,7 @@ impl Feed for TailFeed {
                     }
                 }
             };
+            faults::point("mysql/tail-event");
             self.tail.take(&event)?;
         }
     }

@@ -4,8 +4,9 @@ use super::{
     clash,
     connect::Session,
     create::{self, Late},
-    definition::{Definition, Line, kind},
+    definition::{Definition, Line, kind, words},
     failure::{self, code, number},
+    noted::Noted,
     plan::Plan,
     prepare,
     schema::Shape,
@@ -15,6 +16,7 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
+    faults,
     model::{Key, Table, TableName},
     target::{Claim, Finished},
 };
@@ -29,8 +31,8 @@ pub(super) async fn finish(session: &mut Session, home: &Home, claim: &Claim, ta
     if let Finished::Taken(keys) = complete(session, home, claim, table).await? {
         return Ok(Finished::Taken(keys));
     }
-    prepare::note(session, home, claim, |owned| {
-        let noted = owned.prepared.entry(table.name.clone()).or_default();
+    faults::point("mysql/finish");
+    prepare::note(session, home, claim, &table.name, |noted| {
         (noted.finished, noted.stood) = (true, true);
     })
     .await?;
@@ -40,7 +42,7 @@ pub(super) async fn finish(session: &mut Session, home: &Home, claim: &Claim, ta
 
 /// Makes the indexes that are missing, plain ones all at once.
 pub(super) async fn complete(session: &mut Session, home: &Home, claim: &Claim, table: &Table) -> Result<Finished> {
-    prepare::prove(session, home, claim).await?;
+    prepare::prove(session, home, claim, table).await?;
     let there = there(session, &table.name).await?;
     let name = text::table(&table.name);
     let missing = missing(table, &there, &session.server)?;
@@ -61,7 +63,9 @@ pub(super) async fn complete(session: &mut Session, home: &Home, claim: &Claim, 
         let here = free(&mut names, &late.name);
         let addition = renamed(&late.addition, &here);
         let sql = format!("ALTER TABLE {name} ADD {addition}");
-        match session.run(sql.clone()).await {
+        let added = session.run(sql.clone()).await;
+        faults::point("mysql/finish-between");
+        match added {
             Ok(()) => drop(made.insert(late.name, here)),
             Err(failure) if matches!(number(&failure), Some(code::DUPLICATE | code::DUPLICATE_NAMED)) => {
                 taken.extend(doubled(session, table, &there, &addition).await?);
@@ -70,10 +74,7 @@ pub(super) async fn complete(session: &mut Session, home: &Home, claim: &Claim, 
         }
     }
     if !made.is_empty() {
-        prepare::note(session, home, claim, |owned| {
-            owned.prepared.entry(table.name.clone()).or_default().indexes.extend(made);
-        })
-        .await?;
+        prepare::note(session, home, claim, &table.name, |noted| noted.indexes.extend(made)).await?;
     }
     taken.sort_unstable();
     taken.dedup();
@@ -133,16 +134,15 @@ async fn add_foreign_keys(session: &mut Session, home: &Home, claim: &Claim, tab
         })
     };
     let missing = table.foreign_keys.iter().filter(|key| !has(key) && !key.parent_columns.is_empty());
-    let wanted: Vec<String> = missing.map(|key| create::foreign_key(table, key, &session.server)).collect();
-    let waiting = prepare::note(session, home, claim, |owned| {
-        if let Some(noted) = owned.prepared.get_mut(&table.name).filter(|noted| noted.made) {
+    let wanted: Vec<String> = missing.map(|key| create::foreign_key(table, key)).collect();
+    prepare::note(session, home, claim, &table.name, |noted| {
+        if noted.made {
             noted.waiting = wanted;
         }
-        let waiting = owned.prepared.iter().filter(|(_, noted)| noted.finished);
-        waiting.map(|(name, noted)| (name.clone(), noted.waiting.clone())).collect::<Vec<_>>()
     })
     .await?;
-    for (name, keys) in waiting {
+    let waiting = home.waiting(session, claim.job).await?.into_iter().filter(|(_, noted)| noted.finished);
+    for (name, Noted { waiting: keys, .. }) in waiting {
         let mut left = Vec::new();
         for key in &keys {
             let sql = format!("ALTER TABLE {} ADD {key}", text::table(&name));
@@ -156,10 +156,7 @@ async fn add_foreign_keys(session: &mut Session, home: &Home, claim: &Claim, tab
             }
         }
         if left != keys {
-            prepare::note(session, home, claim, |owned| {
-                owned.prepared.entry(name).or_default().waiting = left;
-            })
-            .await?;
+            prepare::note(session, home, claim, &name, |noted| noted.waiting = left).await?;
         }
     }
     Ok(())
@@ -178,11 +175,17 @@ fn same(there: &Shape, addition: &str) -> Option<String> {
     let lines = definition.lines.into_iter();
     let mut same = lines
         .filter(|line| matches!(kind(line), Line::Unique(_) | Line::Index(_)))
-        .filter(|line| renamed(line, "") == renamed(addition, ""));
+        .filter(|line| terms(line) == terms(addition));
     same.next().and_then(|line| match kind(line) {
         Line::Unique(name) | Line::Index(name) => Some(name.trim_matches('`').replace("``", "`")),
         _ => None,
     })
+}
+
+/// What an index is over, and whether it is unique: what a server says besides depends on the server.
+fn terms(line: &str) -> (&str, Option<&str>) {
+    let words = words(line);
+    (words[0], words.into_iter().find(|word| word.starts_with('(')))
 }
 
 /// The same index by another name.
@@ -219,7 +222,7 @@ async fn doubled(session: &mut Session, table: &Table, there: &Shape, addition: 
         Error::refused(format!("{}: rows have doubled values in {addition}", table.name))
             .hint("drop the unique index at the source, or the doubled rows")
     })?;
-    let plan = Plan::new(Arc::new(table.clone()), there.clone())?;
+    let plan = Plan::new(Arc::new(table.clone()), there.clone(), &session.server)?;
     let of =
         |alias: &str, term: &clash::Term| term.of(&format!("{alias}{}", quote(&there.table.columns[term.column].name)));
     let list = |alias: &str| terms.iter().map(|term| of(alias, term)).collect::<Vec<_>>();

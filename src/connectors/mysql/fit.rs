@@ -1,22 +1,28 @@
 //! What stands in the way of writing tables into a server, and what they would change in it. Writes nothing.
 
 use super::{
-    columns::{is_same_family, map},
-    compare::{compare, find},
+    collations,
+    columns::map,
+    compare::{compare, find, is_coarser},
     config::Config,
     connect::Session,
     create,
     failure::{self, Answer},
+    grants::{self, Grants},
     known, prepare,
-    schema::{Shape, strings},
+    schema::{self, Shape, strings},
     text::{self, literal, quote},
+    translation,
     watermark::{self, Home},
 };
 use crate::{
     error::{Error, Result},
-    model::{Existing, Finding, Severity, Table},
+    model::{Column, Equality, Existing, Finding, Severity, Table},
 };
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 pub(super) async fn check(
     session: &mut Session,
@@ -25,7 +31,7 @@ pub(super) async fn check(
     tables: &[Arc<Table>],
     existing: Existing,
 ) -> Result<Vec<Finding>> {
-    let mut findings = Vec::from_iter(known::unwritten(&session.server));
+    let mut findings = Vec::from_iter(known::unwritten(&session.server).or_else(|| known::untried(&session.server)));
     settings(session, config, &mut findings).await.map_err(said)?;
     let schemas: BTreeSet<&str> = tables.iter().map(|table| table.name.schema.as_str()).collect();
     let own = config.database.as_deref();
@@ -33,6 +39,7 @@ pub(super) async fn check(
         findings.extend(of_schema(session, schema).await.map_err(said)?);
     }
     findings.extend(twins(session, tables));
+    findings.extend(granted(session, config, tables).await.map_err(said)?);
     if home.is_there(session).await.map_err(said)? {
         findings.extend(claimed(session, home, tables).await?);
     }
@@ -97,6 +104,55 @@ async fn of_schema(session: &mut Session, schema: &str) -> Answer<Vec<Finding>> 
         findings.push(Finding::new(Severity::Warning, schema, text).mend(mend));
     }
     Ok(findings)
+}
+
+/// What the account may not do, with the statement that grants it.
+async fn granted(session: &mut Session, config: &Config, tables: &[Arc<Table>]) -> Answer<Vec<Finding>> {
+    const ROWS: [&str; 6] = ["SELECT", "INSERT", "UPDATE", "DELETE", "CREATE", "ALTER"];
+    let lines = session.rows("SHOW GRANTS").await?;
+    let lines: Vec<String> = lines.into_iter().filter_map(|row| row.into_iter().next().flatten()).collect();
+    let grants = Grants::read(lines.iter().map(String::as_str));
+    let account = session.value("SELECT CURRENT_USER()").await?.unwrap_or_else(|| config.user.clone());
+    let account = account.rsplit_once('@').map_or_else(|| account.clone(), |(user, host)| format!("'{user}'@'{host}'"));
+    // By database, and whether the job cannot do without it.
+    let mut lacks: BTreeMap<(&str, bool), BTreeSet<&str>> = BTreeMap::new();
+    let own =
+        config.database.as_deref().map(|schema| watermark::TABLES.map(|name| (schema, name))).into_iter().flatten();
+    let carried = tables.iter().map(|table| (table.name.schema.as_str(), table.name.name.as_str()));
+    for (schema, name) in own.chain(carried) {
+        let missing = ROWS.into_iter().filter(|privilege| !grants.allow(privilege, schema, name));
+        lacks.entry((schema, true)).or_default().extend(missing);
+    }
+    for table in tables {
+        if !grants.allow("TRIGGER", &table.name.schema, &table.name.name) {
+            lacks.entry((table.name.schema.as_str(), false)).or_default().insert("TRIGGER");
+        }
+        // MariaDB does not ask for it.
+        for key in table.foreign_keys.iter().filter(|_| !session.server.is_mariadb()) {
+            if !grants.allow("REFERENCES", &key.parent.schema, &key.parent.name) {
+                lacks.entry((key.parent.schema.as_str(), true)).or_default().insert("REFERENCES");
+            }
+        }
+    }
+    if let Some(schema) = config.database.as_deref()
+        && watermark::TABLES.iter().any(|name| !grants.allow("DROP", schema, name))
+    {
+        lacks.entry((schema, false)).or_default().insert("DROP");
+    }
+    let finding = |((schema, is_needed), privileges): ((&str, bool), BTreeSet<&str>)| {
+        let list = privileges.into_iter().collect::<Vec<_>>().join(", ");
+        let text = match is_needed {
+            true => format!("the account {account} may not do what a job has to in `{schema}`: {list}"),
+            false => format!(
+                "the account {account} lacks {list} in `{schema}`: without TRIGGER it does not see triggers that would \
+                 fire for what is replicated, without DROP it cannot remove our two tables after the last job"
+            ),
+        };
+        let severity = if is_needed { Severity::Blocking } else { Severity::Warning };
+        let mend = format!("GRANT {list} ON {} TO {account}", grants::database(schema));
+        Finding::new(severity, config.user.clone(), text).mend(mend)
+    };
+    Ok(lacks.into_iter().filter(|(_, privileges)| !privileges.is_empty()).map(finding).collect())
 }
 
 /// Tables whose names differ by case only are one table on a server that does not look at it.
@@ -182,10 +238,20 @@ async fn made(session: &mut Session, table: &Table, findings: &mut Vec<Finding>)
         let finding = Finding::new(Severity::Blocking, &subject, error.to_string());
         findings.push(finding.mend(error.hint_text().unwrap_or("leave the table out")));
     }
-    if table.is_keyless() && required_key(session).await.map_err(said)? {
+    for (severity, text) in translation::translate(table, &session.server).into_iter().flat_map(|made| made.told) {
+        let finding = Finding::new(severity, &subject, text);
+        findings.push(match severity {
+            Severity::Info => finding,
+            _ => finding.mend(format!("tables: [\"!{}\"]", table.name)),
+        });
+    }
+    findings.extend(coarser(session, table));
+    if table.is_keyless()
+        && let Some(setting) = required_key(session).await.map_err(said)?
+    {
         let text = "it has no key, and the server makes no table without one";
-        let mend = "SET GLOBAL sql_require_primary_key = OFF   # MariaDB: innodb_force_primary_key";
-        findings.push(Finding::new(Severity::Blocking, &subject, text).mend(mend));
+        let finding = Finding::new(Severity::Blocking, &subject, text);
+        findings.push(finding.mend(format!("SET GLOBAL {setting} = OFF")));
     }
     if table.name.name.chars().count() > 64 {
         let text = "its name has more than 64 characters, which the server does not take";
@@ -195,18 +261,42 @@ async fn made(session: &mut Session, table: &Table, findings: &mut Vec<Finding>)
     Ok(())
 }
 
-async fn required_key(session: &mut Session) -> Answer<bool> {
+/// A key of texts that only older rules can compare: two rows could become one.
+fn coarser(session: &Session, table: &Table) -> Vec<Finding> {
+    if translation::is_verbatim(table, &session.server) {
+        return Vec::new();
+    }
+    let coarser = |&&column: &&usize| {
+        let at_source = &table.columns[column];
+        let declared = map(table, column, &session.server).declared;
+        let collation = declared.rsplit_once(" COLLATE ").map(|(_, name)| name.to_owned());
+        let equality = collation.map_or(Equality::Exact, |name| schema::equality(&declared, &name));
+        is_coarser(at_source, &Column { declared, equality, ..at_source.clone() })
+    };
+    let one = |&column: &usize| {
+        let name = &table.columns[column].name;
+        let text = format!(
+            "its key column `{name}` would take texts for equal that the source tells apart, by spaces at their end: this \
+             server has no other rules, and two rows could become one"
+        );
+        Finding::new(Severity::Blocking, table.name.to_string(), text).mend(format!("tables: [\"!{}\"]", table.name))
+    };
+    table.key.iter().filter(coarser).map(one).collect()
+}
+
+/// The setting by which the server makes no table without a key.
+async fn required_key(session: &mut Session) -> Answer<Option<&'static str>> {
     for name in ["sql_require_primary_key", "innodb_force_primary_key"] {
         if session.setting(name).await?.is_some_and(|value| matches!(value.as_str(), "1" | "ON")) {
-            return Ok(true);
+            return Ok(Some(name));
         }
     }
-    Ok(false)
+    Ok(None)
 }
 
 /// What the server cannot hold as it is. Within its family nothing changes.
 fn lossy(session: &Session, table: &Table) -> Vec<Finding> {
-    if is_same_family(table, &session.server) {
+    if translation::is_verbatim(table, &session.server) {
         return Vec::new();
     }
     let mut findings = Vec::new();
@@ -218,7 +308,11 @@ fn lossy(session: &Session, table: &Table) -> Vec<Finding> {
                 Any | List | Map | Native => Severity::Warning,
                 _ => Severity::Info,
             };
-            let type_only = mapped.declared.split(" CHARACTER SET").next().unwrap_or_default().to_owned();
+            let is_about_texts = [collations::BY_BYTES, collations::NEARLY].contains(&loses);
+            let type_only = match is_about_texts {
+                true => mapped.declared.clone(),
+                false => mapped.declared.split(" CHARACTER SET").next().unwrap_or_default().to_owned(),
+            };
             let text = format!("column `{}` becomes `{type_only}`: {loses}", column.name);
             let finding = Finding::new(severity, table.name.to_string(), text);
             findings.push(match severity {

@@ -15,10 +15,9 @@ use super::{
 };
 use crate::{
     error::{Error, ErrorKind, Result},
+    faults::{self, Saboteur},
     model::{Checkpoint, TableName},
-    source::Backlog,
 };
-use std::fmt::Display;
 
 pub(super) async fn open(
     world: World,
@@ -33,7 +32,8 @@ pub(super) async fn open(
     let logged = logged.map_err(|failure| failure::error(failure, "asking where the log ends"))?;
     proof::prove(&logged, &point)?;
     let server = session.server.clone();
-    let expands = expands(&mut session).await.map_err(|failure| failure::error(failure, "asking for a setting"))?;
+    let expands = expands(&mut session).await.map_err(|failure| failure::error(failure, "asking for a setting"))?
+        && !faults::on(Saboteur::CascadesUnexpanded);
     let batches = Batches::new(from, edges)?;
     let (wire, first) = match first(&world, session, &point.since).await {
         // The last transaction before us is purged, what follows is not: nothing is missing.
@@ -63,49 +63,4 @@ async fn first(world: &World, session: Session, from: &Reach) -> Result<(Wire, L
     let mut wire = Wire::open(&world.config, session, from).await?;
     let first = wire.next().await?;
     Ok((wire, first))
-}
-
-/// Whether anything lies behind `from`; an error if the log does not reach back to it. How many rows is in no list.
-pub(super) async fn backlog(session: &mut Session, from: &Checkpoint) -> Result<Backlog> {
-    let asking = |failure| failure::error(failure, "asking where the log ends");
-    let Some(from) = only(from) else { return Ok(Backlog::default()) };
-    let point = Point::read(from)?;
-    let logged = sight::logged(session).await.map_err(asking)?;
-    proof::prove(&logged, &point)?;
-    match &point.at {
-        Reach::Maria(at) => {
-            let files = session.rows("SHOW BINARY LOGS").await.map_err(asking)?;
-            if let Some(Some(oldest)) = files.first().and_then(|row| row.first()) {
-                let sql = format!("SELECT BINLOG_GTID_POS({}, 4)", super::text::literal(oldest));
-                let purged = session.value(sql).await.map_err(asking)?.unwrap_or_default();
-                if let Ok(purged) = purged.parse()
-                    && !at.contains(&purged)
-                {
-                    return Err(begins_behind(&purged, &point.at));
-                }
-            }
-        }
-        Reach::Mysql(at) => {
-            let purged = session.value("SELECT @@GLOBAL.gtid_purged").await.map_err(asking)?.unwrap_or_default();
-            if let Ok(purged) = purged.parse()
-                && !at.contains(&purged)
-            {
-                return Err(begins_behind(&purged, &point.at));
-            }
-        }
-        Reach::File(at) => {
-            let files = session.rows("SHOW BINARY LOGS").await.map_err(asking)?;
-            let is_there = |row: &Vec<Option<String>>| row.first().is_some_and(|name| name.as_ref() == Some(&at.name));
-            if !files.iter().any(is_there) {
-                let oldest = files.into_iter().next().and_then(|row| row.into_iter().next().flatten());
-                return Err(begins_behind(&oldest.unwrap_or_default(), &point.at));
-            }
-        }
-    }
-    let changes = point.at.contains(&logged)?.then_some(0);
-    Ok(Backlog { changes, ..Backlog::default() })
-}
-
-fn begins_behind(oldest: &dyn Display, at: &Reach) -> Error {
-    proof::forgotten(format!("the log that is left begins behind {oldest}, we stand at {at}"))
 }

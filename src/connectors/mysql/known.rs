@@ -1,4 +1,4 @@
-//! Which servers are written today: those that the tests run against. Others are refused by name.
+//! Which servers are written today: those that are not too old. The tests run against a few.
 
 use super::server::Server;
 use crate::{
@@ -6,17 +6,35 @@ use crate::{
     model::{Finding, Severity},
 };
 
-const INSTEAD: &str = "give the URL of a MariaDB server, or of a SQLite file";
-
-/// What stands in the way of writing into this server.
+/// What stands in the way of writing into this server: before, no time had fractions.
 pub(super) fn unwritten(server: &Server) -> Option<Finding> {
-    let text = || format!("MySQL is not written yet; MariaDB is. This is {server}");
-    (!server.is_mariadb()).then(|| Finding::new(Severity::Blocking, "server", text()).mend(INSTEAD))
+    let oldest = if server.is_mariadb() { (10, 0, 0) } else { (5, 6, 4) };
+    let text = || format!("{server} is too old to be written");
+    (server.version < oldest).then(|| {
+        let mend = "write into a newer server: MySQL from 5.6 on, MariaDB from 10 on";
+        Finding::new(Severity::Blocking, "server", text()).mend(mend)
+    })
 }
 
 /// The same as an error.
 pub(super) fn written(server: &Server) -> Result<()> {
     refused(unwritten(server))
+}
+
+/// That our tests were never run against a server like this one.
+pub(super) fn untried(server: &Server) -> Option<Finding> {
+    let tried: &[(u16, u16)] = if server.is_mariadb() { &[(10, 11)] } else { &[(5, 6), (9, 7)] };
+    let (major, minor, _) = server.version;
+    let text = || {
+        format!(
+            "this is {server}; our tests run against MariaDB 10.11, MySQL 9.7 and MySQL 5.6, so that surprises are \
+             possible"
+        )
+    };
+    (!tried.contains(&(major, minor))).then(|| {
+        let mend = "try the job on a copy of the data first, and compare the tables: CHECKSUM TABLE";
+        Finding::new(Severity::Info, "server", text()).mend(mend)
+    })
 }
 
 fn refused(findings: impl IntoIterator<Item = Finding>) -> Result<()> {
@@ -41,13 +59,22 @@ mod tests {
     }
 
     #[test]
-    fn mariadb_is_written_and_mysql_is_refused_by_name() {
+    fn mariadb_is_written() {
         let mariadb = server("10.11.19-MariaDB-log");
         assert_eq!(unwritten(&mariadb), None);
         written(&mariadb).expect("written");
-        let mysql = server("8.4.7");
-        let error = written(&mysql).expect_err("not written yet");
-        assert!(error.kind() == ErrorKind::Config && error.hint_text().is_some(), "{error:?}");
-        assert!(unwritten(&mysql).is_some_and(|finding| finding.severity == Severity::Blocking));
+    }
+
+    #[test]
+    fn what_was_never_tried_is_written_and_told() {
+        for (version, is_tried) in [("9.7.4", true), ("5.6.24-log", true), ("8.4.7", false), ("11.4.2-MariaDB", false)]
+        {
+            let server = server(version);
+            written(&server).expect("written");
+            let told = untried(&server);
+            assert_eq!(told.is_none(), is_tried, "{told:?}");
+            assert!(told.is_none_or(|told| told.severity == Severity::Info && told.mend.is_some()));
+        }
+        assert_eq!(written(&server("5.5.62")).expect_err("too old").kind(), ErrorKind::Config);
     }
 }

@@ -4,8 +4,12 @@ use super::{
     connect::{Connections, Session},
     failure::{self, Answer},
     server::SQL_MODE,
+    text::quote,
 };
-use crate::error::Result;
+use crate::{
+    error::Result,
+    faults::{self, Saboteur},
+};
 use mysql_async::{Row, prelude::Queryable};
 use std::time::{Duration, Instant};
 
@@ -38,25 +42,37 @@ pub(super) struct Lane {
 impl Lane {
     pub async fn open(connections: &Connections, transactional: bool) -> Result<Lane> {
         let session = connections.open().await?;
-        Lane::set_up(session, transactional).await.map_err(|failure| failure::error(failure, "setting up a lane"))
+        let database = connections.config.database.as_deref();
+        Lane::set_up(session, database, transactional)
+            .await
+            .map_err(|failure| failure::error(failure, "setting up a lane"))
     }
 
-    async fn set_up(mut session: Session, transactional: bool) -> Answer<Lane> {
+    async fn set_up(mut session: Session, database: Option<&str>, transactional: bool) -> Answer<Lane> {
+        // MySQL wants a database for a table that is only named within a statement.
+        if let Some(database) = database {
+            session.run(format!("USE {}", quote(database))).await?;
+        }
         let packet = session.value("SELECT @@max_allowed_packet").await?.and_then(|bytes| bytes.parse().ok());
         // InnoDB writes under READ COMMITTED only what is logged by rows; it locks less that way.
-        let by_statement = session.value("SELECT @@log_bin = 1 AND @@binlog_format = 'STATEMENT'").await?;
-        let isolation = if by_statement.as_deref() == Some("1") { "REPEATABLE READ" } else { "READ COMMITTED" };
+        let format = session.setting("binlog_format").await?;
+        let logs = session.setting("log_bin").await?.as_deref() == Some("1");
+        let by_statement = logs && format.as_deref() == Some("STATEMENT");
+        let isolation = if by_statement { "REPEATABLE READ" } else { "READ COMMITTED" };
         session.run(format!("SET SESSION TRANSACTION ISOLATION LEVEL {isolation}")).await?;
         let silence = if transactional { SILENCE_OPEN_SECS } else { SILENCE_SECS };
         let mut settings = vec![
             // The source has kept these rules; children may come before their parents.
-            "foreign_key_checks = 0".to_owned(),
+            format!("foreign_key_checks = {}", u8::from(faults::on(Saboteur::ForeignKeysAct))),
             "unique_checks = 1".to_owned(),
             "autocommit = 1".to_owned(),
             // A table that somebody alters is a lock like others.
             "lock_wait_timeout = 60".to_owned(),
             // A row's lock is tried again, and told.
-            format!("innodb_lock_wait_timeout = LEAST(@@GLOBAL.innodb_lock_wait_timeout, {ROW_LOCK_SECS})"),
+            // (MySQL takes no number that may be a fraction.)
+            format!(
+                "innodb_lock_wait_timeout = CAST(LEAST(@@GLOBAL.innodb_lock_wait_timeout, {ROW_LOCK_SECS}) AS SIGNED)"
+            ),
             format!("wait_timeout = {silence}"),
             format!("net_read_timeout = {SILENCE_SECS}"),
         ];

@@ -6,7 +6,7 @@ use crate::{
     model::{JobId, Leftover},
 };
 
-/// Looks only. Following a server leaves nothing in it, writing to it two small tables.
+/// Looks only. Following a server leaves nothing in it, writing to it three small tables.
 pub(super) async fn look(config: &Config, known: &[JobId]) -> Result<Vec<Leftover>> {
     let Some(database) = &config.database else { return Ok(Vec::new()) };
     let home = Home::new(database);

@@ -2,11 +2,15 @@
 //!
 //! A copy reads pages along a table's key, each in a short statement of its own (`copy`, `paging`); values come as the
 //! bytes that the server keeps, and are read as those of the log are (`types`, `values`, `charset`). What a read has to
-//! see of the log is proven before it, and what it may have shown is noted behind it (`sight`). Which servers are written
+//! see of the log is proven before it, and what it may have shown is noted behind it (`sight`). Which servers are taken
 //! today is in `known`.
+//!
+//! A target makes tables in the server's own words (`translation`, `columns`, `collations`), and writes them in few
+//! statements a batch (`statement`, `apply`).
 
 mod altering;
 mod apply;
+mod backlog;
 mod batches;
 mod begin;
 mod binding;
@@ -17,6 +21,7 @@ mod charset;
 mod charset_tables;
 mod check;
 mod clash;
+mod collations;
 mod columns;
 mod compare;
 mod config;
@@ -27,6 +32,7 @@ mod ddl;
 mod decode;
 mod definition;
 mod encode;
+mod expressions;
 mod failure;
 mod feed;
 mod fetch;
@@ -34,6 +40,7 @@ mod finish;
 mod fit;
 mod fixture;
 mod follow;
+mod grants;
 mod gtid;
 mod history;
 mod image;
@@ -41,6 +48,7 @@ mod indexes;
 mod known;
 mod lane;
 mod leftovers;
+mod noted;
 mod paging;
 mod plan;
 mod position;
@@ -61,6 +69,7 @@ mod survey;
 mod tail;
 mod target;
 mod text;
+mod translation;
 mod types;
 mod values;
 mod watermark;
@@ -81,7 +90,7 @@ use std::sync::Arc;
 
 pub static MYSQL: Connector = Connector {
     scheme: "mysql",
-    about: "MySQL and MariaDB servers: `mysql://user@host:3306/database`; MySQL as a source only, for now",
+    about: "MySQL and MariaDB servers: `mysql://user@host:3306/database`",
     secrets: &["password"],
     open,
     fixture: Some(Databases::of),

@@ -6,6 +6,7 @@ use super::{
     encode::{Misfit, Slot, is_invalid_label},
     failure,
     schema::{self, Shape},
+    server::{Family, Server},
     text,
 };
 use crate::{
@@ -20,6 +21,9 @@ const PLANS: usize = 1_000;
 
 /// A value that the server has only in a mode that is not strict: an `enum` that holds none of its labels.
 const LOOSE_MODE: &str = "ALLOW_INVALID_DATES,NO_AUTO_VALUE_ON_ZERO,NO_ENGINE_SUBSTITUTION";
+
+/// No table that is carried has this name.
+const NEW_ROW: &str = "whimbrel_new";
 
 /// Of one source shape and the target table as it is now.
 pub(super) struct Plan {
@@ -61,7 +65,7 @@ impl Plans {
             Error::config(format!("the target has no table `{}` any more", table.name))
                 .hint("restore it, or delete the job and create it again")
         })?;
-        let plan = Arc::new(Plan::new(Arc::clone(table), target)?);
+        let plan = Arc::new(Plan::new(Arc::clone(table), target, &session.server)?);
         let mut plans = self.plans.lock();
         if plans.len() >= PLANS {
             plans.clear();
@@ -77,7 +81,7 @@ impl Plans {
 }
 
 impl Plan {
-    pub fn new(table: Arc<Table>, target: Shape) -> Result<Plan> {
+    pub fn new(table: Arc<Table>, target: Shape, server: &Server) -> Result<Plan> {
         let there = |name: &str| target.table.columns.iter().position(|column| column.name.eq_ignore_ascii_case(name));
         let slot = |place: usize| {
             let column = &target.table.columns[place];
@@ -88,7 +92,8 @@ impl Plan {
             .iter()
             .map(|column| {
                 let place = there(&column.name)?;
-                (!column.generated && !target.table.columns[place].generated).then(|| slot(place))
+                // What the source computes and the target does not is written as any other value.
+                (!target.table.columns[place].generated).then(|| slot(place))
             })
             .collect();
         let key = table.key.iter().map(|&column| {
@@ -110,7 +115,7 @@ impl Plan {
         let mut plan =
             Plan { name, slots, key, insert, otherwise: String::new(), touched, target, table: Arc::clone(&table) };
         if !table.is_keyless() {
-            plan.otherwise = plan.otherwise();
+            plan.otherwise = plan.otherwise(server.at_least(Family::Mysql, (8, 0, 19)));
         }
         Ok(plan)
     }
@@ -157,6 +162,14 @@ impl Plan {
         self.assignments(row, out)?;
         out.extend_from_slice(b" WHERE ");
         self.by_key(row, out)
+    }
+
+    /// Whether a patch may change a value that the source computes, and does not say which: not every log has them.
+    pub fn is_incomplete(&self, row: RowRef<'_>) -> bool {
+        let unsaid = |(column, slot): (usize, &Option<Slot>)| {
+            slot.is_some() && self.table.columns[column].generated && row.get(column).value().is_none()
+        };
+        self.slots.iter().enumerate().any(unsaid)
     }
 
     /// `a=1,b='x'`: never empty.
@@ -260,17 +273,26 @@ impl Plan {
     }
 
     /// Makes the row with its key this row. The server takes any unique index for the key (hazards A3, E4): where the row
-    /// it finds is another one, the query for two rows where one may be makes it fail.
-    fn otherwise(&self) -> String {
-        let is_it = self.key.iter().map(|slot| format!("{0} <=> VALUES({0})", slot.name)).collect::<Vec<_>>();
+    /// it finds is another one, the query for two rows where one may be makes it fail. `names_rows`: MySQL gives the new
+    /// row a name, and is about to drop the other way to ask for its values.
+    fn otherwise(&self, names_rows: bool) -> String {
+        let new = |slot: &Slot| match names_rows {
+            true => format!("{NEW_ROW}.{}", slot.name),
+            false => format!("VALUES({})", slot.name),
+        };
+        let old = |name: &str| match names_rows {
+            true => format!("{}.{name}", text::quote(&self.table.name.name)),
+            false => name.to_owned(),
+        };
+        let is_it = self.key.iter().map(|slot| format!("{} <=> {}", old(&slot.name), new(slot))).collect::<Vec<_>>();
         let is_it = match crate::faults::on(crate::faults::Saboteur::UpsertOverwritesHolder) {
             true => "TRUE".to_owned(),
             false => is_it.join(" AND "),
         };
         let first = &self.key[0].name;
         let stays = |column: usize, slot: &Slot| match self.may_respell(column) {
-            true => format!("VALUES({})", slot.name),
-            false => slot.name.clone(),
+            true => new(slot),
+            false => old(&slot.name),
         };
         let guarded = stays(self.table.key[0], &self.key[0]);
         let mut set = vec![format!("{first}=IF({is_it},{guarded},(SELECT 1 UNION SELECT 2))")];
@@ -278,13 +300,14 @@ impl Plan {
             let Some(slot) = slot else { continue };
             let is_key = self.table.key.contains(&column);
             if column != self.table.key[0] && (!is_key || self.may_respell(column)) {
-                set.push(format!("{0}=VALUES({0})", slot.name));
+                set.push(format!("{}={}", slot.name, new(slot)));
             }
         }
         let written: Vec<&str> = self.slots.iter().flatten().map(|slot| slot.name.as_str()).collect();
         let touched = self.touched.iter().filter(|name| !written.contains(&name.as_str()));
-        set.extend(touched.map(|name| format!("{name}={name}")));
-        format!(" ON DUPLICATE KEY UPDATE {}", set.join(","))
+        set.extend(touched.map(|name| format!("{name}={}", old(name))));
+        let named = if names_rows { format!(" AS {NEW_ROW}") } else { String::new() };
+        format!("{named} ON DUPLICATE KEY UPDATE {}", set.join(","))
     }
 }
 

@@ -6,15 +6,16 @@ use super::{
     columns,
     compare::{compare, find},
     connect::Session,
-    create,
-    definition::Definition,
-    failure, finish,
+    create, failure, finish,
+    noted::Noted,
     schema::{self, Shape},
     text::{self, literal, quote},
-    watermark::{Home, Owned},
+    translation,
+    watermark::Home,
 };
 use crate::{
     error::{Error, Result},
+    faults,
     model::{Table, TableName},
     target::{Claim, Finished, Prepared},
 };
@@ -27,13 +28,9 @@ pub(super) async fn prepare(
     table: &Table,
     generation: u64,
 ) -> Result<Prepared> {
-    let owned = prove(session, home, claim).await?;
+    let known = prove(session, home, claim, table).await?;
     let there = read(session, &table.name).await?;
-    if !claim.existing.admits(table)
-        && there.is_some()
-        && !owned.prepared.contains_key(&table.name)
-        && has_rows(session, &table.name).await?
-    {
+    if !claim.existing.admits(table) && there.is_some() && known.is_none() && has_rows(session, &table.name).await? {
         return Ok(Prepared { has_rows: true });
     }
     let made = there.is_none();
@@ -48,10 +45,10 @@ pub(super) async fn prepare(
             add_columns(session, table, &there).await?;
         }
     }
-    let noted = owned.prepared.get(&table.name).map(|noted| noted.indexes.clone()).unwrap_or_default();
+    faults::point("mysql/prepare");
+    let noted = known.map(|noted| noted.indexes).unwrap_or_default();
     let kept = finish::drop_stale(session, table, noted).await?;
-    let stood = note(session, home, claim, |owned| {
-        let noted = owned.prepared.entry(table.name.clone()).or_default();
+    let stood = note(session, home, claim, &table.name, |noted| {
         (noted.finished, noted.generation, noted.indexes) = (false, generation, kept);
         noted.made |= made;
         noted.stood
@@ -71,37 +68,43 @@ pub(super) async fn is_settled(
     table: &Table,
     finishing: bool,
 ) -> Result<bool> {
-    let owned = prove(session, home, claim).await?;
-    let (Some(there), Some(noted)) = (read(session, &table.name).await?, owned.prepared.get(&table.name)) else {
+    let known = prove(session, home, claim, table).await?;
+    let (Some(there), Some(noted)) = (read(session, &table.name).await?, known) else {
         return Ok(false);
     };
     let has_columns = table.columns.iter().all(|column| find(&there.table, &column.name).is_some());
     let has_indexes = !(finishing || noted.stood) || finish::missing(table, &there, &session.server)?.is_empty();
     let nothing_stale = finish::stale(table, &there, &session.server, &noted.indexes)?.is_empty();
-    let nothing_waits = !finishing || owned.prepared.values().all(|noted| noted.waiting.is_empty());
+    let nothing_waits = !finishing || home.waiting(session, claim.job).await?.is_empty();
     Ok(has_columns && has_indexes && nothing_stale && nothing_waits)
 }
 
-/// What the job owns, if it is still ours: before anything that commits by itself.
-pub(super) async fn prove(session: &mut Session, home: &Home, claim: &Claim) -> Result<Owned> {
+/// What is noted of the table, if the job is still ours: before anything that commits by itself.
+pub(super) async fn prove(session: &mut Session, home: &Home, claim: &Claim, table: &Table) -> Result<Option<Noted>> {
     session.run("START TRANSACTION").await.map_err(said)?;
-    let owned = home.owned(session, claim).await;
+    let noted = async {
+        home.prove(session, claim).await?;
+        home.noted(session, claim.job, &table.name).await
+    };
+    let noted = noted.await;
     session.run("ROLLBACK").await.map_err(said)?;
-    owned
+    noted
 }
 
-/// Changes what is noted of the job's tables, in a transaction.
+/// Changes what is noted of a table, in a transaction.
 pub(super) async fn note<T>(
     session: &mut Session,
     home: &Home,
     claim: &Claim,
-    change: impl FnOnce(&mut Owned) -> T,
+    name: &TableName,
+    change: impl FnOnce(&mut Noted) -> T,
 ) -> Result<T> {
     session.run("START TRANSACTION").await.map_err(said)?;
     let changed = async {
-        let mut owned = home.owned(session, claim).await?;
-        let changed = change(&mut owned);
-        home.note(session, claim.job, &owned).await?;
+        home.prove(session, claim).await?;
+        let mut noted = home.noted(session, claim.job, name).await?.unwrap_or_default();
+        let changed = change(&mut noted);
+        home.note(session, claim.job, name, &noted).await?;
         Ok(changed)
     };
     let changed = changed.await;
@@ -136,9 +139,12 @@ async fn add_columns(session: &mut Session, table: &Table, there: &Shape) -> Res
 /// The statement that adds a column as the source declares it. Of another kind of store: old rows have no value yet.
 pub(super) fn addition(table: &Table, column: usize, session: &Session) -> String {
     let name = &table.columns[column].name;
-    let own = || Definition::read(table.definition.as_deref()?)?.column(name).map(str::to_owned);
-    let declared = columns::is_same_family(table, &session.server).then(own).flatten();
-    let declared = declared
+    let own = || {
+        let start = format!("{} ", quote(name));
+        let lines = translation::translate(table, &session.server)?.lines;
+        lines.into_iter().find(|line| line.get(..start.len()).is_some_and(|head| head.eq_ignore_ascii_case(&start)))
+    };
+    let declared = own()
         .unwrap_or_else(|| format!("{} {} NULL", quote(name), columns::map(table, column, &session.server).declared));
     format!("ALTER TABLE {} ADD COLUMN {declared}", text::table(&table.name))
 }

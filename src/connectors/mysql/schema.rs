@@ -194,7 +194,7 @@ async fn columns(session: &mut Session, filter: &str) -> Answer<BTreeMap<TableNa
 }
 
 /// Labels are told apart by their number. Padded collations take 'a' and 'a ' for equal, also the binary ones.
-fn equality(declared: &str, collation: &str) -> Equality {
+pub(super) fn equality(declared: &str, collation: &str) -> Equality {
     let labelled = declared.starts_with("enum") || declared.starts_with("set");
     let exact = matches!(collation, "" | "binary" | "utf8mb4_0900_bin") || collation.ends_with("_nopad_bin");
     if labelled || exact { Equality::Exact } else { Equality::Coarse }

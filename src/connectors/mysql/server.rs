@@ -1,5 +1,6 @@
 //! Which server this is: family, version, identity, and what differs between them.
 
+use crate::faults::{self, Saboteur};
 use std::fmt;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -9,6 +10,11 @@ pub(super) enum Family {
 }
 
 impl Family {
+    /// By what `Table::family` says; `None`: neither of the two.
+    pub fn named(name: &str) -> Option<Family> {
+        [Family::Mysql, Family::Mariadb].into_iter().find(|family| family.name() == name)
+    }
+
     /// As `Table::family` names it.
     pub fn name(self) -> &'static str {
         match self {
@@ -69,8 +75,14 @@ impl Server {
         let mut settings = vec![
             "NAMES utf8mb4".to_owned(),
             "character_set_results = NULL".to_owned(),
-            "time_zone = '+00:00'".to_owned(),
-            format!("sql_mode = '{SQL_MODE}'"),
+            match faults::on(Saboteur::ServerZoneTrusted) {
+                true => "time_zone = DEFAULT".to_owned(),
+                false => "time_zone = '+00:00'".to_owned(),
+            },
+            match faults::on(Saboteur::ZeroMakesANumber) {
+                true => format!("sql_mode = '{}'", SQL_MODE.replace("NO_AUTO_VALUE_ON_ZERO,", "")),
+                false => format!("sql_mode = '{SQL_MODE}'"),
+            },
             "sql_auto_is_null = 0".to_owned(),
             "sql_big_selects = 1".to_owned(),
             "sql_select_limit = DEFAULT".to_owned(),

@@ -1,6 +1,7 @@
 //! MySQL and MariaDB as a source: what the engine may ask, handed to who knows.
 
 use super::{
+    backlog::{self, Ages},
     batches, begin, check,
     config::Config,
     connect::{Connections, Session},
@@ -20,12 +21,14 @@ use std::{cmp::Ordering, sync::Arc, time::Duration};
 
 pub(super) struct MysqlSource {
     reads: Reads,
+    ages: Ages,
 }
 
 impl MysqlSource {
     pub fn new(config: Arc<Config>) -> MysqlSource {
         let connections = Arc::new(Connections::new(config));
-        MysqlSource { reads: Reads { connections, shapes: Arc::default(), sight: Arc::default() } }
+        let reads = Reads { connections, shapes: Arc::default(), sight: Arc::default() };
+        MysqlSource { reads, ages: Ages::default() }
     }
 
     async fn lease(&self) -> Result<Session> {
@@ -128,10 +131,7 @@ impl Source for MysqlSource {
     }
 
     async fn backlog(&self, _: JobId, from: &Checkpoint) -> Result<Backlog> {
-        let mut session = self.lease().await?;
-        let backlog = follow::backlog(&mut session, from).await?;
-        self.give_back(session);
-        Ok(backlog)
+        backlog::backlog(&self.reads.connections, &self.ages, from).await
     }
 
     async fn survey(&self, tables: &[Arc<Table>], within: Duration) -> Result<Survey> {
@@ -142,8 +142,6 @@ impl Source for MysqlSource {
     }
 
     fn place(&self) -> Option<String> {
-        let server = self.reads.connections.server()?;
-        let database = self.reads.connections.config.database.as_deref().unwrap_or("*");
-        Some(format!("{}:{}/{database}", server.family.name(), server.identity))
+        self.reads.connections.place()
     }
 }

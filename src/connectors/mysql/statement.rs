@@ -191,6 +191,11 @@ impl Writing<'_> {
             Change::Patch if plan.is_keyless() => {
                 Err(Error::config("a patch of a row without a key reached the target"))
             }
+            Change::Patch if plan.is_incomplete(self.row(mutation)?) => {
+                // Finds no row: the whole one is fetched.
+                script.push("DO 0", What::Patch(index));
+                Ok(())
+            }
             Change::Patch => {
                 self.fits(index, plan.patch(self.row(mutation)?, &mut script.text))?;
                 script.end(What::Patch(index));

@@ -47,7 +47,7 @@ impl MysqlTarget {
 
     fn home(&self) -> Result<Home> {
         let name = self.config.database.as_deref().ok_or_else(|| {
-            Error::config("a target's URL must name a database: two small tables of ours are kept in it")
+            Error::config("a target's URL must name a database: three small tables of ours are kept in it")
                 .hint("write `mysql://user@host:3306/database`")
         })?;
         Ok(Home::new(name))
@@ -174,13 +174,15 @@ impl Target for MysqlTarget {
         let home = self.home()?;
         *self.open.lock() = None;
         let mut session = self.connections.open().await?;
+        home.keep_out(&mut session).await?;
         let forget = async {
             match home.is_there(&mut session).await? {
                 true => home.forget(&mut session, job).await,
                 false => Ok(()),
             }
         };
-        forget.await.map_err(|failure| failure::error(failure, "forgetting a job"))
+        forget.await.map_err(|failure| failure::error(failure, "forgetting a job"))?;
+        home.admit(&mut session).await
     }
 
     async fn jobs(&self) -> Result<Vec<JobRow>> {
@@ -195,6 +197,10 @@ impl Target for MysqlTarget {
     fn lanes(&self) -> u16 {
         LANES
     }
+
+    fn place(&self) -> Option<String> {
+        self.connections.place()
+    }
 }
 
 fn undone(table: &Table) -> Error {
@@ -207,13 +213,14 @@ fn undone(table: &Table) -> Error {
 async fn take_over(session: &mut Session, home: &Home, claim: &Claim) -> Result<Opened> {
     known::written(&session.server)?;
     let said = |failure| failure::error(failure, "taking the job over");
-    if !home.is_there(session).await.map_err(said)? {
-        home.make(session).await.map_err(said)?;
-    }
+    home.keep_out(session).await?;
+    home.make(session).await.map_err(said)?;
     // Not less, or two new jobs would not see each other.
     session.run("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ").await.map_err(said)?;
     session.run("START TRANSACTION").await.map_err(said)?;
     let opened = home.claim(session, claim).await?;
+    faults::point("mysql/claim");
     session.run("COMMIT").await.map_err(said)?;
+    home.admit(session).await?;
     Ok(opened)
 }

@@ -3,6 +3,7 @@
 use super::{
     connect::Session,
     failure::{self, Answer},
+    noted::{Noted, Owned},
     schema::strings,
     text::{hex, literal, quote},
 };
@@ -13,18 +14,24 @@ use crate::{
     target::{self, Claim, JobRow, Opened},
 };
 use mysql_async::{Row, prelude::Queryable};
-use serde::{Deserialize, Serialize};
 use std::{cmp::Ordering, collections::BTreeMap};
 use uuid::Uuid;
 
 /// Of the tables below, in each of their rows; a newer one is refused.
-const VERSION: u64 = 1;
+pub(super) const VERSION: u64 = 2;
+
+/// Longer than one who takes a job over waits for the rows of a zombie.
+const WAIT_SECS: u32 = 30;
 
 const JOB: &str = "whimbrel_job";
 const WATERMARK: &str = "whimbrel_watermark";
+pub(super) const TABLE: &str = "whimbrel_table";
 
-/// `tests/data/golden/mysql-target-v1.sql` holds the same text.
-pub(super) const COLUMNS: [(&str, &str); 2] = [
+pub(super) const TABLES: [&str; 3] = [JOB, WATERMARK, TABLE];
+
+/// `tests/data/golden/mysql-target-v2.sql` holds the same text. In the first version what is in `whimbrel_table` was a part
+/// of the job's row, and was read and written whole for each table.
+pub(super) const COLUMNS: [(&str, &str); 3] = [
     (
         JOB,
         "uuid CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NOT NULL PRIMARY KEY, spec LONGTEXT CHARACTER SET utf8mb4 \
@@ -39,35 +46,13 @@ pub(super) const COLUMNS: [(&str, &str); 2] = [
          epoch BIGINT UNSIGNED NOT NULL, batch BIGINT UNSIGNED NOT NULL, from_pos MEDIUMBLOB NOT NULL, \
          to_pos MEDIUMBLOB NOT NULL, version INT UNSIGNED NOT NULL, PRIMARY KEY (job, feed, lane)",
     ),
+    (
+        TABLE,
+        "job CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NOT NULL, name VARBINARY(600) NOT NULL, \
+         waits TINYINT UNSIGNED NOT NULL, noted LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL, \
+         version INT UNSIGNED NOT NULL, PRIMARY KEY (job, name)",
+    ),
 ];
-
-/// `whimbrel_job.tables`, as JSON.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(super) struct Owned {
-    /// What the job may write.
-    pub claimed: Vec<TableName>,
-    pub prepared: BTreeMap<TableName, Noted>,
-}
-
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(super) struct Noted {
-    /// Nothing was prepared since it was finished.
-    pub finished: bool,
-    /// Which copy of the table it was prepared for.
-    #[serde(default)]
-    pub generation: u64,
-    /// It was finished once: indexes that come later are made when they are told.
-    #[serde(default)]
-    pub stood: bool,
-    /// We made it: its foreign keys are ours to add.
-    #[serde(default)]
-    pub made: bool,
-    /// Foreign keys that need an index of their parent, which is made when the parent is finished.
-    #[serde(default)]
-    pub waiting: Vec<String>,
-    /// Indexes that we made: their names at the source, and here.
-    pub indexes: BTreeMap<String, String>,
-}
 
 /// Where our tables are: in the store's own database.
 #[derive(Clone, Debug)]
@@ -75,12 +60,35 @@ pub(super) struct Home {
     database: String,
     job: String,
     watermark: String,
+    /// See `noted`.
+    pub(super) table: String,
 }
 
 impl Home {
     pub fn new(database: &str) -> Home {
         let named = |table: &str| format!("{}.{}", quote(database), quote(table));
-        Home { database: database.to_owned(), job: named(JOB), watermark: named(WATERMARK) }
+        Home { database: database.to_owned(), job: named(JOB), watermark: named(WATERMARK), table: named(TABLE) }
+    }
+
+    /// Waits until nobody else takes a job over here, or forgets one: the last one that is forgotten takes our tables
+    /// along. `admit` ends it, as the end of the connection does.
+    pub async fn keep_out(&self, session: &mut Session) -> Result<()> {
+        let locked = session.value(format!("SELECT GET_LOCK({}, {WAIT_SECS})", self.lock())).await.map_err(said)?;
+        match locked.as_deref() {
+            Some("1") => Ok(()),
+            _ => Err(Error::transient("another daemon is just taking a job over in this database, or forgetting one")),
+        }
+    }
+
+    pub async fn admit(&self, session: &mut Session) -> Result<()> {
+        session.run(format!("DO RELEASE_LOCK({})", self.lock())).await.map_err(said)
+    }
+
+    /// The server has one space of names for all of its databases, and takes 64 characters; two databases that share the
+    /// beginning of their names wait for each other.
+    fn lock(&self) -> String {
+        let beginning: String = self.database.to_lowercase().chars().take(40).collect();
+        literal(&format!("whimbrel jobs in {beginning}"))
     }
 
     pub async fn is_there(&self, session: &mut Session) -> Answer<bool> {
@@ -92,8 +100,20 @@ impl Home {
         Ok(session.value(sql).await?.as_deref() == Some("2"))
     }
 
+    /// Whether what the first version did not have is there, too.
+    async fn is_whole(&self, session: &mut Session) -> Answer<bool> {
+        let sql = format!(
+            "SELECT 1 FROM information_schema.TABLES WHERE TABLE_SCHEMA = {} AND TABLE_NAME = '{TABLE}'",
+            literal(&self.database)
+        );
+        Ok(session.value(sql).await?.is_some() && self.is_there(session).await?)
+    }
+
     /// Makes our tables, commits, and says so.
     pub async fn make(&self, session: &mut Session) -> Answer<()> {
+        if self.is_whole(session).await? {
+            return Ok(());
+        }
         for (name, columns) in COLUMNS {
             let table = format!("{}.{}", quote(&self.database), quote(name));
             session.run(format!("CREATE TABLE IF NOT EXISTS {table} ({columns}) ENGINE=InnoDB")).await?;
@@ -110,7 +130,7 @@ impl Home {
         session.rows(lock).await.map_err(said)?;
         self.refuse_newer(session).await?;
         let folds = session.server.folds_names;
-        let mut owned = Owned::default();
+        let (mut owned, mut is_known) = (Owned::default(), false);
         for Registered { uuid, spec, owned: of, epoch, token } in jobs {
             if uuid != claim.job.to_string() {
                 let theirs = |table: &&TableName| of.claimed.iter().any(|other| same(table, other, folds));
@@ -123,26 +143,40 @@ impl Home {
             if epoch > claim.epoch || (epoch == claim.epoch && token != claim.token.to_string()) {
                 return Err(taken_over(epoch, claim.epoch));
             }
-            owned = of;
+            (owned, is_known) = (of, true);
         }
         owned.claimed.clone_from(&claim.tables);
-        self.write(session, claim, &owned).await.map_err(said)?;
-        self.opened(session, &claim.job.to_string(), &owned).await
+        let early = std::mem::take(&mut owned.prepared);
+        self.write(session, claim, &owned, is_known).await.map_err(said)?;
+        self.take_in(session, claim.job, early).await?;
+        let uuid = claim.job.to_string();
+        let prepared = self.prepared(session, &uuid, "").await?;
+        self.opened(session, &uuid, &prepared).await
     }
 
-    async fn write(&self, session: &mut Session, claim: &Claim, owned: &Owned) -> Answer<()> {
+    /// What the first version has noted.
+    async fn take_in(&self, session: &mut Session, job: JobId, early: BTreeMap<TableName, Noted>) -> Result<()> {
+        for (name, noted) in early {
+            self.note(session, job, &name, &noted).await?;
+        }
+        Ok(())
+    }
+
+    async fn write(&self, session: &mut Session, claim: &Claim, owned: &Owned, is_known: bool) -> Answer<()> {
         let Home { job, watermark, .. } = self;
-        let (uuid, epoch) = (claim.job, claim.epoch);
-        session
-            .run(format!(
-                "INSERT INTO {job} (uuid, spec, `tables`, epoch, token, version) VALUES ('{uuid}', {}, {}, {epoch}, \
-                 '{}', {VERSION}) ON DUPLICATE KEY UPDATE spec = VALUES(spec), `tables` = VALUES(`tables`), \
-                 epoch = VALUES(epoch), token = VALUES(token)",
-                literal(&claim.spec),
-                literal(&owned.json()),
-                claim.token
-            ))
-            .await?;
+        let (uuid, epoch, token) = (claim.job, claim.epoch, claim.token);
+        let (spec, tables) = (literal(&claim.spec), literal(&owned.json()));
+        let sql = match is_known {
+            true => format!(
+                "UPDATE {job} SET spec = {spec}, `tables` = {tables}, epoch = {epoch}, token = '{token}', \
+                 version = {VERSION} WHERE uuid = '{uuid}'"
+            ),
+            false => format!(
+                "INSERT INTO {job} (uuid, spec, `tables`, epoch, token, version) \
+                 VALUES ('{uuid}', {spec}, {tables}, {epoch}, '{token}', {VERSION})"
+            ),
+        };
+        session.run(sql).await?;
         session.run(format!("UPDATE {watermark} SET epoch = {epoch} WHERE job = '{uuid}'")).await?;
         for (feed, lanes, position) in &claim.feeds {
             for lane in 0..*lanes {
@@ -224,31 +258,33 @@ impl Home {
         })
     }
 
-    /// Proves the epoch in the open transaction and locks what the job owns, to be changed by `note`.
-    pub async fn owned(&self, session: &mut Session, claim: &Claim) -> Result<Owned> {
-        let found = self.jobs(session, " FOR UPDATE").await?.into_iter().find(|job| job.uuid == claim.job.to_string());
+    /// Proves the epoch in the open transaction, and locks the job.
+    pub async fn prove(&self, session: &mut Session, claim: &Claim) -> Result<()> {
+        let sql = format!("SELECT epoch, token FROM {} WHERE uuid = '{}' FOR UPDATE", self.job, claim.job);
+        let found = session.rows(sql).await.map_err(said)?.into_iter().next();
         let found = found.ok_or_else(|| Error::transient("the target does not know this job any more"))?;
-        match found.epoch.cmp(&claim.epoch) {
-            Ordering::Equal if found.token == claim.token.to_string() => Ok(found.owned),
+        let [epoch, token] = strings(found);
+        let epoch = epoch.parse().unwrap_or(u64::MAX);
+        match epoch.cmp(&claim.epoch) {
+            Ordering::Equal if token == claim.token.to_string() => Ok(()),
             Ordering::Less => Err(Error::transient("the target went back to an older epoch: it was restored")),
-            _ => Err(taken_over(found.epoch, claim.epoch)),
+            _ => Err(taken_over(epoch, claim.epoch)),
         }
-    }
-
-    pub async fn note(&self, session: &mut Session, job: JobId, owned: &Owned) -> Result<()> {
-        let sql = format!("UPDATE {} SET `tables` = {} WHERE uuid = '{job}'", self.job, literal(&owned.json()));
-        session.run(sql).await.map_err(said)
     }
 
     /// Every job here, for `state rebuild`.
     pub async fn all(&self, session: &mut Session) -> Result<Vec<JobRow>> {
         self.refuse_newer(session).await?;
         let mut rows = Vec::new();
-        for Registered { uuid, spec, owned, epoch, .. } in self.jobs(session, "").await? {
+        let is_whole = self.is_whole(session).await.map_err(said)?;
+        for Registered { uuid, spec, mut owned, epoch, .. } in self.jobs(session, "").await? {
+            if is_whole {
+                owned.prepared.extend(self.prepared(session, &uuid, "").await?);
+            }
             let job = uuid
                 .parse()
                 .map_err(|error| Error::config(format!("`{JOB}` holds a job called `{uuid}`")).because(error))?;
-            let opened = self.opened(session, &uuid, &owned).await?;
+            let opened = self.opened(session, &uuid, &owned.prepared).await?;
             rows.push(JobRow { job: JobId(job), spec, epoch, opened });
         }
         Ok(rows)
@@ -262,26 +298,29 @@ impl Home {
 
     /// Removes the job; with the last one all of ours goes.
     pub async fn forget(&self, session: &mut Session, job: JobId) -> Answer<()> {
+        self.make(session).await?;
         session.run("START TRANSACTION").await?;
         session.run(format!("DELETE FROM {} WHERE uuid = '{job}'", self.job)).await?;
         session.run(format!("DELETE FROM {} WHERE job = '{job}'", self.watermark)).await?;
+        session.run(format!("DELETE FROM {} WHERE job = '{job}'", self.table)).await?;
         session.run("COMMIT").await?;
         if session.value(format!("SELECT 1 FROM {} LIMIT 1", self.job)).await?.is_none() {
-            session.run(format!("DROP TABLE {}, {}", self.job, self.watermark)).await?;
+            session.run(format!("DROP TABLE {}, {}, {}", self.job, self.watermark, self.table)).await?;
         }
         Ok(())
     }
 
     /// For a person: removes all of ours.
     pub fn drop_sql(&self) -> String {
-        format!("DROP TABLE {}, {};", self.job, self.watermark)
+        format!("DROP TABLE IF EXISTS {}, {}, {};", self.job, self.watermark, self.table)
     }
 
     /// For a person: removes one job.
     pub fn delete_sql(&self, job: JobId) -> String {
         format!(
-            "START TRANSACTION; DELETE FROM {} WHERE uuid = '{job}'; DELETE FROM {} WHERE job = '{job}'; COMMIT;",
-            self.job, self.watermark
+            "START TRANSACTION; DELETE FROM {} WHERE uuid = '{job}'; DELETE FROM {} WHERE job = '{job}'; \
+             DELETE FROM {} WHERE job = '{job}'; COMMIT;",
+            self.job, self.watermark, self.table
         )
     }
 
@@ -300,7 +339,7 @@ impl Home {
         rows.into_iter().map(read).collect()
     }
 
-    async fn opened(&self, session: &mut Session, job: &str, owned: &Owned) -> Result<Opened> {
+    async fn opened(&self, session: &mut Session, job: &str, prepared: &BTreeMap<TableName, Noted>) -> Result<Opened> {
         let sql = format!(
             "SELECT feed, lane, lanes, hash_version, epoch, batch, from_pos, to_pos FROM {} WHERE job = '{job}' \
              ORDER BY feed, lane",
@@ -316,15 +355,13 @@ impl Home {
             )
         })?;
         let known = |noted: &Noted| target::Noted { generation: noted.generation, finished: noted.finished };
-        let tables = owned.prepared.iter().map(|(name, noted)| (name.clone(), known(noted))).collect();
+        let tables = prepared.iter().map(|(name, noted)| (name.clone(), known(noted))).collect();
         Ok(Opened { marks, tables })
     }
 
     async fn refuse_newer(&self, session: &mut Session) -> Result<()> {
-        let sql = format!(
-            "SELECT MAX(version) FROM (SELECT version FROM {} UNION ALL SELECT version FROM {}) AS known",
-            self.job, self.watermark
-        );
+        let newest = |table: &str| format!("COALESCE((SELECT MAX(version) FROM {table}), 0)");
+        let sql = format!("SELECT GREATEST({}, {})", newest(&self.job), newest(&self.watermark));
         match session.value(sql).await.map_err(said)?.and_then(|version| version.parse::<u64>().ok()) {
             Some(version) if version > VERSION => {
                 Err(Error::config(format!("our tables there have version {version}, this daemon knows {VERSION}"))
@@ -365,12 +402,6 @@ struct Registered {
     token: String,
 }
 
-impl Owned {
-    fn json(&self) -> String {
-        serde_json::to_string(self).expect("names and flags are JSON")
-    }
-}
-
 fn mark(row: &Row) -> Option<LaneMark> {
     use mysql_async::{Value, from_value_opt};
     let bytes = |at: usize| match row.as_ref(at) {
@@ -401,7 +432,7 @@ fn taken_over(theirs: u64, ours: u64) -> Error {
         .hint("stop this daemon if the other one is right; else stop the other one and start the job here again")
 }
 
-fn said(failure: mysql_async::Error) -> Error {
+pub(super) fn said(failure: mysql_async::Error) -> Error {
     failure::error(failure, "reading or writing our tables")
 }
 

@@ -147,7 +147,14 @@ fn bytes_of(event: &mysql_async::binlog::events::Event) -> Vec<u8> {
 /// What the server says when it cannot give the log from there.
 fn of_stream(failure: mysql_async::Error, from: &Reach) -> Error {
     const FATAL: u16 = 1236;
+    const DENIED: [u16; 2] = [1045, 1227];
     let text = failure.to_string();
+    if failure::number(&failure).is_some_and(|number| DENIED.contains(&number)) {
+        // It says the same as where a password is wrong.
+        return Error::config("the account may not read the log (grant REPLICATION SLAVE)")
+            .because(failure)
+            .hint("GRANT REPLICATION SLAVE ON *.* TO the account; `whimbrel store check` prints the statement");
+    }
     if failure::number(&failure) != Some(FATAL) {
         return failure::error(failure, "reading the log");
     }

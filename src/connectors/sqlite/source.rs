@@ -396,5 +396,5 @@ fn backlog(db: &mut Database, point: &Point, seen: &Seen) -> Result<Backlog> {
             _ => None,
         })?
         .flatten();
-    Ok(Backlog { changes: Some(changes), bytes: Some(changes * ENTRY_BYTES), oldest_ms: oldest })
+    Ok(Backlog { changes: Some(changes), bytes: Some(changes * ENTRY_BYTES), oldest_ms: oldest, kept_ms: None })
 }

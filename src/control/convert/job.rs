@@ -99,7 +99,12 @@ fn job_error(stopped: &Stopped) -> JobError {
 }
 
 fn backlog(backlog: source::Backlog) -> Backlog {
-    Backlog { changes: backlog.changes, bytes: backlog.bytes, oldest_time: backlog.oldest_ms.map(timestamp) }
+    Backlog {
+        changes: backlog.changes,
+        bytes: backlog.bytes,
+        oldest_time: backlog.oldest_ms.map(timestamp),
+        kept: backlog.kept_ms.map(duration),
+    }
 }
 
 /// What a watcher was told, to tell it only what is new.

@@ -1,0 +1,98 @@
+//! What a target remembers of a job's tables: each has a row of its own, so that many cost no more than a few.
+
+use super::{
+    connect::Session,
+    schema::strings,
+    text::{hex, literal},
+    watermark::{Home, TABLE, VERSION, said},
+};
+use crate::{
+    error::{Error, Result},
+    model::{JobId, TableName},
+};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// `whimbrel_job.tables`, as JSON.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Owned {
+    /// What the job may write.
+    pub claimed: Vec<TableName>,
+    /// By the first version; since then each has a row of its own.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub prepared: BTreeMap<TableName, Noted>,
+}
+
+/// `whimbrel_table.noted`, as JSON.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Noted {
+    /// Nothing was prepared since it was finished.
+    pub finished: bool,
+    /// Which copy of the table it was prepared for.
+    #[serde(default)]
+    pub generation: u64,
+    /// It was finished once: indexes that come later are made when they are told.
+    #[serde(default)]
+    pub stood: bool,
+    /// We made it: its foreign keys are ours to add.
+    #[serde(default)]
+    pub made: bool,
+    /// Foreign keys that need an index of their parent, which is made when the parent is finished.
+    #[serde(default)]
+    pub waiting: Vec<String>,
+    /// Indexes that we made: their names at the source, and here.
+    pub indexes: BTreeMap<String, String>,
+}
+
+impl Owned {
+    pub fn json(&self) -> String {
+        serde_json::to_string(self).expect("names and flags are JSON")
+    }
+}
+
+impl Home {
+    /// What is noted of one table.
+    pub async fn noted(&self, session: &mut Session, job: JobId, name: &TableName) -> Result<Option<Noted>> {
+        let of_name = format!("AND name = x'{}'", hex(key(name).as_bytes()));
+        Ok(self.prepared(session, &job.to_string(), &of_name).await?.remove(name))
+    }
+
+    /// Tables whose foreign keys wait for their parents.
+    pub async fn waiting(&self, session: &mut Session, job: JobId) -> Result<BTreeMap<TableName, Noted>> {
+        self.prepared(session, &job.to_string(), "AND waits = 1").await
+    }
+
+    pub async fn note(&self, session: &mut Session, job: JobId, name: &TableName, noted: &Noted) -> Result<()> {
+        let json = serde_json::to_string(noted).expect("names and flags are JSON");
+        let sql = format!(
+            "INSERT INTO {} (job, name, waits, noted, version) VALUES ('{job}', x'{}', {}, {}, {VERSION}) \
+             ON DUPLICATE KEY UPDATE waits = VALUES(waits), noted = VALUES(noted), version = VALUES(version)",
+            self.table,
+            hex(key(name).as_bytes()),
+            u8::from(!noted.waiting.is_empty()),
+            literal(&json)
+        );
+        session.run(sql).await.map_err(said)
+    }
+
+    pub async fn prepared(&self, session: &mut Session, job: &str, of: &str) -> Result<BTreeMap<TableName, Noted>> {
+        let sql = format!("SELECT name, noted FROM {} WHERE job = '{job}' {of}", self.table);
+        let rows = session.rows(sql).await.map_err(said)?;
+        let read = |row| {
+            let [name, noted] = strings(row);
+            let both = serde_json::from_str(&name).and_then(|name| Ok((name, serde_json::from_str(&noted)?)));
+            both.map_err(|error| {
+                Error::config(format!("the row of {name} in `{TABLE}` cannot be read")).because(error).hint(format!(
+                    "restore it, or have the table copied again: DELETE FROM {} WHERE job = '{job}' AND name = '{name}'",
+                    self.table
+                ))
+            })
+        };
+        rows.into_iter().map(read).collect()
+    }
+}
+
+/// A table as `whimbrel_table` names it.
+fn key(name: &TableName) -> String {
+    serde_json::to_string(name).expect("a name is JSON")
+}
