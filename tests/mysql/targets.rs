@@ -75,3 +75,29 @@ async fn mariadb_and_mysql_56_pair() {
     let asked = ["values-swapped", "values-evicted", "children", "column-added"];
     expect(&certify::pair(&databases("the source", &from), &databases("5.6", &to), &asked).await, 4, 0);
 }
+
+/// From MySQL, into each.
+async fn goes(from: Kind, to: Kind) {
+    let (from, to) = (Server::of(from, &[]), Server::of(to, &["--server-id=2"]));
+    expect(&certify::pair(&databases("the source", &from), &databases("the target", &to), &[]).await, 7, 1);
+}
+
+#[tokio::test]
+async fn mysql_pairs() {
+    goes(Kind::Mysql, Kind::Mysql).await;
+}
+
+#[tokio::test]
+async fn mysql_and_mariadb_pair() {
+    goes(Kind::Mysql, Kind::Mariadb).await;
+}
+
+#[tokio::test]
+async fn mysql_56_and_mysql_pair() {
+    goes(Kind::Mysql56, Kind::Mysql).await;
+}
+
+#[tokio::test]
+async fn mysql_56_and_mariadb_pair() {
+    goes(Kind::Mysql56, Kind::Mariadb).await;
+}

@@ -77,26 +77,26 @@ fn has_gb18030(server: &Server) -> bool {
     server.at_least(Family::Mysql, (5, 7, 4))
 }
 
+/// A word of a collation, and the first version that knows it.
+type Since = (&'static str, (u16, u16, u16));
+
 fn is_known(own: &str, apart: bool, server: &Server) -> bool {
-    let has = |word: &str| own.contains(word);
-    match server.family {
-        Family::Mariadb => {
-            !has("_0900_")
-                && !has("gb18030")
-                && !has("_tolower_ci")
-                // Two rules of one name.
-                && !(apart && has("_croatian"))
-                && (!has("_nopad_") || server.version >= (10, 2, 2))
-                && (!has("_uca1400_") || server.version >= (10, 10, 1))
-        }
-        Family::Mysql => {
-            let foreign = ["_nopad_", "_uca1400_", "_mysql561_", "_myanmar_", "_thai_520_"];
-            !foreign.iter().any(|word| has(word))
-                && !(apart && has("_croatian"))
-                && (!has("_0900_") || server.version >= (8, 0, 17))
-                && (!has("gb18030") || has_gb18030(server))
-        }
+    let has = |word: &&str| own.contains(*word);
+    // Two rules of one name.
+    if apart && has(&"_croatian") {
+        return false;
     }
+    let (never, since): (&[&str], &[Since]) = match server.family {
+        Family::Mariadb => {
+            (&["_0900_", "gb18030", "_tolower_ci"], &[("_nopad_", (10, 2, 2)), ("_uca1400_", (10, 10, 1))])
+        }
+        Family::Mysql => (
+            &["_nopad_", "_uca1400_", "_mysql561_", "_myanmar_", "_thai_520_"],
+            &[("_0900_", (8, 0, 17)), ("gb18030", (5, 7, 4))],
+        ),
+    };
+    let is_older = |(word, version): &Since| has(word) && server.version < *version;
+    !never.iter().any(has) && !since.iter().any(is_older)
 }
 
 /// `utf8mb3` has had two names.

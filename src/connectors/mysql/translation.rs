@@ -30,9 +30,7 @@ pub(super) fn translate(table: &Table, server: &Server) -> Option<Translation> {
         let (options, told) = transactional(definition.options);
         return Some(Translation { lines, options, told: Vec::from_iter(told) });
     }
-    if Family::named(&table.family).is_none() {
-        return None;
-    }
+    Family::named(&table.family)?;
     let mut translation = Translation::default();
     for line in &definition.lines {
         let translated = match kind(line) {
