@@ -1,7 +1,10 @@
 //! Connections that nobody can listen to, to the server that is meant.
 
 use super::reading::settings;
-use crate::{security::authority, support::mysql::Server};
+use crate::{
+    security::authority,
+    support::mysql::{Kind, Server},
+};
 use std::{fs, path::Path};
 use whimbrel::{
     connectors::{self, StoreSettings},
@@ -21,7 +24,13 @@ fn written(folder: &Path, name: &str, text: &str) -> String {
 
 #[tokio::test]
 async fn the_servers_certificate_is_looked_at_as_configured() {
-    let mut server = Server::mariadb(&[]);
+    for kind in [Kind::Mariadb, Kind::Mysql] {
+        is_looked_at(kind).await;
+    }
+}
+
+async fn is_looked_at(kind: Kind) {
+    let mut server = Server::of(kind, &[]);
     server.sql("CREATE TABLE t (id INT PRIMARY KEY)");
     let folder = server.path().to_owned();
     let (ours, others) = (authority::Authority::new("ours"), authority::Authority::new("others"));
