@@ -152,7 +152,7 @@ async fn a_table_of_mysql_in_mariadbs_words() {
         "`id` varchar(20) CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin NOT NULL",
         "`doc` longtext CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin DEFAULT json_object()",
         "`v` varchar(20) CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin",
-        "GENERATED ALWAYS AS (ucase(`v`)) VIRTUAL",
+        "`big` varchar(20)",
         "`first` varchar(20)",
         "`hidden` int(11) INVISIBLE",
         "`place` point NOT NULL",
@@ -165,11 +165,31 @@ async fn a_table_of_mysql_in_mariadbs_words() {
     ] {
         assert!(shown.contains(words), "{words} is not in\n{shown}");
     }
+    assert!(!shown.contains("GENERATED"), "{shown}");
+    about(&findings, "column `big` is computed at the source");
     about(&findings, "column `first` is computed at the source");
     about(&findings, "told apart by their bytes");
     about(&findings, "the index `f` cannot be made here");
     let vector = about(&findings, "column `vec` becomes `longtext`");
     assert!(vector.severity == Severity::Warning && vector.mend.is_some(), "{vector:?}");
+}
+
+/// A document is written as text, and read anew.
+#[tokio::test]
+async fn what_documents_lose_in_mysql_is_told_and_stops_tables_without_a_key() {
+    let server = Server::of(Kind::Mysql, &[]);
+    server.sql("CREATE TABLE t (id INT PRIMARY KEY, doc JSON); CREATE TABLE bare (doc JSON); CREATE DATABASE copy");
+    let source = source(&server);
+    let shapes = [table(&*source, "t").await, table(&*source, "bare").await].map(|table| moved(&table));
+    let store = settings(&server, "writer");
+    let store = StoreSettings { url: store.url.replace("/shop", "/copy"), ..store };
+    let target = connectors::open(&store).expect("good settings").target().expect("a target");
+    let findings = target.check(&shapes, Existing::Refuse).await.expect("checked");
+    let of = |name: &str| {
+        let found = findings.iter().find(|one| one.subject.ends_with(name) && one.text.contains("documents"));
+        found.unwrap_or_else(|| panic!("{name}: {findings:#?}")).severity
+    };
+    assert_eq!((of(".t"), of(".bare")), (Severity::Warning, Severity::Blocking));
 }
 
 #[tokio::test]

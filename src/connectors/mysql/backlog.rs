@@ -17,10 +17,14 @@ use crate::{
     source::Backlog,
 };
 use parking_lot::Mutex;
-use std::{collections::VecDeque, fmt::Display};
+use std::{collections::VecDeque, fmt::Display, time::Duration};
+use tokio::time::{Instant, timeout_at};
 
 /// Of as many targets as a job has, and some more.
 const POSITIONS: usize = 32;
+
+/// What is in the log comes at once, unless the server has much to pass over before it.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What is known of positions that were asked about lately: the log is not read again where a target stands still.
 #[derive(Default)]
@@ -61,7 +65,9 @@ pub(super) async fn backlog(connections: &Connections, ages: &Ages, from: &Check
         Some(known) => known,
         None => {
             let age = next_written(connections, &point.at).await?;
-            ages.read(from, age);
+            if age.is_some() {
+                ages.read(from, age);
+            }
             age
         }
     };
@@ -122,7 +128,9 @@ async fn before(session: &mut Session, file: &str, like: &Reach) -> Answer<Optio
             domains.and_then(|domains| domains.parse().ok()).map(Reach::Maria)
         }
         Reach::Mysql(_) => {
-            let events = session.rows(format!("SHOW BINLOG EVENTS IN {} LIMIT 3", literal(file))).await?;
+            // It takes a plain text only.
+            let name = file.replace('\\', "\\\\").replace('\'', "''");
+            let events = session.rows(format!("SHOW BINLOG EVENTS IN '{name}' LIMIT 3")).await?;
             let set = events.into_iter().map(schema::strings::<6>).find(|[_, _, kind, ..]| kind == "Previous_gtids");
             set.and_then(|[.., set]| set.replace('\n', "").parse::<GtidSet>().ok()).map(Reach::Mysql)
         }
@@ -130,19 +138,21 @@ async fn before(session: &mut Session, file: &str, like: &Reach) -> Answer<Optio
     })
 }
 
-/// When the transaction behind `at` was written: the head of the stream from there. `None`: nothing comes.
+/// When the transaction behind `at` was written: the head of the stream from there. `None`: it did not come in time.
+/// (A heartbeat says nothing of that: MySQL sends one before the first event behind those that it passes over.)
 async fn next_written(connections: &Connections, at: &Reach) -> Result<Option<u64>> {
     let session = connections.open().await?;
     let mut wire = Wire::open(&connections.config, session, at).await?;
     let mut decoder = Decoder::default();
+    let deadline = Instant::now() + PATIENCE;
     loop {
-        let logged = wire.next().await?;
+        let Ok(logged) = timeout_at(deadline, wire.next()).await else { return Ok(None) };
+        let logged = logged?;
         let (header, body) = logged.open(&mut decoder)?;
         match decoder.read(&header, body)? {
             Event::MariaGtid { .. } | Event::MysqlGtid { .. } | Event::Anonymous => {
                 return Ok(Some(u64::from(header.time) * 1000));
             }
-            Event::Heartbeat => return Ok(None),
             _ => {}
         }
     }

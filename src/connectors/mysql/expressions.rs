@@ -95,6 +95,13 @@ pub(super) fn is_common(expression: &str) -> bool {
     true
 }
 
+/// Whether it is about numbers only: texts and moments depend on collations, character sets and zones. `is_number`: of a
+/// column by its name.
+pub(super) fn is_of_numbers(expression: &str, is_number: impl Fn(&str) -> bool) -> bool {
+    let mut names = expression.split('`').skip(1).step_by(2);
+    is_common(expression) && !expression.contains('\'') && names.all(is_number)
+}
+
 /// Where a text with no backslash ends.
 fn text_end(text: &str) -> Option<usize> {
     let mut at = 1;
@@ -111,6 +118,17 @@ fn text_end(text: &str) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn texts_are_not_computed_by_the_other_server() {
+        let is_number = |name: &str| name == "n" || name == "m";
+        for numbers in ["(`n` * 2)", "if((`n` > `m`),1,0)", "greatest(`n`,`m`,3)"] {
+            assert!(is_of_numbers(numbers, is_number), "{numbers}");
+        }
+        for other in ["(`code` = `n`)", "(`n` = 'VIP')", "upper(`code`)", "(`n` / 3)"] {
+            assert!(!is_of_numbers(other, is_number), "{other}");
+        }
+    }
 
     #[test]
     fn what_both_understand() {

@@ -45,6 +45,7 @@ pub(super) async fn check(
     }
     for table in tables {
         findings.extend(lossy(session, table));
+        findings.extend(documents(session, table));
         match prepare::read(session, &table.name).await? {
             Some(there) => into(session, table, &there, existing, &mut findings).await?,
             None => made(session, table, &mut findings).await?,
@@ -292,6 +293,34 @@ async fn required_key(session: &mut Session) -> Answer<Option<&'static str>> {
         }
     }
     Ok(None)
+}
+
+/// MySQL reads a document's text anew: what was put in as a decimal, a date or bytes is a double or a text afterwards.
+fn documents(session: &Session, table: &Table) -> Vec<Finding> {
+    if session.server.is_mariadb() {
+        return Vec::new();
+    }
+    let is_verbatim = translation::is_verbatim(table, &session.server);
+    let declared = |index: usize| match is_verbatim {
+        true => table.columns[index].declared.clone(),
+        false => map(table, index, &session.server).declared,
+    };
+    let documents = (0..table.columns.len()).filter(|&index| declared(index).starts_with("json"));
+    let finding = |index: usize| {
+        let column = &table.columns[index].name;
+        let text =
+            format!("column `{column}` holds documents: decimals, dates and bytes in them become doubles and texts");
+        match table.is_keyless() {
+            // Such a row could not be found again by its values.
+            true => {
+                Finding::new(Severity::Blocking, table.name.to_string(), format!("{text}, and no key names the row"))
+                    .mend(format!("tables: [\"!{}\"]", table.name))
+            }
+            false => Finding::new(Severity::Warning, table.name.to_string(), text)
+                .mend(format!("tables: [\"!{}\"]", table.name)),
+        }
+    };
+    documents.map(finding).collect()
 }
 
 /// What the server cannot hold as it is. Within its family nothing changes.

@@ -25,10 +25,14 @@ use crate::{
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
+    time::{Duration, Instant},
 };
 
 /// The log is read anew when the catalogue changes while it is being read.
 const TRIES: usize = 5;
+
+/// The log that was there when the catalogue was read comes without a pause.
+const QUIET: Duration = Duration::from_secs(10);
 
 /// What a tail needs of its source besides the stream.
 #[derive(Clone)]
@@ -203,10 +207,23 @@ impl History {
         let (mut decoder, mut transactions) = (Decoder::default(), Transactions::new(at));
         let mut altered: BTreeMap<TableName, Later> = BTreeMap::new();
         let mut now = Vec::new();
+        let mut quiet = Instant::now();
         while !transactions.at.contains(upto)? {
             let raw = wire.next().await?;
             let (header, body) = raw.open(&mut decoder)?;
             let event = decoder.read(&header, body)?;
+            match event {
+                // A number may be taken for long before its transaction is written, or given back.
+                Event::Heartbeat if quiet.elapsed() > QUIET => {
+                    return Err(Error::transient(format!(
+                        "the log does not come to {upto}, it stands at {}",
+                        transactions.at
+                    ))
+                    .hint("a transaction that has its number is not written yet: `SHOW PROCESSLIST` at the source"));
+                }
+                Event::Heartbeat => {}
+                _ => quiet = Instant::now(),
+            }
             if let Event::Query(query) = &event {
                 match ddl::read(query) {
                     Statement::Tables(changes) => now.extend(changes),

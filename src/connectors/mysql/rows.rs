@@ -6,6 +6,7 @@ use super::{
     changes::{self, Watched},
     history::Known,
     image::{Misfit, Plan},
+    position::Reach,
     tail::{Mapped, Mode, Tail},
 };
 use crate::{
@@ -69,7 +70,7 @@ impl Tail {
                 while !bytes.0.is_empty() {
                     slab.clear();
                     let images = images(plan, event, &mut bytes, &mut slab).ok_or_else(malformed)?;
-                    if *parent && !event.is_without_foreign_keys() {
+                    if *parent && !event.is_without_foreign_keys() && !self.tells_children(event) {
                         self.expand(plan, images, &slab)?;
                     }
                     if *followed {
@@ -86,6 +87,10 @@ impl Tail {
                 Ok(())
             }
         }
+    }
+
+    fn tells_children(&self, event: &RowsEvent<'_>) -> bool {
+        !matches!(self.point.at, Reach::Maria(_)) && event.tells_children()
     }
 
     /// What a parent's row does to its children, before it happens to itself.
@@ -111,7 +116,7 @@ impl Tail {
         columns: &[binlog::LoggedColumn],
         followed: bool,
     ) -> Result<()> {
-        if self.expands && event.operation != Operation::Insert {
+        if self.expands && event.operation != Operation::Insert && !self.tells_children(event) {
             let children: Vec<Arc<Table>> = self.history.children(name);
             for child in children {
                 self.recopy(&child)?;

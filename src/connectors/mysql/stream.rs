@@ -69,22 +69,22 @@ impl Transactions {
             Event::MariaGtid { gtid, flags } => {
                 step.torn = self.open.is_some();
                 self.grows(*gtid)?;
-                step.began = Some(self.begin(header, Gtid::Maria(*gtid), *flags, 0));
+                step.began = Some(self.begin(header, Gtid::Maria(*gtid), *flags, (0, 0)));
             }
-            Event::MysqlGtid { gtid, committed_us } => {
+            Event::MysqlGtid { gtid, committed_us, written_us } => {
                 step.torn = self.open.is_some();
                 let gtid = if self.counts() { Gtid::Byte(start) } else { Gtid::Mysql(gtid.clone()) };
-                step.began = Some(self.begin(header, gtid, 0, *committed_us));
+                step.began = Some(self.begin(header, gtid, 0, (*committed_us, *written_us)));
             }
             Event::Anonymous if self.counts() => {
                 step.torn = self.open.is_some();
-                step.began = Some(self.begin(header, Gtid::Byte(start), 0, 0));
+                step.began = Some(self.begin(header, Gtid::Byte(start), 0, (0, 0)));
             }
             Event::Commit | Event::XaPrepare { .. } => step.ended = self.end(),
             Event::Query(query) => {
                 // Before MySQL 5.7, nothing comes before the first statement where GTIDs are off.
                 if self.counts() && self.open.is_none() {
-                    step.began = Some(self.begin(header, Gtid::Byte(start), 0, 0));
+                    step.began = Some(self.begin(header, Gtid::Byte(start), 0, (0, 0)));
                 }
                 let standalone = self.open.as_ref().is_some_and(|open| open.standalone || !open.begun);
                 let statement = ddl::read(query);
@@ -130,7 +130,7 @@ impl Transactions {
         Ok(())
     }
 
-    fn begin(&mut self, header: &Header, gtid: Gtid, flags: u8, committed_us: u64) -> Open {
+    fn begin(&mut self, header: &Header, gtid: Gtid, flags: u8, (committed_us, written_us): (u64, u64)) -> Open {
         // MariaDB leaves `BEGIN` out: what is not standalone has an end.
         let (standalone, begun) = match gtid {
             Gtid::Maria(_) => (flags & maria::STANDALONE != 0, flags & maria::STANDALONE == 0),
@@ -140,7 +140,12 @@ impl Transactions {
             (Reach::File(at), Gtid::Byte(start)) => Reach::File(File { byte: *start, ..at.clone() }),
             (at, _) => at.clone(),
         };
-        let open = Open { gtid, from, flags, time: header.time, committed_us, standalone, begun };
+        // A replica writes another second into the event's head than the server that wrote the transaction first.
+        let time = match u32::try_from(written_us / 1_000_000) {
+            Ok(0) | Err(_) => header.time,
+            Ok(time) => time,
+        };
+        let open = Open { gtid, from, flags, time, committed_us, standalone, begun };
         self.open.insert(open).clone()
     }
 

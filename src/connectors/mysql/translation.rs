@@ -7,11 +7,11 @@ use super::{
     collations,
     columns::{OLD_INDEX_BYTES, is_same_family, map, takes_long_indexes},
     definition::{Definition, Line, kind, words},
-    expressions::is_common,
+    expressions::{is_common, is_of_numbers},
     server::{Family, Server},
     text::quote,
 };
-use crate::model::{Column, Severity, Table};
+use crate::model::{Column, Severity, Table, Type};
 
 /// What `SHOW CREATE TABLE` would say there, in lines.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -73,6 +73,12 @@ fn is_new(definition: &str) -> bool {
     marks.iter().any(|mark| definition.contains(mark))
 }
 
+fn is_number(table: &Table, name: &str) -> bool {
+    let mut columns = table.columns.iter();
+    let column = columns.find(|column| column.name.eq_ignore_ascii_case(name));
+    column.is_some_and(|column| matches!(column.kind, Type::Bool | Type::Int | Type::Unsigned | Type::Decimal))
+}
+
 /// Rows are written in transactions, so that no torn batch stays.
 fn transactional(options: &str) -> (String, Option<(Severity, String)>) {
     let engine = words(options).into_iter().find_map(|word| word.strip_prefix("ENGINE="));
@@ -98,7 +104,7 @@ impl Translation {
         let said = Attributes::read(&line[name.len()..]);
         let mut text = format!("{name} {declared}");
         if let Some((expression, kept)) = &said.generated {
-            if generates(server) && is_common(expression) {
+            if generates(server) && is_of_numbers(expression, |name| is_number(table, name)) {
                 text += &format!(" GENERATED ALWAYS AS {expression} {kept}");
                 self.finish_column(&mut text, server, column, &said);
                 return Some(text);

@@ -21,7 +21,12 @@ fn streaming(mut rig: Rig) -> Rig {
 
 #[test]
 fn a_log_that_is_purged_under_a_paused_job_is_announced_and_then_lost() {
-    let rig = Rig::new((Kind::Mariadb, &["--binlog-expire-logs-seconds=7200"]), (Kind::Mariadb, &[]));
+    for kind in [Kind::Mariadb, Kind::Mysql] {
+        is_announced_and_then_lost(Rig::new((kind, &["--binlog-expire-logs-seconds=7200"]), (Kind::Mariadb, &[])));
+    }
+}
+
+fn is_announced_and_then_lost(rig: Rig) {
     let mut rig = streaming(rig);
     assert!(rig.ask(&["job", "pause", super::rig::JOB]).status.success());
     rig.is(ObservedState::Paused);

@@ -62,10 +62,11 @@ pub(super) enum Event<'a> {
     },
     /// MariaDB: everything in files before this one.
     Before(Domains),
-    /// MySQL: a transaction begins. Committed then, µs since 1970; 0: not said.
+    /// MySQL: a transaction begins. Committed then, µs since 1970, here and at the server that wrote it first; 0: not said.
     MysqlGtid {
         gtid: MysqlGtid,
         committed_us: u64,
+        written_us: u64,
     },
     /// MySQL, GTIDs off: a transaction begins.
     Anonymous,
@@ -175,11 +176,17 @@ impl Decoder {
                 let number = bytes.u64().filter(|&number| number > 0 && number < u64::MAX)?;
                 // Of the logical clock: its kind, last committed, own number; then when it was committed here.
                 let committed_us = match bytes.take(17) {
-                    Some(_) => bytes.uint(7).unwrap_or(0) & !(1 << 55),
+                    Some(_) => bytes.uint(7).unwrap_or(0),
                     None => 0,
                 };
+                // A bit says that the other one follows; else they are the same.
+                let written_us = match committed_us & 1 << 55 {
+                    0 => committed_us,
+                    _ => bytes.uint(7).unwrap_or(0),
+                };
+                let committed_us = committed_us & !(1 << 55);
                 let origin = Origin { server, tag: String::new() };
-                Event::MysqlGtid { gtid: MysqlGtid { origin, number }, committed_us }
+                Event::MysqlGtid { gtid: MysqlGtid { origin, number }, committed_us, written_us }
             }
             TAGGED_GTID => tagged(body)?,
             ANONYMOUS => Event::Anonymous,
@@ -234,7 +241,8 @@ fn tagged(body: &[u8]) -> Option<Event<'_>> {
     let mut rest = body;
     let rest = &mut rest;
     let (_version, _size, _last_required) = (take_packed(rest)?, take_packed(rest)?, take_packed(rest)?);
-    let (mut server, mut tag, mut number, mut committed_us) = ([0; 16], String::new(), None, 0);
+    let (mut server, mut tag, mut number) = ([0; 16], String::new(), None);
+    let (mut committed_us, mut written_us) = (0, None);
     while !rest.is_empty() {
         match take_packed(rest)? {
             0 => drop(super::gtid::take(rest, 1)?),
@@ -251,13 +259,15 @@ fn tagged(body: &[u8]) -> Option<Event<'_>> {
             }
             4 | 5 => drop(take_packed(rest)?),
             6 => committed_us = take_packed(rest)?,
+            7 => written_us = Some(take_packed(rest)?),
             // What comes later is not needed, and fields come in their order.
             _ => break,
         }
     }
     let number = number.filter(|&number| number > 0)?;
     let origin = Origin { server: Uuid::from_bytes(server), tag };
-    Some(Event::MysqlGtid { gtid: MysqlGtid { origin, number }, committed_us })
+    let written_us = written_us.unwrap_or(committed_us);
+    Some(Event::MysqlGtid { gtid: MysqlGtid { origin, number }, committed_us, written_us })
 }
 
 pub(super) fn malformed(what: &str, kind: u8) -> Error {

@@ -44,6 +44,12 @@ impl<'a> RowsEvent<'a> {
         self.flags & 2 != 0
     }
 
+    /// MySQL: what foreign keys did to children is in the log, too. Said by each event, since a log may hold rows of other
+    /// servers and of earlier settings.
+    pub fn tells_children(&self) -> bool {
+        self.flags & 0x10 != 0
+    }
+
     pub fn has_all(bits: &[u8], columns: usize) -> bool {
         (0..columns).all(|column| bit(bits, column))
     }

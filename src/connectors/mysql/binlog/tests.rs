@@ -84,9 +84,11 @@ fn transactions_of_both_families() {
     body.extend(9_u64.to_le_bytes());
     body.push(2);
     body.extend([0; 16]);
+    // When it was committed here, and before that at the server that wrote it.
     body.extend(&(1_u64 << 55 | 1_795_000_000_000_000).to_le_bytes()[..7]);
+    body.extend(&1_794_999_998_000_000_u64.to_le_bytes()[..7]);
     let gtid = read(MYSQL_GTID, &body, |event| match event {
-        Event::MysqlGtid { gtid, committed_us: 1_795_000_000_000_000 } => gtid,
+        Event::MysqlGtid { gtid, committed_us: 1_795_000_000_000_000, written_us: 1_794_999_998_000_000 } => gtid,
         _ => panic!("another"),
     });
     assert_eq!(gtid.to_string(), "11111111-1111-1111-1111-111111111111:9");
