@@ -133,8 +133,9 @@ pub(super) fn users_triggers(db: &mut Database) -> Answer<Vec<(String, String)>>
 pub(super) fn read(db: &mut Database, name: &str) -> Answer<Option<Shape>> {
     let found = db
         .statement(
-            "SELECT l.name, l.wr, l.strict, s.sql FROM pragma_table_list l \
-             JOIN main.sqlite_schema s ON s.type = 'table' AND s.name = l.name \
+            // Asked for one table, and in this order: where there are thousands, a list of all of them for each takes long.
+            "SELECT l.name, l.wr, l.strict, s.sql FROM pragma_table_list(?1) l \
+             CROSS JOIN main.sqlite_schema s ON s.type = 'table' AND s.name = l.name \
              WHERE l.schema = 'main' AND l.type = 'table' AND l.name = ?1 COLLATE NOCASE",
         )?
         .first([ValueRef::Text(name)], |row| (text(row.get(0)), row.int(1) != 0, row.int(2) != 0, text(row.get(3))))?;
