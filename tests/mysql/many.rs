@@ -105,7 +105,7 @@ const KEYS: &[(&str, &str)] = &[
     ("k TIMESTAMP", "'2026-01-01' + INTERVAL seq SECOND"),
     ("k TIME(6)", "SEC_TO_TIME(CAST(seq AS SIGNED) - 500)"),
     ("k VARCHAR(20) CHARACTER SET latin1", "CONCAT('k\\'', seq)"),
-    ("k VARCHAR(20) COLLATE utf8mb4_bin", "CONCAT('é', seq)"),
+    ("k VARCHAR(20) COLLATE utf8mb4_nopad_bin", "CONCAT('é', seq)"),
     ("k VARBINARY(20)", "UNHEX(CONCAT('00ff27', LPAD(HEX(seq), 6, '0')))"),
     ("k UUID", "CONCAT('00000000-0000-4000-8000-', LPAD(seq, 12, '0'))"),
     ("k FLOAT", "seq / 8"),

@@ -109,11 +109,11 @@ async fn a_large_transaction_is_cut_and_taken_up_again_inside() {
     for (kind, flags) in SERVERS.iter().chain(&[(Kind::Mysql, &["--binlog-transaction-compression=ON"][..])]) {
         let server = Server::of(*kind, flags);
         server.numbers(&[25_000]);
-        server.sql("CREATE TABLE t (id INT PRIMARY KEY, v VARCHAR(100)); CREATE TABLE u (id INT PRIMARY KEY, v INT)");
+        server.sql("CREATE TABLE t (id INT PRIMARY KEY, v VARCHAR(600)); CREATE TABLE u (id INT PRIMARY KEY, v INT)");
         let mut follower = Follower::begin(&server, &["t", "u"]).await;
         server.sql(
             "INSERT INTO u VALUES (1, 1); BEGIN; INSERT INTO u VALUES (2, 2); \
-             INSERT INTO t SELECT seq, REPEAT('x', 100) FROM numbers.seq_1_to_25000; \
+             INSERT INTO t SELECT seq, REPEAT('x', 600) FROM numbers.seq_1_to_25000; \
              UPDATE t SET id = -id WHERE id <= 9000; UPDATE u SET v = 7; COMMIT; DELETE FROM u WHERE id = 1",
         );
         // From every end of a batch on it is the same: the next batch begins there.

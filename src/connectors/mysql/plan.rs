@@ -8,6 +8,7 @@ use super::{
     schema::{self, Shape},
     server::{Family, Server},
     text,
+    types::Native,
 };
 use crate::{
     error::{Error, Result},
@@ -376,7 +377,12 @@ impl Plan {
             false => old(&slot.name),
         };
         let guarded = stays(self.table.key[0], &self.key[0]);
-        let mut set = vec![format!("{first}=IF({is_it},{guarded},(SELECT 1 UNION SELECT 2))")];
+        // A number and one of these are no two values of one kind to the server.
+        let two = match self.key[0].native {
+            Native::Uuid | Native::Inet6 | Native::Inet4 => "(SELECT NULL UNION ALL SELECT NULL)",
+            _ => "(SELECT 1 UNION SELECT 2)",
+        };
+        let mut set = vec![format!("{first}=IF({is_it},{guarded},{two})")];
         for (column, slot) in self.slots.iter().enumerate() {
             let Some(slot) = slot else { continue };
             let is_key = self.table.key.contains(&column);
