@@ -157,7 +157,7 @@
 //!   the other's words (`translation`). What might mean something else there (an expression, a rule that compares texts) is
 //!   not carried but told, and a column that only the source computes takes the source's values: rows are exact, rules are
 //!   as near as can be. Where a key depends on it, texts that differ at the source differ in the target, or it is refused.
-//! - Forgetting the last job drops our two tables in a server. Whoever takes a job over there, or forgets one, holds the
+//! - Forgetting the last job drops our tables in a server. Whoever takes a job over there, or forgets one, holds the
 //!   server's advisory lock of that name, or a claim between the look and the drop would lose its watermark.
 //! - A change of a table commits whatever is open, in MariaDB and MySQL. A transactional target that meets one within a
 //!   transaction rolls that back, changes the table, and has the transaction replayed from its beginning.

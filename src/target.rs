@@ -1,6 +1,6 @@
 //! The contract of a target store: the lane protocol, seen from the store's side.
 //!
-//! The target keeps two tables of ours beside the data: `whimbrel_job(uuid, spec, tables, epoch, token)` and
+//! The target keeps tables of ours beside the data, among them `whimbrel_job(uuid, spec, tables, epoch, token)` and
 //! `whimbrel_watermark(job, feed, lane, lanes, hash_version, epoch, batch, from_pos, to_pos)`. One instance serves one
 //! pipeline: `open` → `prepare` of every table → `apply` of batch after batch → `finish` of every table.
 

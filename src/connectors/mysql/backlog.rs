@@ -35,7 +35,7 @@ enum Age {
     /// It may have moved on when it is asked about next.
     Unread,
     /// What comes next was written then, ms since 1970.
-    Read(Option<u64>),
+    Read(u64),
 }
 
 /// An error if the log does not reach back to `from`. How many rows are behind it is in no list.
@@ -55,18 +55,18 @@ pub(super) async fn backlog(connections: &Connections, ages: &Ages, from: &Check
     let kept_ms = kept.and_then(|kept| u64::try_from(kept.as_millis()).ok());
     connections.give_back(session);
     if point.at.contains(&logged)? {
-        ages.stands(from);
+        ages.note(from, Age::Unread);
         return Ok(Backlog { changes: Some(0), bytes: Some(0), oldest_ms: None, kept_ms });
     }
     // A file is kept or purged as a whole.
     let read = if let Reach::File(at) = &point.at { at.byte } else { 0 };
     let bytes = files[first..].iter().map(|(_, bytes)| bytes).sum::<u64>().saturating_sub(read);
     let oldest_ms = match ages.known(from, &point) {
-        Some(known) => known,
+        Some(known) => Some(known),
         None => {
             let age = next_written(connections, &point.at).await?;
-            if age.is_some() {
-                ages.read(from, age);
+            if let Some(written_ms) = age {
+                ages.note(from, Age::Read(written_ms));
             }
             age
         }
@@ -159,23 +159,14 @@ async fn next_written(connections: &Connections, at: &Reach) -> Result<Option<u6
 }
 
 impl Ages {
-    /// Nothing is behind it now.
-    fn stands(&self, at: &Position) {
-        self.note(at, Age::Unread);
-    }
-
-    fn read(&self, at: &Position, age: Option<u64>) {
-        self.note(at, Age::Read(age));
-    }
-
     /// `None`: the log must be read. Of a target that is on its way, the transaction before says about as much.
-    fn known(&self, at: &Position, point: &Point) -> Option<Option<u64>> {
+    fn known(&self, at: &Position, point: &Point) -> Option<u64> {
         let age = self.0.lock().iter().find(|(known, _)| known == at).map(|(_, age)| *age);
         match (age, &point.proof) {
             (Some(Age::Read(age)), _) => Some(age),
             (None, Some(proof)) if !self.0.lock().is_empty() => {
                 self.note(at, Age::Unread);
-                Some(Some(u64::from(proof.time) * 1000))
+                Some(u64::from(proof.time) * 1000)
             }
             _ => None,
         }

@@ -146,7 +146,7 @@ async fn granted(session: &mut Session, config: &Config, tables: &[Arc<Table>]) 
             true => format!("the account {account} may not do what a job has to in `{schema}`: {list}"),
             false => format!(
                 "the account {account} lacks {list} in `{schema}`: without TRIGGER it does not see triggers that would \
-                 fire for what is replicated, without DROP it cannot remove our two tables after the last job"
+                 fire for what is replicated, without DROP it cannot remove our three tables after the last job"
             ),
         };
         let severity = if is_needed { Severity::Blocking } else { Severity::Warning };
@@ -310,15 +310,12 @@ fn documents(session: &Session, table: &Table) -> Vec<Finding> {
         let column = &table.columns[index].name;
         let text =
             format!("column `{column}` holds documents: decimals, dates and bytes in them become doubles and texts");
-        match table.is_keyless() {
+        let (severity, text) = match table.is_keyless() {
             // Such a row could not be found again by its values.
-            true => {
-                Finding::new(Severity::Blocking, table.name.to_string(), format!("{text}, and no key names the row"))
-                    .mend(format!("tables: [\"!{}\"]", table.name))
-            }
-            false => Finding::new(Severity::Warning, table.name.to_string(), text)
-                .mend(format!("tables: [\"!{}\"]", table.name)),
-        }
+            true => (Severity::Blocking, format!("{text}, and no key names the row")),
+            false => (Severity::Warning, text),
+        };
+        Finding::new(severity, table.name.to_string(), text).mend(format!("tables: [\"!{}\"]", table.name))
     };
     documents.map(finding).collect()
 }

@@ -3,13 +3,11 @@
 use super::{
     batches::Batches,
     connect::Session,
-    failure::{self, Answer},
+    failure,
     feed::{TailFeed, only},
     history::{History, World},
     position::{Point, Reach},
-    proof,
-    server::Family,
-    sight,
+    proof, sight,
     tail::Tail,
     wire::{Logged, Wire},
 };
@@ -47,15 +45,6 @@ pub(super) async fn open(
     let history = History::open(world, &point.at, names, server.folds_names).await?;
     let tail = Tail::new(from, point, batches, history, expands);
     Ok(TailFeed::new(wire, tail, first))
-}
-
-/// Whether what is logged from now on is silent about what foreign keys do. MySQL tells since 9.6, unless that is left to
-/// InnoDB.
-pub(super) async fn expands(session: &mut Session) -> Answer<bool> {
-    Ok(match session.server.at_least(Family::Mysql, (9, 6, 0)) {
-        true => matches!(session.setting("innodb_native_foreign_keys").await?.as_deref(), Some("1" | "ON")),
-        false => true,
-    })
 }
 
 /// The stream, and its first event: a server that cannot give the log says so instead.
