@@ -61,6 +61,7 @@ saboteurs! {
     ForeignKeysAct
     ChangedRowsCounted
     KeylessPlaceGuessed
+    ShapesUnproven
 }
 
 #[cfg(feature = "faults")]

@@ -199,6 +199,12 @@ pub trait Feed: Send {
     /// After an error the feed is dropped; the next one starts from what is saved.
     async fn next(&mut self, patience: Duration) -> Result<Next>;
 
+    /// Reads on while nobody takes a batch, so that the next one is as large as one may be; ends only by being dropped, at
+    /// any await. What it meets is for `next` to tell.
+    async fn ahead(&mut self) {
+        std::future::pending().await
+    }
+
     /// Everything up to here is applied and saved: the source may forget it. Never ahead of what `next` returned.
     async fn acknowledge(&mut self, upto: &Checkpoint) -> Result<()>;
 

@@ -245,6 +245,10 @@ impl Feed for Resolve {
         Ok(Next::Batch(resolved))
     }
 
+    async fn ahead(&mut self) {
+        self.feed.ahead().await
+    }
+
     async fn acknowledge(&mut self, upto: &Checkpoint) -> Result<()> {
         self.feed.acknowledge(upto).await
     }

@@ -146,6 +146,10 @@ impl<F: Feed> Feed for Routed<F> {
         Ok(next)
     }
 
+    async fn ahead(&mut self) {
+        self.feed.ahead().await
+    }
+
     async fn acknowledge(&mut self, upto: &Checkpoint) -> Result<()> {
         self.feed.acknowledge(upto).await
     }

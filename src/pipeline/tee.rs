@@ -282,7 +282,25 @@ impl Reading {
     async fn send(&mut self, name: &str, item: Item) {
         let branch = self.branches.get_mut(name).expect("the caller knows it is there");
         branch.sent += 1;
-        if timeout(LEAVE_BEHIND, branch.items.send(item)).await.map_or(true, |sent| sent.is_err()) {
+        let feed = &mut self.feed;
+        let ahead = async {
+            match feed {
+                Some(feed) => feed.ahead().await,
+                None => std::future::pending().await,
+            }
+        };
+        let taken = tokio::select! {
+            biased;
+            place = timeout(LEAVE_BEHIND, branch.items.reserve()) => match place {
+                Ok(Ok(place)) => {
+                    place.send(item);
+                    true
+                }
+                _ => false,
+            },
+            () = ahead => false,
+        };
+        if !taken {
             // Its pump is gone or stuck. What it did not take it will read again when it joins.
             self.branches.remove(name);
         }

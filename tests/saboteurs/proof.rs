@@ -72,6 +72,9 @@ pub fn proof(saboteur: Saboteur) -> Proof {
         Saboteur::ZeroMakesANumber => Test(writing::what_the_server_would_write_by_itself_is_written_by_nobody_else),
         Saboteur::ForeignKeysAct => Test(writing::children_may_come_before_their_parents),
         Saboteur::ChangedRowsCounted => Test(targets::mariadb_is_a_target),
+        Saboteur::ShapesUnproven => {
+            Test(tailing::a_log_is_read_once_after_a_restart_unless_a_table_was_altered_meanwhile)
+        }
         Saboteur::KeylessPlaceGuessed => Test(positions::a_table_without_a_key_is_copied_at_the_place_of_its_snapshot),
     }
 }

@@ -1,4 +1,7 @@
-//! One part as one transaction: the watermark first, then the rows, in two round trips where all of it fits.
+//! One part as one transaction: the watermark first, then the rows, in one round trip where all of it fits.
+//!
+//! The server itself goes no further where the watermark did not move (lane protocol 2): so the commit stands at the end of
+//! the same text. It is asked for apart where an answer decides: whether patches found their rows.
 //!
 //! Rows go in few statements. Where the server takes one of them not, the transaction is undone and its changes run one
 //! by one in the source's order, so that the answer names each row that does not fit.
@@ -14,12 +17,10 @@ use super::{
 };
 use crate::{
     error::{Error, ErrorKind, Result},
+    faults,
     model::Change,
     target::{Applied, Claim, Clash, Part},
 };
-
-/// Statements in front of the rows: the transaction, how far the lanes are, and their move.
-const HEAD: usize = 3;
 
 /// What a transaction of a part needs to know.
 pub(super) struct Work<'a> {
@@ -33,23 +34,56 @@ pub(super) struct Work<'a> {
     pub ignores_epoch: bool,
 }
 
-/// Moves the lanes and writes the rows. `Done`: in the open transaction, to be committed; anything else is undone.
+/// Moves the lanes and writes the rows. `Done`: committed; `Held`: in the open transaction; anything else is undone.
 pub(super) async fn apply(lane: &mut Lane, work: &Work<'_>) -> Result<Applied> {
     let plans = plans(lane, work).await?;
     let part = work.part;
     let (rows, mutations, kind) = (part.rows, part.mutations, part.kind);
-    let writing = Writing { rows, mutations, plans: &plans, kind, bulk_bytes: lane.bulk_bytes };
-    let mut script = work.head();
-    writing.grouped(&mut script)?;
-    match run(lane, work, &writing, &mut script, false).await? {
-        Some(applied) => Ok(applied),
-        None => {
-            let mut script = work.head();
-            writing.one_by_one(&mut script)?;
-            let applied = run(lane, work, &writing, &mut script, true).await?;
-            applied.ok_or_else(|| Error::transient("rows that did not fit together fit one by one, and now do not"))
+    let mut writing = Writing { rows, mutations, plans: &plans, kind, bulk_bytes: lane.bulk_bytes };
+    let mut ran = together(lane, work, &writing).await?;
+    if matches!(ran, Run::Unbound) {
+        writing.bulk_bytes = 0;
+        ran = together(lane, work, &writing).await?;
+    }
+    if matches!(ran, Run::Unfit) {
+        let mut script = work.head();
+        writing.one_by_one(&mut script)?;
+        ran = run(lane, work, &writing, &script, true).await?;
+    }
+    match ran {
+        Run::Ended(Applied::Done) if work.stays_open() => Ok(Applied::Held),
+        Run::Ended(Applied::Done) => {
+            faults::point("mysql/apply-before-commit");
+            lane.execute("COMMIT").await.map_err(|failure| failure::error(failure, "committing"))?;
+            faults::point("mysql/apply-after-commit");
+            Ok(Applied::Done)
+        }
+        Run::Committed => Ok(Applied::Done),
+        Run::Ended(other) => Ok(other),
+        Run::Unfit | Run::Unbound => {
+            Err(Error::transient("rows that did not fit together fit one by one, and now do not"))
         }
     }
+}
+
+/// Rows in few statements.
+async fn together(lane: &mut Lane, work: &Work<'_>, writing: &Writing<'_>) -> Result<Run> {
+    let mut script = work.head();
+    writing.grouped(&mut script)?;
+    if !work.stays_open() && !script.has_patches() {
+        script.push("COMMIT", What::Commit);
+    }
+    run(lane, work, writing, &script, false).await
+}
+
+/// What became of a part's statements.
+enum Run {
+    Ended(Applied),
+    Committed,
+    /// Undone: something does not fit, which only the changes one by one can tell.
+    Unfit,
+    /// Undone: a value has a literal only, so all must be text.
+    Unbound,
 }
 
 /// Of the shapes whose rows are written.
@@ -65,6 +99,11 @@ async fn plans(lane: &mut Lane, work: &Work<'_>) -> Result<PlansOf> {
 }
 
 impl Work<'_> {
+    /// The source's transaction goes on in the next part.
+    fn stays_open(&self) -> bool {
+        self.claim.transactional && !self.part.complete
+    }
+
     fn moved(&self) -> Move<'_> {
         let (part, claim) = (self.part, self.claim);
         Move {
@@ -92,43 +131,47 @@ impl Work<'_> {
         let advance = self.home.advance(&self.moved());
         script.push(advance.stands, What::Frame);
         script.push(advance.moved, What::Frame);
+        script.push(advance.proof, What::Moved);
         script
     }
 }
 
-/// `None`: something does not fit, which only the changes one by one can tell.
-async fn run(
-    lane: &mut Lane,
-    work: &Work<'_>,
-    writing: &Writing<'_>,
-    script: &mut Script,
-    careful: bool,
-) -> Result<Option<Applied>> {
+async fn run(lane: &mut Lane, work: &Work<'_>, writing: &Writing<'_>, script: &Script, careful: bool) -> Result<Run> {
     if let Some((length, what)) = script.largest()
         && length > lane.packet
     {
         // Of several rows each may fit.
         if !careful {
-            return Ok(None);
+            return Ok(Run::Unfit);
         }
         return Err(too_large(writing, what, lane.packet));
     }
-    let head = if work.claim.transactional && !work.is_held { HEAD + 1 } else { HEAD };
     let (mut missing, mut clashes) = (Vec::new(), Vec::new());
-    let mut next = 0;
+    let (mut next, mut committed) = (0, false);
     while next < script.len() {
-        let (ran, count) = match script.bulk(next) {
-            Some(bulk) => (lane.run_bulk(bulk).await, 1),
-            None => {
+        let (ran, count) = match (script.bulk(next), script.what(next)) {
+            (Some(sql), What::Upserts(indexes)) => {
+                let Some(rows) = writing.bound(indexes)? else {
+                    undo(lane, work).await?;
+                    return Ok(Run::Unbound);
+                };
+                (lane.run_bulk(sql, rows).await, 1)
+            }
+            _ => {
                 let (text, count) = script.piece(next, lane.text_limit());
-                (lane.run(text).await, count)
+                let commits = *script.what(next + count - 1) == What::Commit;
+                if commits {
+                    faults::point("mysql/apply-before-commit");
+                }
+                let ran = lane.run(text).await;
+                committed = commits && ran.failure.is_none();
+                if committed {
+                    faults::point("mysql/apply-after-commit");
+                }
+                (ran, count)
             }
         };
-        let Ran { found, rows, failure } = ran;
-        if next == 0 && found.len() >= head {
-            let stands = rows.first().and_then(|row| row.get::<Option<u64>, _>(0)).flatten();
-            prove_moved(lane, work, found[head - 1], stands).await?;
-        }
+        let Ran { found, failure } = ran;
         for (piece, found) in (next..).zip(&found) {
             match script.what(piece) {
                 What::Patch(index) if *found == 0 => missing.push(*index),
@@ -145,11 +188,15 @@ async fn run(
         };
         let piece = next + found.len();
         match after(failure, script.what(piece), writing) {
-            After::Again => return again(lane, work).await.map(Some),
+            After::Again => return again(lane, work).await.map(Run::Ended),
+            After::NotMoved => {
+                undo(lane, work).await?;
+                return Err(work.home.not_moved(&mut lane.session, &work.moved()).await);
+            }
             After::Error(error) => return Err(error),
             After::Unfit(..) if !careful => {
                 undo(lane, work).await?;
-                return Ok(None);
+                return Ok(Run::Unfit);
             }
             After::Unfit(index, is_taken, why) => {
                 let row = writing.row(&writing.mutations[index])?;
@@ -158,7 +205,7 @@ async fn run(
                     false => Some(Vec::new()),
                 };
                 // Lanes of one batch whose rows want each other's values meet here.
-                let Some(holders) = holders else { return again(lane, work).await.map(Some) };
+                let Some(holders) = holders else { return again(lane, work).await.map(Run::Ended) };
                 if holders.is_empty() {
                     undo(lane, work).await?;
                     return Err(writing.refused(index, &why));
@@ -168,26 +215,18 @@ async fn run(
             }
         }
     }
+    if committed {
+        return Ok(Run::Committed);
+    }
     if missing.is_empty() && clashes.is_empty() {
-        return Ok(Some(Applied::Done));
+        return Ok(Run::Ended(Applied::Done));
     }
     undo(lane, work).await?;
     missing.dedup();
-    Ok(Some(match missing.is_empty() {
+    Ok(Run::Ended(match missing.is_empty() {
         false => Applied::Missing(missing),
         true => Applied::Taken(clashes),
     }))
-}
-
-/// Each lane is one row that was found, and stands right before this batch (lane protocol 2).
-async fn prove_moved(lane: &mut Lane, work: &Work<'_>, moved: u64, stands: Option<u64>) -> Result<()> {
-    let part = work.part;
-    let on_a_gap = stands.is_none_or(|stands| stands + 1 < part.number) && !work.ignores_epoch;
-    if moved == part.lanes.len() as u64 && !on_a_gap {
-        return Ok(());
-    }
-    undo(lane, work).await?;
-    Err(work.home.not_moved(&mut lane.session, &work.moved(), stands).await)
 }
 
 /// A deadlock, or a lock that was not given up in time.
@@ -212,6 +251,8 @@ async fn undo(lane: &mut Lane, work: &Work<'_>) -> Result<()> {
 /// What a failed statement calls for.
 enum After {
     Again,
+    /// The watermark did not.
+    NotMoved,
     /// The row of this mutation; whether another row holds its values; why not, without any value.
     Unfit(usize, bool, String),
     Error(Error),
@@ -225,7 +266,9 @@ fn after(failure: mysql_async::Error, what: &What, writing: &Writing<'_>) -> Aft
     let index = match what {
         What::Upserts(indexes) | What::Deletes(indexes) => indexes.first().copied(),
         What::Patch(index) | What::Whole(index) => Some(*index),
-        What::Frame => None,
+        What::Moved if number == code::TWO_ROWS => return After::NotMoved,
+        What::Frame | What::Moved => None,
+        What::Commit => return After::Error(failure::error(failure, "committing")),
     };
     let Some(index) = index else { return After::Error(failure::error(failure, "moving the watermark")) };
     let is_taken = matches!(number, code::DUPLICATE | code::DUPLICATE_NAMED | code::TWO_ROWS);
@@ -243,7 +286,7 @@ fn too_large(writing: &Writing<'_>, what: &What, packet: usize) -> Error {
     let index = match what {
         What::Upserts(indexes) | What::Deletes(indexes) => indexes.first().copied().unwrap_or(0),
         What::Patch(index) | What::Whole(index) => *index,
-        What::Frame => 0,
+        What::Frame | What::Moved | What::Commit => 0,
     };
     writing
         .refused(index, &format!("it is larger than the server's `max_allowed_packet`, {packet} bytes"))

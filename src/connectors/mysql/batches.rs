@@ -181,6 +181,11 @@ impl Batches {
         first > 0 || self.from.ordinal() == 0
     }
 
+    /// Whether there is a batch that cannot grow.
+    pub fn is_full(&self) -> bool {
+        self.full || !self.ready.is_empty()
+    }
+
     /// The next batch; with `all`, also one that could grow.
     pub fn next(&mut self, all: bool) -> Option<Batch> {
         if self.ready.is_empty() && all && self.complete && !self.rows.is_empty() {

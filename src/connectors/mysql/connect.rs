@@ -156,15 +156,15 @@ impl Session {
     async fn set_up(mut conn: Conn) -> Answer<Session> {
         let row: Option<Row> = conn.query_first(server::ASK).await?;
         let answer: Vec<String> = row.map(|row| texts(&row)).unwrap_or_default();
-        let uuid = match conn.query_first("SELECT @@server_uuid").await {
-            Ok(uuid) => uuid,
-            Err(failure) if failure::number(&failure) == Some(1193) => None,
-            Err(failure) => return Err(failure),
+        let uuid = match server::has_uuid(&answer) {
+            true => conn.query_first("SELECT @@server_uuid").await?,
+            false => None,
         };
         let server = Server::read(&answer, uuid)
             .ok_or_else(|| mysql_async::Error::Other("the server does not say which one it is".into()))?;
-        conn.query_drop(server.session()).await?;
-        conn.query_drop("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ").await?;
+        // The server may be far away: one text.
+        conn.query_drop(format!("{}; SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ", server.session()))
+            .await?;
         Ok(Session { conn, server: Arc::new(server) })
     }
 

@@ -7,7 +7,7 @@ use super::{
     wire::{Logged, Wire},
 };
 use crate::{
-    error::Result,
+    error::{Error, Result},
     faults,
     model::{Checkpoint, Mark, Position},
     source::{Feed, Next},
@@ -25,11 +25,13 @@ pub(super) struct TailFeed {
     /// The end of what `next` has returned.
     returned: Point,
     shown: Option<Position>,
+    /// What `ahead` has met.
+    failed: Option<Error>,
 }
 
 impl TailFeed {
     pub fn new(wire: Wire, tail: Tail, first: Logged) -> TailFeed {
-        TailFeed { wire, returned: tail.point.clone(), tail, first: Some(first), shown: None }
+        TailFeed { wire, returned: tail.point.clone(), tail, first: Some(first), shown: None, failed: None }
     }
 
     fn batch(&mut self, all: bool) -> Result<Option<Next>> {
@@ -52,6 +54,14 @@ impl TailFeed {
         Ok(())
     }
 
+    /// The next event, if it can be read on.
+    async fn event(&mut self) -> Result<()> {
+        let event = self.wire.next().await?;
+        faults::point("mysql/tail-event");
+        self.tail.take(&event)?;
+        Ok(())
+    }
+
     /// News of an idle log are not kept back.
     fn has_moved(&mut self) -> bool {
         self.tail.is_between() && self.shown.as_ref() != Some(&self.tail.batches.idle())
@@ -67,6 +77,9 @@ impl Feed for TailFeed {
             self.tail.look().await?;
             if let Some(batch) = self.batch(false)? {
                 return Ok(batch);
+            }
+            if let Some(failed) = self.failed.take() {
+                return Err(failed);
             }
             if let Some(first) = self.first.take() {
                 self.tail.take(&first)?;
@@ -91,6 +104,15 @@ impl Feed for TailFeed {
             faults::point("mysql/tail-event");
             self.tail.take(&event)?;
         }
+    }
+
+    async fn ahead(&mut self) {
+        while self.failed.is_none() && self.first.is_none() && !self.tail.must_wait() {
+            if let Err(failed) = self.event().await {
+                self.failed = Some(failed);
+            }
+        }
+        std::future::pending().await
     }
 
     /// The server keeps its log as it is set up to; nothing is told it.

@@ -42,7 +42,7 @@ pub(super) async fn open(
         }
         opened => opened?,
     };
-    let history = History::open(world, &point.at, names, server.folds_names).await?;
+    let history = History::open(world, &point, names, server.folds_names).await?;
     let tail = Tail::new(from, point, batches, history, expands);
     Ok(TailFeed::new(wire, tail, first))
 }

@@ -3,6 +3,9 @@
 //! The catalogue tells of now; the log may be behind. So the log is looked through, once, from where we stand to where
 //! the catalogue was read. A table that was altered in between is *ahead*: its rows up to there cannot be read for
 //! certain (MariaDB's default metadata has neither names nor signs), and the table is copied again instead.
+//!
+//! That costs a second reading of the log, which may be far away and long. So a position tells which shapes the tables had
+//! there: what the catalogue still has like that is certain without a look, until the log itself changes it.
 
 use super::{
     binlog::{Decoder, Event},
@@ -11,7 +14,7 @@ use super::{
     connect::{Connections, Session},
     ddl::{self, OldRows, Statement, What},
     failure,
-    position::Reach,
+    position::{Point, Reach},
     schema::Shape,
     shapes::Shapes,
     sight,
@@ -20,6 +23,7 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
+    faults::{self, Saboteur},
     model::{Table, TableName},
 };
 use std::{
@@ -27,6 +31,7 @@ use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
+use xxhash_rust::xxh3::Xxh3;
 
 /// The log is read anew when the catalogue changes while it is being read.
 const TRIES: usize = 5;
@@ -49,6 +54,7 @@ pub(super) struct History {
     known: BTreeMap<TableName, Known>,
     pub cascades: Cascades,
     folds_names: bool,
+    fingerprint: Option<u64>,
 }
 
 #[derive(Clone, Debug)]
@@ -71,12 +77,40 @@ pub(super) struct Ahead {
 }
 
 impl History {
-    pub async fn open(world: World, at: &Reach, names: &[TableName], folds_names: bool) -> Result<History> {
+    pub async fn open(world: World, point: &Point, names: &[TableName], folds_names: bool) -> Result<History> {
         let followed: BTreeSet<TableName> = names.iter().cloned().collect();
-        let mut history =
-            History { world, followed, known: BTreeMap::new(), cascades: Cascades::default(), folds_names };
-        history.look(at, names.to_vec()).await?;
+        let (known, cascades) = (BTreeMap::new(), Cascades::default());
+        let mut history = History { world, followed, known, cascades, folds_names, fingerprint: None };
+        if point.shapes.is_none() || !history.is_unchanged(point, names.to_vec()).await? {
+            history.known.clear();
+            history.look(&point.at, names.to_vec()).await?;
+        }
         Ok(history)
+    }
+
+    /// Whether the catalogue has every table as it was where we stand; each is read at a moment of its own, since what comes
+    /// after that is in the log. If so, they are known.
+    async fn is_unchanged(&mut self, point: &Point, mut names: Vec<TableName>) -> Result<bool> {
+        let mut session = self.world.connections.lease().await?;
+        while !names.is_empty() {
+            for name in &names {
+                let Some(shape) = self.shape(&mut session, name).await? else { return Ok(false) };
+                self.known.insert(name.clone(), Known::Certain(shape));
+            }
+            names = self.point();
+        }
+        self.world.connections.give_back(session);
+        Ok(self.fingerprint == point.shapes || faults::on(Saboteur::ShapesUnproven))
+    }
+
+    async fn shape(&self, session: &mut Session, name: &TableName) -> Result<Option<Arc<Shape>>> {
+        let shape = self.world.shapes.get(session, name).await;
+        shape.map_err(|failure| failure::error(failure, "reading the catalogue"))
+    }
+
+    /// Of all the shapes that we know for certain; `None` while one of them is not.
+    pub fn fingerprint(&self) -> Option<u64> {
+        self.fingerprint
     }
 
     /// The table, spelled as we know it.
@@ -132,8 +166,7 @@ impl History {
             let before = sight::shown(&mut session).await?;
             let mut found = BTreeMap::new();
             for name in &names {
-                let shape = self.world.shapes.get(&mut session, name).await;
-                found.insert(name.clone(), shape.map_err(|failure| failure::error(failure, "reading the catalogue"))?);
+                found.insert(name.clone(), self.shape(&mut session, name).await?);
             }
             let after = logged(&mut session).await?;
             let altered = match at.contains(&after)? {
@@ -176,8 +209,7 @@ impl History {
             if again {
                 continue;
             }
-            self.point();
-            names = self.cascades.parents().filter(|name| !self.known.contains_key(*name)).cloned().collect();
+            names = self.point();
             if names.is_empty() {
                 self.world.connections.give_back(session);
                 return Ok(());
@@ -191,13 +223,16 @@ impl History {
         matches!(self.known.get(name), Some(Known::Ahead(ahead)) if ahead.told && ahead.until == later.last)
     }
 
-    fn point(&mut self) {
+    /// Parents that are not known yet.
+    fn point(&mut self) -> Vec<TableName> {
         let certain = self.known.values().filter_map(|known| match known {
             Known::Certain(shape) => Some(shape),
             Known::Ahead(ahead) => ahead.shape.as_ref(),
             Known::Gone => None,
         });
         self.cascades = Cascades::of(certain);
+        self.fingerprint = fingerprint(&self.known);
+        self.cascades.parents().filter(|name| !self.known.contains_key(*name)).cloned().collect()
     }
 
     /// Tables that the log alters in `(at, upto]`: where last, and whether each time their rows stayed as they are.
@@ -314,6 +349,18 @@ pub(super) fn follows(old: &Table, new: &Table) -> bool {
         None => column.nullable && !column.generated,
     });
     stays && key(old) == key(new)
+}
+
+fn fingerprint(known: &BTreeMap<TableName, Known>) -> Option<u64> {
+    let mut hash = Xxh3::new();
+    for (name, known) in known {
+        let Known::Certain(shape) = known else { return None };
+        for text in [&name.schema, &name.name, shape.table.definition.as_ref()?] {
+            hash.update(&(text.len() as u64).to_le_bytes());
+            hash.update(text.as_bytes());
+        }
+    }
+    Some(hash.digest())
 }
 
 async fn logged(session: &mut Session) -> Result<Reach> {

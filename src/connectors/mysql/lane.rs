@@ -3,7 +3,6 @@
 use super::{
     connect::{Connections, Session},
     failure::{self, Answer},
-    script::Bulk,
     server::SQL_MODE,
     statement::BYTES,
     text::quote,
@@ -12,7 +11,7 @@ use crate::{
     error::Result,
     faults::{self, Saboteur},
 };
-use mysql_async::{Row, prelude::Queryable};
+use mysql_async::{Value, prelude::Queryable};
 use std::time::{Duration, Instant};
 
 /// Kept below what the server takes, for what the protocol adds.
@@ -56,17 +55,15 @@ impl Lane {
     }
 
     async fn set_up(mut session: Session, database: Option<&str>, transactional: bool) -> Answer<Lane> {
-        // MySQL wants a database for a table that is only named within a statement.
-        if let Some(database) = database {
-            session.run(format!("USE {}", quote(database))).await?;
-        }
-        let packet = session.value("SELECT @@max_allowed_packet").await?.and_then(|bytes| bytes.parse().ok());
+        let asked = "SHOW GLOBAL VARIABLES WHERE Variable_name IN ('max_allowed_packet', 'binlog_format', 'log_bin')";
+        let known = session.rows(asked).await?;
+        let setting =
+            |name: &str| known.iter().find(|row| row[0].as_deref() == Some(name)).and_then(|row| row[1].clone());
+        let packet = setting("max_allowed_packet").and_then(|bytes| bytes.parse().ok());
         // InnoDB writes under READ COMMITTED only what is logged by rows; it locks less that way.
-        let format = session.setting("binlog_format").await?;
-        let logs = session.setting("log_bin").await?.as_deref() == Some("1");
-        let by_statement = logs && format.as_deref() == Some("STATEMENT");
+        let logs = setting("log_bin").as_deref() == Some("ON");
+        let by_statement = logs && setting("binlog_format").as_deref() == Some("STATEMENT");
         let isolation = if by_statement { "REPEATABLE READ" } else { "READ COMMITTED" };
-        session.run(format!("SET SESSION TRANSACTION ISOLATION LEVEL {isolation}")).await?;
         let silence = if transactional { SILENCE_OPEN_SECS } else { SILENCE_SECS };
         let mut settings = vec![
             // The source has kept these rules; children may come before their parents.
@@ -86,7 +83,10 @@ impl Lane {
         if session.server.is_mariadb() && session.server.version >= (10, 3, 0) {
             settings.push(format!("idle_transaction_timeout = {silence}"));
         }
-        session.run(format!("SET {}", settings.join(", "))).await?;
+        // MySQL wants a database for a table that is only named within a statement.
+        let used = database.map(|database| format!("USE {}; ", quote(database))).unwrap_or_default();
+        let settings = settings.join(", ");
+        session.run(format!("{used}SET SESSION TRANSACTION ISOLATION LEVEL {isolation}; SET {settings}")).await?;
         let packet = packet.unwrap_or(1 << 20);
         // A value may need four times its bytes there, and both ends bound a packet.
         let bulk_bytes = BYTES.min(packet.min(session.conn.opts().max_allowed_packet().unwrap_or(packet)) / 4);
@@ -112,7 +112,7 @@ impl Lane {
 
     /// Runs the statements of one text, one after the other, until one fails.
     pub async fn run(&mut self, text: &[u8]) -> Ran {
-        let mut ran = Ran { found: Vec::new(), rows: Vec::new(), failure: None };
+        let mut ran = Ran { found: Vec::new(), failure: None };
         if let Err(failure) = run(&mut self.session, text, &mut ran).await {
             ran.failure = Some(failure);
         }
@@ -121,9 +121,9 @@ impl Lane {
 
     /// One statement for each of its rows, which are few enough for one packet: the driver tells the server the kinds of
     /// values in the first packet only, where a column may have been NULL throughout.
-    pub async fn run_bulk(&mut self, bulk: Bulk) -> Ran {
-        let ran = self.session.conn.exec_batch(&*bulk.sql, bulk.rows).await;
-        Ran { found: ran.is_ok().then_some(0).into_iter().collect(), rows: Vec::new(), failure: ran.err() }
+    pub async fn run_bulk(&mut self, sql: &str, rows: Vec<Vec<Value>>) -> Ran {
+        let ran = self.session.conn.exec_batch(sql, rows).await;
+        Ran { found: ran.is_ok().then_some(0).into_iter().collect(), failure: ran.err() }
     }
 
     /// One statement.
@@ -165,8 +165,6 @@ async fn round_trip(session: &mut Session) -> Answer<Duration> {
 pub(super) struct Ran {
     /// Rows found by each that succeeded.
     pub found: Vec<u64>,
-    /// Rows of the queries among them.
-    pub rows: Vec<Row>,
     /// Why the next one failed; those behind it were not tried.
     pub failure: Option<mysql_async::Error>,
 }
@@ -176,9 +174,7 @@ async fn run(session: &mut Session, text: &[u8], ran: &mut Ran) -> Answer<()> {
     // `next` also goes on to the next answer where the rows of one end.
     while let Some(columns) = result.columns() {
         let found = result.affected_rows();
-        while let Some(row) = result.next().await? {
-            ran.rows.push(row);
-        }
+        while result.next().await?.is_some() {}
         ran.found.push(if columns.is_empty() { found } else { 0 });
     }
     // A failure behind the first answer waits until it is asked for.

@@ -7,6 +7,9 @@ use std::sync::Arc;
 pub(super) enum What {
     /// The transaction itself, the lanes, the session.
     Frame,
+    /// Fails unless the watermark moved.
+    Moved,
+    Commit,
     /// Rows that must come to be.
     Upserts(Vec<usize>),
     /// A row that must be there.
@@ -28,13 +31,8 @@ struct Piece {
     /// Of its text.
     end: usize,
     what: What,
-    bulk: Option<Bulk>,
-}
-
-/// A statement for MariaDB's bulk protocol: the server reads it once and runs it for each row.
-pub(super) struct Bulk {
-    pub sql: Arc<str>,
-    pub rows: Vec<Vec<mysql_async::Value>>,
+    /// For MariaDB's bulk protocol: the server reads it once and runs it for each of the upserts.
+    bulk: Option<Arc<str>>,
 }
 
 impl Script {
@@ -51,13 +49,18 @@ impl Script {
         self.pieces.len()
     }
 
+    pub fn has_patches(&self) -> bool {
+        self.pieces.iter().any(|piece| matches!(piece.what, What::Patch(_)))
+    }
+
     pub fn what(&self, piece: usize) -> &What {
         &self.pieces[piece].what
     }
 
-    /// The piece's rows, if it goes by the bulk protocol; once.
-    pub fn bulk(&mut self, piece: usize) -> Option<Bulk> {
-        self.pieces[piece].bulk.take()
+    /// The piece's statement, if its rows go by the bulk protocol. They are bound when it is their turn: all of a part at
+    /// once would be several times its size.
+    pub fn bulk(&self, piece: usize) -> Option<&Arc<str>> {
+        self.pieces[piece].bulk.as_ref()
     }
 
     pub fn push(&mut self, statement: impl AsRef<[u8]>, what: What) {
@@ -86,7 +89,7 @@ impl Script {
         self.pieces.push(Piece { end: self.text.len(), what, bulk: None });
     }
 
-    pub fn push_bulk(&mut self, bulk: Bulk, what: What) {
-        self.pieces.push(Piece { end: self.text.len(), what, bulk: Some(bulk) });
+    pub fn push_bulk(&mut self, sql: Arc<str>, what: What) {
+        self.pieces.push(Piece { end: self.text.len(), what, bulk: Some(sql) });
     }
 }

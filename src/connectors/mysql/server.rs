@@ -41,6 +41,11 @@ pub(super) struct Server {
 pub(super) const ASK: &str = "SELECT VERSION(), @@version_comment, @@server_id, @@hostname, @@port, \
                               @@lower_case_table_names, @@datadir";
 
+/// Whether this answer is of a server that has `@@server_uuid`.
+pub(super) fn has_uuid(answer: &[String]) -> bool {
+    matches!(answer, [version, comment, ..] if family(version, comment) == Family::Mysql)
+}
+
 impl Server {
     /// `uuid`: MySQL's own; MariaDB has none.
     pub fn read(answer: &[String], uuid: Option<String>) -> Option<Server> {

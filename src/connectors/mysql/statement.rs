@@ -3,7 +3,7 @@
 use super::{
     encode::Misfit,
     plan::Plan,
-    script::{Bulk, Script, What},
+    script::{Script, What},
     server::SQL_MODE,
 };
 use crate::{
@@ -137,28 +137,28 @@ impl Writing<'_> {
         Ok(())
     }
 
-    /// As many of these rows, of one shape, as go by the bulk protocol in one packet: none, where one of them has a literal
-    /// only, or they are large.
+    /// As many of these rows, of one shape, as go by the bulk protocol in one packet: none, where they are large.
     fn bulk(&self, indexes: &[usize], fresh: bool, script: &mut Script) -> Result<usize> {
         let Some(sql) = self.plan(indexes[0]).prepared(fresh) else { return Ok(0) };
-        let (mut rows, mut bytes) = (Vec::with_capacity(indexes.len()), 0);
+        let (mut count, mut bytes) = (0, 0);
         for &index in indexes {
-            let row = self.row(&self.mutations[index])?;
-            bytes += row.bytes().len();
+            bytes += self.row(&self.mutations[index])?.bytes().len();
             if bytes > self.bulk_bytes {
                 break;
             }
-            match self.fits(index, self.plan(index).bind(row))? {
-                Some(values) => rows.push(values),
-                None => return Ok(0),
-            }
+            count += 1;
         }
-        let count = rows.len();
         if count < FEW {
             return Ok(0);
         }
-        script.push_bulk(Bulk { sql: Arc::clone(sql), rows }, What::Upserts(indexes[..count].to_vec()));
+        script.push_bulk(Arc::clone(sql), What::Upserts(indexes[..count].to_vec()));
         Ok(count)
+    }
+
+    /// Parameters of these rows. `None`: one of them has a literal only.
+    pub fn bound(&self, indexes: &[usize]) -> Result<Option<Vec<Vec<mysql_async::Value>>>> {
+        let bind = |&index: &usize| self.fits(index, self.plan(index).bind(self.row(&self.mutations[index])?));
+        indexes.iter().map(bind).collect()
     }
 
     /// Rows of one shape.

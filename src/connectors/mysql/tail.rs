@@ -142,6 +142,11 @@ impl Tail {
         self.transactions.open.is_none()
     }
 
+    /// A batch is as large as one may be, or the catalogue comes next.
+    pub fn must_wait(&self) -> bool {
+        self.altering.is_some() || self.batches.is_full()
+    }
+
     fn event(&mut self, header: &Header, event: Event<'_>) -> Result<()> {
         let step = self.transactions.step(header, &event)?;
         if step.torn {
@@ -248,7 +253,8 @@ impl Tail {
         at.union(&self.transactions.at)?;
         let since = before(&at, &self.open.previous, &open.gtid);
         let since = self.prepared.oldest().cloned().unwrap_or(since);
-        self.point = Point { since, proof: Some(Proof { of: open.gtid, time: open.time }), at, seen: None };
+        let proof = Some(Proof { of: open.gtid, time: open.time });
+        self.point = Point { since, proof, at, seen: None, shapes: self.history.fingerprint() };
         self.skip = 0;
         self.batches.end(&self.point)
     }

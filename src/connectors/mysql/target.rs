@@ -87,16 +87,7 @@ impl MysqlTarget {
 impl Open {
     async fn apply(&self, lane: &mut Lane, part: &Part<'_>, is_held: bool, ignores_epoch: bool) -> Result<Applied> {
         let work = Work { home: &self.home, claim: &self.claim, plans: &self.plans, part, is_held, ignores_epoch };
-        match apply::apply(lane, &work).await? {
-            Applied::Done if self.claim.transactional && !part.complete => Ok(Applied::Held),
-            Applied::Done => {
-                faults::point("mysql/apply-before-commit");
-                lane.execute("COMMIT").await.map_err(|failure| failure::error(failure, "committing"))?;
-                faults::point("mysql/apply-after-commit");
-                Ok(Applied::Done)
-            }
-            other => Ok(other),
-        }
+        apply::apply(lane, &work).await
     }
 
     fn rest(&self, lane: Lane) {
@@ -220,8 +211,7 @@ async fn take_over(session: &mut Session, home: &Home, claim: &Claim) -> Result<
     home.keep_out(session).await?;
     home.make(session).await.map_err(said)?;
     // Not less, or two new jobs would not see each other.
-    session.run("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ").await.map_err(said)?;
-    session.run("START TRANSACTION").await.map_err(said)?;
+    session.run("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; START TRANSACTION").await.map_err(said)?;
     let opened = home.claim(session, claim).await?;
     faults::point("mysql/claim");
     session.run("COMMIT").await.map_err(said)?;

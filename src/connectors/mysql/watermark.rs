@@ -27,6 +27,9 @@ const JOB: &str = "whimbrel_job";
 const WATERMARK: &str = "whimbrel_watermark";
 pub(super) const TABLE: &str = "whimbrel_table";
 
+/// Of a session: how far the lanes were.
+const STANDS: &str = "@whimbrel_stands";
+
 pub(super) const TABLES: [&str; 3] = [JOB, WATERMARK, TABLE];
 
 /// `tests/data/golden/mysql-target-v2.sql` holds the same text. In the first version what is in `whimbrel_table` was a part
@@ -92,21 +95,21 @@ impl Home {
     }
 
     pub async fn is_there(&self, session: &mut Session) -> Answer<bool> {
+        self.has(session, &[JOB, WATERMARK]).await
+    }
+
+    async fn has(&self, session: &mut Session, tables: &[&str]) -> Answer<bool> {
         let sql = format!(
-            "SELECT COUNT(*) FROM information_schema.TABLES WHERE TABLE_SCHEMA = {} AND TABLE_NAME IN ('{JOB}', \
-             '{WATERMARK}')",
-            literal(&self.database)
+            "SELECT COUNT(*) FROM information_schema.TABLES WHERE TABLE_SCHEMA = {} AND TABLE_NAME IN ('{}')",
+            literal(&self.database),
+            tables.join("', '")
         );
-        Ok(session.value(sql).await?.as_deref() == Some("2"))
+        Ok(session.value(sql).await? == Some(tables.len().to_string()))
     }
 
     /// Whether what the first version did not have is there, too.
     async fn is_whole(&self, session: &mut Session) -> Answer<bool> {
-        let sql = format!(
-            "SELECT 1 FROM information_schema.TABLES WHERE TABLE_SCHEMA = {} AND TABLE_NAME = '{TABLE}'",
-            literal(&self.database)
-        );
-        Ok(session.value(sql).await?.is_some() && self.is_there(session).await?)
+        self.has(session, &TABLES).await
     }
 
     /// Makes our tables, commits, and says so.
@@ -176,25 +179,29 @@ impl Home {
                  VALUES ('{uuid}', {spec}, {tables}, {epoch}, '{token}', {VERSION})"
             ),
         };
-        session.run(sql).await?;
-        session.run(format!("UPDATE {watermark} SET epoch = {epoch} WHERE job = '{uuid}'")).await?;
+        let mut rows = Vec::new();
         for (feed, lanes, position) in &claim.feeds {
-            for lane in 0..*lanes {
-                let (feed, position) = (hex(feed.as_str().as_bytes()), hex(position.bytes()));
-                session
-                    .run(format!(
-                        "INSERT INTO {watermark} (job, feed, lane, lanes, hash_version, epoch, batch, from_pos, to_pos, \
-                         version) VALUES ('{uuid}', x'{feed}', {lane}, {lanes}, {BLOCK_HASH_VERSION}, {epoch}, 0, \
-                         x'{position}', x'{position}', {VERSION}) ON DUPLICATE KEY UPDATE lane = lane"
-                    ))
-                    .await?;
-            }
+            let (feed, position) = (hex(feed.as_str().as_bytes()), hex(position.bytes()));
+            rows.extend((0..*lanes).map(|lane| {
+                format!(
+                    "('{uuid}', x'{feed}', {lane}, {lanes}, {BLOCK_HASH_VERSION}, {epoch}, 0, x'{position}', \
+                     x'{position}', {VERSION})"
+                )
+            }));
         }
-        Ok(())
+        let mut text = format!("{sql}; UPDATE {watermark} SET epoch = {epoch} WHERE job = '{uuid}'");
+        if !rows.is_empty() {
+            text += &format!(
+                "; INSERT INTO {watermark} (job, feed, lane, lanes, hash_version, epoch, batch, from_pos, to_pos, version) \
+                 VALUES {} ON DUPLICATE KEY UPDATE lane = lane",
+                rows.join(", ")
+            );
+        }
+        session.run(text).await
     }
 
-    /// The statements that move the lanes of a part, to run first in its transaction: `stands` must answer at least
-    /// `number - 1`, `moved` must find every lane.
+    /// The statements that move the lanes of a part, to run first in its transaction. Each lane is a row that `moved` must
+    /// find, and `stands` must be at least `number - 1` (lane protocol 2): the last one fails where that is not so.
     pub fn advance(&self, to: &Move<'_>) -> Advance {
         let Home { job, watermark, .. } = self;
         let Move { job: uuid, epoch, token, number, .. } = to;
@@ -203,8 +210,8 @@ impl Home {
         let of_feed = format!("job = '{uuid}' AND feed = x'{feed}'");
         // Of a copy each lane has its own numbers; of the log any lane may have the batch before.
         let stands = match to.feed.as_str() == Partition::COPY {
-            true => format!("SELECT MIN(batch) FROM {watermark} WHERE {of_feed} AND lane IN ({lanes})"),
-            false => format!("SELECT MAX(batch) FROM {watermark} WHERE {of_feed}"),
+            true => format!("SELECT MIN(batch) INTO {STANDS} FROM {watermark} WHERE {of_feed} AND lane IN ({lanes})"),
+            false => format!("SELECT MAX(batch) INTO {STANDS} FROM {watermark} WHERE {of_feed}"),
         };
         let ours = match to.ignores_epoch {
             true => String::new(),
@@ -220,16 +227,25 @@ impl Home {
             hex(to.from.bytes()),
             hex(to.to.bytes()),
         );
-        Advance { stands, moved }
+        let on_no_gap = match to.ignores_epoch {
+            true => String::new(),
+            false => format!(" AND {STANDS} + 1 >= {number}"),
+        };
+        let found = to.lanes.len();
+        // (`DO` is always a success.)
+        let proof = format!("SELECT IF(ROW_COUNT() = {found}{on_no_gap}, 0, (SELECT 1 UNION SELECT 2))");
+        Advance { stands, moved, proof }
     }
 
     /// Why lanes were not moved, asked after the transaction was undone. What is behind us was restored from a backup,
     /// under our hands: `open` and the start path find out what is lost. What is before us is another daemon's.
-    pub async fn not_moved(&self, session: &mut Session, to: &Move<'_>, stands: Option<u64>) -> Error {
-        self.find_out(session, to, stands).await.unwrap_or_else(said)
+    pub async fn not_moved(&self, session: &mut Session, to: &Move<'_>) -> Error {
+        self.find_out(session, to).await.unwrap_or_else(said)
     }
 
-    async fn find_out(&self, session: &mut Session, to: &Move<'_>, stands: Option<u64>) -> Answer<Error> {
+    async fn find_out(&self, session: &mut Session, to: &Move<'_>) -> Answer<Error> {
+        let stands: Option<u64> =
+            session.value(format!("SELECT {STANDS}")).await?.and_then(|stands| stands.parse().ok());
         let job = format!("SELECT epoch, token FROM {} WHERE uuid = '{}'", self.job, to.job);
         let Some(row) = session.rows(job).await?.into_iter().next() else {
             return Ok(Error::transient("the target does not know this job any more"));
@@ -387,10 +403,11 @@ pub(super) struct Move<'a> {
     pub ignores_epoch: bool,
 }
 
-/// Two statements that come before all others of a part.
+/// Statements that come before all others of a part.
 pub(super) struct Advance {
     pub stands: String,
     pub moved: String,
+    pub proof: String,
 }
 
 /// A row of `whimbrel_job`.

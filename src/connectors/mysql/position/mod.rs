@@ -1,11 +1,12 @@
 //! Points in the log of a MySQL or MariaDB server.
 //!
 //! ```text
-//! point = 1 · at domains  · since: count (domain · server · number, 0: none)* · proof · seen                 MariaDB
-//!       | 2 · at set      · since: at without this set                        · proof · seen      MySQL with GTIDs
-//!       | 3 · server uuid · file text · offset · since: file text · offset    · proof · seen   MySQL without them
+//! point = 1 · at domains  · since: count (domain · server · number, 0: none)* · proof · rest                 MariaDB
+//!       | 2 · at set      · since: at without this set                        · proof · rest      MySQL with GTIDs
+//!       | 3 · server uuid · file text · offset · since: file text · offset    · proof · rest   MySQL without them
 //! proof = 0 | 1 · which transaction · its time u32 big-endian, seconds              lengths and numbers: varints
-//! seen  = 0 | 1 · as a point's first bytes up to and with `at`
+//! rest  = 0 | 1 · seen | 2 · shapes | 3 · seen · shapes
+//! seen  = as a point's first bytes up to and with `at`;  shapes = u64 big-endian
 //! mark  = the same bytes
 //! ```
 //! Everything in `at` is before the point. Reading starts at `since`, which is before it: by one transaction, so that the
@@ -13,7 +14,8 @@
 //! under the same numbers (hazards A13); or before the oldest XA transaction that was prepared and not yet ended, whose
 //! rows come with its end (A2). A list or set holds on every replica of a source, so a failover goes on by itself; a file
 //! and its offset are one server's own. Rows that were fetched for the changes before the point may be newer than it:
-//! `seen` is what the server must still have, too.
+//! `seen` is what the server must still have, too. `shapes` tells those of the tables behind the point: where the catalogue
+//! still has them, the log need not be looked through before it is followed.
 
 use super::gtid::{Domains, GtidSet, MariaGtid, MysqlGtid, Origin, put_varint, take, take_varint};
 use crate::{
@@ -62,6 +64,8 @@ pub(super) struct Point {
     pub proof: Option<Proof>,
     /// What reads have shown beyond `at`.
     pub seen: Option<Reach>,
+    /// `History::fingerprint` of then.
+    pub shapes: Option<u64>,
 }
 
 impl Gtid {
@@ -78,7 +82,7 @@ impl Gtid {
 impl Point {
     /// Where nothing is known of the transactions before it.
     pub fn plain(at: Reach) -> Point {
-        Point { since: at.clone(), at, proof: None, seen: None }
+        Point { since: at.clone(), at, proof: None, seen: None, shapes: None }
     }
 
     /// `ordinal`: how far into the transaction that comes next.
@@ -127,12 +131,12 @@ impl Point {
                 bytes.extend_from_slice(&time.to_be_bytes());
             }
         }
-        match &self.seen {
-            None => bytes.push(0),
-            Some(seen) => {
-                bytes.push(1);
-                seen.write(&mut bytes);
-            }
+        bytes.push(u8::from(self.seen.is_some()) | u8::from(self.shapes.is_some()) << 1);
+        if let Some(seen) = &self.seen {
+            seen.write(&mut bytes);
+        }
+        if let Some(shapes) = self.shapes {
+            bytes.extend_from_slice(&shapes.to_be_bytes());
         }
         Position::new(&bytes, ordinal)
     }
@@ -190,12 +194,16 @@ impl Point {
             }
             _ => return None,
         };
-        let seen = match take(bytes, 1)? {
-            [0] => None,
-            [1] => Some(Reach::read(bytes)?),
-            _ => return None,
+        let [rest @ 0..=3] = *take(bytes, 1)? else { return None };
+        let seen = match rest & 1 {
+            0 => None,
+            _ => Some(Reach::read(bytes)?),
         };
-        bytes.is_empty().then_some(Point { at, since, proof, seen })
+        let shapes = match rest & 2 {
+            0 => None,
+            _ => Some(u64::from_be_bytes(take(bytes, 8)?.try_into().ok()?)),
+        };
+        bytes.is_empty().then_some(Point { at, since, proof, seen, shapes })
     }
 }
 

@@ -10,21 +10,21 @@ fn maria(at: &str, since: &str) -> Point {
     let reach = |text: &str| Reach::Maria(text.parse().expect("a list"));
     let of = at.split(',').next_back().expect("one").parse().map(Gtid::Maria);
     let proof = of.ok().map(|of| Proof { of, time: 1_795_000_000 });
-    Point { at: reach(at), since: reach(since), proof, seen: None }
+    Point { at: reach(at), since: reach(since), proof, seen: None, shapes: None }
 }
 
 fn mysql(at: &str, since: &str) -> Point {
     let reach = |text: &str| Reach::Mysql(format!("{SERVER}:{text}").parse().expect("a set"));
     let origin = Origin { server: SERVER.parse().expect("a uuid"), tag: "x".into() };
     let proof = Proof { of: Gtid::Mysql(MysqlGtid { origin, number: 3 }), time: 1 };
-    Point { at: reach(at), since: reach(since), proof: Some(proof), seen: None }
+    Point { at: reach(at), since: reach(since), proof: Some(proof), seen: None, shapes: None }
 }
 
 fn file(name: &str, byte: u64) -> Point {
     let server = SERVER.parse().expect("a uuid");
     let at = Reach::File(File { server, name: name.into(), byte });
     let since = Reach::File(File { server, name: name.into(), byte: byte - 4 });
-    Point { at, since, proof: Some(Proof { of: Gtid::Byte(byte - 4), time: 7 }), seen: None }
+    Point { at, since, proof: Some(Proof { of: Gtid::Byte(byte - 4), time: 7 }), seen: None, shapes: None }
 }
 
 #[test]
@@ -37,6 +37,11 @@ fn the_bytes_of_a_position_are_kept_for_ever() {
         ("set", mysql("1-5:9-1000000:x:1-3", "1-5:9-1000000:x:1-2")),
         ("fetched for", Point { seen: Some(maria("0-1-9", "").at), ..maria("0-1-5", "0-1-4") }),
         ("file", file("binlog.000009", 5_000_000_000)),
+        ("shapes", Point { shapes: Some(0x0102_0304_0506_0708), ..maria("0-1-5", "0-1-4") }),
+        (
+            "fetched for, shapes",
+            Point { seen: Some(maria("0-1-9", "").at), shapes: Some(9), ..maria("0-1-5", "0-1-4") },
+        ),
     ];
     for (name, point) in points {
         let position = point.position(u64::from(name.len() as u32 % 2) * 0x0001_0002);
