@@ -4,7 +4,10 @@ use super::{
     following::{FILES, Follower, SERVERS},
     types,
 };
-use crate::support::mysql::{Kind, Server};
+use crate::support::{
+    mysql::{Kind, Server},
+    wait::eventually,
+};
 use std::fmt::Write;
 use whimbrel::{
     error::ErrorKind,
@@ -241,6 +244,8 @@ pub async fn a_log_is_read_once_after_a_restart_unless_a_table_was_altered_meanw
         server.sql("INSERT INTO t VALUES (1, 1, 1)");
         follower.agrees().await;
         follower.restart_anew(&server);
+        let streams = "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE COMMAND LIKE 'Binlog Dump%'";
+        eventually("the stream from before is gone", async || (server.sql(streams) == "0\n").then_some(())).await;
         server.sql("INSERT INTO pad SELECT 1, REPEAT('x', 4000000)");
         let sent = || {
             let row = server.sql("SHOW GLOBAL STATUS LIKE 'Bytes_sent'");
@@ -256,6 +261,12 @@ pub async fn a_log_is_read_once_after_a_restart_unless_a_table_was_altered_meanw
         server.sql("ALTER TABLE t RENAME COLUMN a TO x, RENAME COLUMN b TO a; ALTER TABLE t RENAME COLUMN x TO b");
         server.sql("INSERT INTO t (id, a, b) VALUES (3, 10, 20)");
         follower.restart_anew(&server);
+        follower.agrees().await;
+        // One column more.
+        follower.restart_anew(&server);
+        server.sql(
+            "INSERT INTO t (id, a, b) VALUES (7, 7, 7); ALTER TABLE t ADD d INT; INSERT INTO t VALUES (8, 8, 8, 8)",
+        );
         follower.agrees().await;
         // There, and back again.
         follower.restart_anew(&server);

@@ -7,13 +7,14 @@
 //! by one in the source's order, so that the answer names each row that does not fit.
 
 use super::{
+    advance::Move,
     clash,
     failure::{self, code, number},
     lane::{Lane, Ran},
     plan::Plans,
     script::{Script, What},
     statement::{PlansOf, Writing},
-    watermark::{Home, Move},
+    watermark::Home,
 };
 use crate::{
     error::{Error, ErrorKind, Result},

@@ -8,6 +8,7 @@
 //! A target makes tables in the server's own words (`translation`, `columns`, `collations`), and writes them in few
 //! statements a batch (`statement`, `apply`).
 
+mod advance;
 mod altering;
 mod apply;
 mod backlog;
