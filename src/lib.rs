@@ -132,10 +132,14 @@
 //!   are measured, by copying for a second or two into a scratch target of the same kind and setting, where the system
 //!   keeps temporary files: beside the target nothing is written.
 //! - MariaDB servers have no identity. One is its number, host, port and folder; that it is not an older state of itself
-//!   is proven by the log. A position has four parts: all before it (`at`); where reading starts (`since`: one transaction
+//!   is proven by the log. A position has five parts: all before it (`at`); where reading starts (`since`: one transaction
 //!   earlier, or before what is prepared); who that last transaction was (`proof`: the number and the second it was
-//!   written, met again at each start); and what reads have shown beyond it (`seen`). A snapshot shows less than the log
-//!   has, since a commit is logged before it is visible: a begin takes the snapshot's end, a mark the log's.
+//!   written, met again at each start); what reads have shown beyond it (`seen`); and a sum of the tables' shapes there
+//!   (`shapes`). A snapshot shows less than the log has, since a commit is logged before it is visible: a begin takes the
+//!   snapshot's end, a mark the log's.
+//! - Rows of the log are read with the shapes of their time, which only the catalogue tells, and that of now. Where its
+//!   shapes are those of the position, they hold until the log itself says otherwise. Where they are not, the log is looked
+//!   through first, up to where the catalogue was read (`history`): a second reading, once.
 //! - MySQL has an identity (`server_uuid`) and numbers (GTID sets). A number counts as executed behind the moment from
 //!   which reads show its rows, and is owned until then: a begin takes what is executed, a mark the owned besides.
 //!   Where GTIDs are off, and in 5.6, the log is ahead of what reads show, and the engine is asked which transactions
@@ -148,7 +152,10 @@
 //!   takes an earlier one's key are copied again (`vanished`).
 //! - `ON DUPLICATE KEY UPDATE` takes any unique index for the key, and would overwrite another row without a word. It is
 //!   guarded: where the row it found has another key, a query of two rows where one may be makes it fail (error 1242),
-//!   and the holder is looked up. A batch takes two round trips: all its statements in one text, then the commit.
+//!   and the holder is looked up. A batch takes one round trip: the text that writes it fails by itself where the lanes did
+//!   not move, and ends in its commit. Only where patches must have found their rows is the commit asked for apart.
+//! - While a target is busy the tail reads on (`Feed::ahead`): what waits becomes one batch as large as one may be, so that
+//!   a target far away takes few round trips, and a near one folds more.
 //! - Where a MariaDB server is within a millisecond, rows go by its bulk protocol, which reads a statement once for a
 //!   thousand rows, and costs a round trip for each thousand. Farther away text is faster.
 //! - A server that keeps rows in the order of their keys is written by lanes that take whole blocks of keys, and in that

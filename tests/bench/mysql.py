@@ -423,25 +423,19 @@ def through_link(folder, name, where, options=("", "")):
     pair.follow(**{f"{where}_port": link.port}, options=options)
     rates, shares, used, equal, first, changes = [], [], [], True, 1, CHANGES // 1000 * 1000
     pair.source.lazily(True)
+    # A job that has followed something.
+    pair.end()
+    pair.until_ended(pair.target)
     for _ in range(RUNS):
         took = []
-        if where == "target":
-            # A backlog of small transactions.
-            pair.pause()
-            pair.source.sql(small_rows(changes, first, 10))
-            pair.end()
-            before, spent = link.bytes(), pair.daemon.cpu()
-            with timed(took):
-                pair.daemon.retry("job", "start", "bench")
-                pair.until_ended(pair.target)
-        else:
-            # While it follows: the source writes faster than the link carries. (A start with a backlog reads the log twice.)
-            text = small_rows(changes, first, 1000)
-            before, spent = link.bytes(), pair.daemon.cpu()
-            with timed(took):
-                pair.source.sql(text)
-                pair.end()
-                pair.until_ended(pair.target)
+        # A backlog, of small transactions where the target is far; the start of the job is in the time.
+        pair.pause()
+        pair.source.sql(small_rows(changes, first, 10 if where == "target" else 1000))
+        pair.end()
+        before, spent = link.bytes(), pair.daemon.cpu()
+        with timed(took):
+            pair.daemon.retry("job", "start", "bench")
+            pair.until_ended(pair.target)
         first += changes
         carried = [now - then for now, then in zip(link.bytes(), before)]
         rates.append(changes / took[0])

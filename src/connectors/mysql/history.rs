@@ -88,8 +88,8 @@ impl History {
         Ok(history)
     }
 
-    /// Whether the catalogue has every table as it was where we stand; each is read at a moment of its own, since what comes
-    /// after that is in the log. If so, they are known.
+    /// Whether the catalogue has every table as it was where we stand; each is read at a moment of its own, since what
+    /// comes after that is in the log. If so, they are known.
     async fn is_unchanged(&mut self, point: &Point, mut names: Vec<TableName>) -> Result<bool> {
         let mut session = self.world.connections.lease().await?;
         while !names.is_empty() {
