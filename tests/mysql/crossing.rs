@@ -217,6 +217,22 @@ async fn a_table_of_new_mysql_in_an_old_one() {
     about(&findings, "the default of column `doc` is not made here");
 }
 
+/// Whose server says nothing of the collation that its character set has there by itself.
+#[tokio::test]
+async fn texts_of_old_mysql_are_compared_in_a_new_one_as_they_were() {
+    let (from, to) = (Server::of(Kind::Mysql56, &[]), Server::of(Kind::Mysql, &[]));
+    from.sql(
+        "CREATE TABLE t (a VARCHAR(9) PRIMARY KEY, b VARCHAR(9) CHARACTER SET utf8, c CHAR(3) CHARACTER SET latin1) \
+         DEFAULT CHARSET=utf8mb4",
+    );
+    made(&from, &to).await;
+    let told = to.sql(
+        "SELECT COLLATION_NAME FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = 'copy' AND TABLE_NAME = 't' ORDER BY COLUMN_NAME",
+    );
+    let told: Vec<&str> = told.lines().collect();
+    assert_eq!(told, ["utf8mb4_general_ci", "utf8mb3_general_ci", "latin1_swedish_ci"]);
+}
+
 #[tokio::test]
 async fn what_only_the_source_computes_is_fetched_where_the_log_does_not_say_it() {
     let (from, to) = (Server::mariadb(&[]), Server::of(Kind::Mysql, &[]));

@@ -26,8 +26,8 @@ pub(super) struct Translation {
 pub(super) fn translate(table: &Table, server: &Server) -> Option<Translation> {
     let definition = Definition::read(table.definition.as_deref()?)?;
     if is_verbatim(table, server) {
-        let lines = definition.lines.iter().map(|line| (*line).to_owned()).collect();
-        let (options, told) = transactional(definition.options);
+        let lines = definition.lines.iter().map(|line| collations::named(line, server)).collect();
+        let (options, told) = transactional(&collations::named(definition.options, server));
         return Some(Translation { lines, options, told: Vec::from_iter(told) });
     }
     Family::named(&table.family)?;
