@@ -29,7 +29,8 @@ pub(super) enum Watched {
 /// One change, its row in the slab that was given.
 pub(super) type OneChange = (Change, Place);
 
-/// At most two: a row that moves to another key goes from the one and comes to the other.
+/// At most two: a row that moves to another key goes from the one and comes to the other. `Recopy`: of a table without a
+/// key, where the log does not tell all of the row's values, which alone name it.
 pub(super) fn of_row(
     plan: &Plan,
     event: &RowsEvent<'_>,
@@ -45,9 +46,14 @@ pub(super) fn of_row(
     let bits_after = if before.is_none() { event.present } else { event.present_after };
     let unread = is_unread(bits_after, after, slab);
     if table.is_keyless() {
-        if !has_all(event.present) || !has_all(event.present_after) || unread || is_unread(event.present, before, slab)
-        {
-            return Err(partial(table));
+        let after = match (before, after) {
+            (Some(before), Some(after)) if !has_all(event.present_after) => Some(merge(slab, before, after)),
+            _ => after,
+        };
+        let is_whole = |row: Place| RowRef::new(slab, row).fields().all(|field| field != Field::Unset);
+        let tells_all = before.is_none_or(is_whole) && after.is_none_or(is_whole);
+        if unread || is_unread(event.present, before, slab) || !tells_all {
+            return Ok([before.or(after).map(|row| (Change::Recopy, row)), None]);
         }
         return Ok([before.map(|row| (Change::Delete, row)), after.map(|row| (Change::Upsert, row))]);
     }

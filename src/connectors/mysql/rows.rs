@@ -77,8 +77,11 @@ impl Tail {
                         for (change, place) in
                             changes::of_row(plan, event, images.0, images.1, &mut slab)?.into_iter().flatten()
                         {
-                            let row = Some(RowRef::new(&slab, place));
-                            self.tell(&Told { table: &plan.shape.table, change, row, before: None })?;
+                            let (table, row) = (&plan.shape.table, Some(RowRef::new(&slab, place)));
+                            match change {
+                                Change::Recopy => self.recopy(table)?,
+                                change => self.tell(&Told { table, change, row, before: None })?,
+                            }
                         }
                         (self.open.row, self.open.step) = (self.open.row + 1, 0);
                     }
