@@ -34,6 +34,9 @@ pub struct Line {
     pub carried: Vec<TableName>,
     /// Those that are at the source, in the newest shape we were told of.
     pub tables: Mutex<BTreeMap<TableName, Arc<Table>>>,
+    /// The newest shape that this run has given the target. A source may count its shapes anew when a daemon starts, so
+    /// the number in progress is no proof of it.
+    pub given: Mutex<BTreeMap<TableName, u64>>,
     pub begun: Checkpoint,
     pub existing: Existing,
     pub keyless: Keyless,
@@ -166,9 +169,14 @@ impl Line {
 
     /// As `prepare`, for another copy of the table than the one that progress knows.
     pub async fn prepare_for(&self, table: &Arc<Table>, generation: u64) -> Result<Prepared> {
-        let table = self.route.target_table(table);
+        let target_table = self.route.target_table(table);
         let _waits = self.board.waits(&self.name, What::TargetBuilds);
-        self.target.prepare(&table, generation).await.map_err(|error| error.at(format!("table {}", table.name)))
+        let prepared = self.target.prepare(&target_table, generation).await;
+        let prepared = prepared.map_err(|error| error.at(format!("table {}", target_table.name)))?;
+        let mut given = self.given.lock();
+        let version = given.entry(table.name.clone()).or_default();
+        *version = table.version.max(*version);
+        Ok(prepared)
     }
 
     /// `None`: it is not at the source any more. If it comes back the log tells so, and it is copied again.

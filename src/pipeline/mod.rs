@@ -167,6 +167,7 @@ pub async fn run(mut job: JobRun, stop: CancellationToken) -> Result<()> {
             }),
             route: Arc::clone(&route),
             carried: job.record.tables.clone(),
+            given: Mutex::default(),
             tables: Mutex::new(tables.clone()),
             begun: begun.clone(),
             existing: wanted.existing,

@@ -292,9 +292,8 @@ impl<'a> Pump<'a> {
     fn drop_known(&mut self, batch: &mut Batch) -> Result<()> {
         let line = self.line;
         let mut over = Vec::new();
-        for (name, from, version) in line.ledger.read(|progress| {
-            let copied =
-                |(name, table): (&TableName, &TableProgress)| Some((name.clone(), table.from.clone()?, table.version));
+        for (name, from) in line.ledger.read(|progress| {
+            let copied = |(name, table): (&TableName, &TableProgress)| Some((name.clone(), table.from.clone()?));
             progress.tables.iter().filter_map(copied).collect::<Vec<_>>()
         }) {
             let Some(from) = from.get(&batch.partition) else { continue };
@@ -309,6 +308,7 @@ impl<'a> Pump<'a> {
                 let rows = Arc::make_mut(rows);
                 let shapes = &rows.shapes;
                 // Its shape may still be new to the target: then it is copied again.
+                let version = line.given.lock().get(&name).copied().unwrap_or(0);
                 let is_new = |one: &Mutation| {
                     matches!(one.change, Change::Reshape | Change::Recopy)
                         && shapes[usize::from(one.shape)].version > version
