@@ -80,3 +80,18 @@ async fn is_looked_at(kind: Kind) {
         assert!(refused.hint_text().is_some(), "{refused:?}");
     }
 }
+
+/// Its TLS is older than any that is safe today.
+#[tokio::test]
+async fn an_old_server_is_reached_without_encryption_only_and_says_so() {
+    let server = Server::of(Kind::Mysql56, &[]);
+    server.sql("CREATE TABLE t (id INT PRIMARY KEY)");
+    for tls in ["encrypt", "verify"] {
+        let mut settings = settings(&server, "reader");
+        settings.options = [("tls".to_owned(), tls.to_owned())].into();
+        let refused = tables(&settings).await.expect_err(tls);
+        assert_eq!(refused.kind(), ErrorKind::Config, "{tls}: {refused:?}");
+        assert!(refused.hint_text().is_some_and(|hint| hint.contains("tls")), "{refused:?}");
+    }
+    assert_eq!(tables(&settings(&server, "reader")).await.expect("readable").len(), 1);
+}

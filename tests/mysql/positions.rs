@@ -193,6 +193,39 @@ pub async fn rows_of_a_prepared_transaction_come_with_its_end() {
 }
 
 #[tokio::test]
+async fn an_old_server_logs_a_prepared_transaction_where_it_ends() {
+    for flags in [&[][..], FILES] {
+        let server = Server::of(Kind::Mysql56, flags);
+        server.sql(TABLE);
+        let mut session = server.session();
+        session.sql("XA START 'early'; INSERT INTO t VALUES (1, 1); XA END 'early'; XA PREPARE 'early'");
+        let unfollowed = source(&server);
+        let tables = unfollowed.tables().await.expect("readable").0;
+        let error = unfollowed.begin(JOB, &tables).await.expect_err("one is prepared");
+        assert!(error.is_transient() && error.to_string().contains("early"), "{error:?}");
+        session.sql("XA COMMIT 'early'");
+        let mut follower = Follower::begin(&server, &["t"]).await;
+        session.sql("XA START 'x'; INSERT INTO t VALUES (2, 2); XA END 'x'; XA PREPARE 'x'");
+        for id in [10, 11] {
+            // It is on no side yet, and keeps nobody.
+            server.sql(&format!("INSERT INTO t VALUES ({id}, 0)"));
+            follower.agrees().await;
+            follower.restart();
+        }
+        assert_eq!(follower.count(Change::Upsert, "t"), 2);
+        session.sql("XA COMMIT 'x'");
+        follower.agrees().await;
+        follower.restart();
+        session.sql(
+            "XA START 'y'; INSERT INTO t VALUES (3, 3); XA END 'y'; XA PREPARE 'y'; XA ROLLBACK 'y'; \
+             XA START 'z'; INSERT INTO t VALUES (4, 4); XA END 'z'; XA COMMIT 'z' ONE PHASE",
+        );
+        follower.agrees().await;
+        assert_eq!((follower.count(Change::Upsert, "t"), server.sql("SELECT SUM(id) FROM t")), (4, "28\n".to_owned()));
+    }
+}
+
+#[tokio::test]
 async fn numbers_of_a_session_s_own_choice_are_followed() {
     let server = Server::of(Kind::Mysql, &[]);
     server.sql(TABLE);

@@ -267,50 +267,40 @@ impl Server {
         output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
-    /// The rows of a table of `shop`, one `INSERT` a line in the order of the key, bytes as hex digits: to compare.
-    pub fn dump(&self, table: &str) -> String {
-        let (client, plain): (_, &[&str]) = match self.kind {
-            Kind::Mysql => (self.program("mysqldump"), &["--set-gtid-purged=OFF"]),
-            Kind::Mariadb => (self.program("mariadb-dump"), &[]),
-            // MariaDB's asks it for what it does not have.
-            Kind::Mysql56 => return self.rows(table),
-        };
-        let mut client = client;
-        let output = client
-            .args(["--no-defaults", "-uroot", "--default-character-set=utf8mb4"])
-            .args(plain)
-            .arg(format!("--socket={}", self.socket().display()))
-            .args(["--compact", "--no-create-info", "--complete-insert", "--skip-extended-insert"])
-            .args(["--skip-triggers", "--hex-blob", "--order-by-primary", "--skip-opt", "shop", table])
-            .output()
-            .expect("it runs");
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        let text = String::from_utf8(output.stdout).expect("utf-8");
-        text.lines().filter(|line| line.starts_with("INSERT")).collect::<Vec<_>>().join("\n")
+    /// All rows of tables of `shop`, a line each in no order, behind a line with the table's columns in that of their names:
+    /// to compare. Bytes are hex digits, numbers of any precision whole.
+    pub fn rows(&self, tables: &[&str]) -> String {
+        let literal = |name: &str| format!("'{}'", name.replace('\\', "\\\\").replace('\'', "''"));
+        let named: Vec<String> = tables.iter().map(|table| literal(table)).collect();
+        let columns = self.sql(&format!(
+            "SELECT TABLE_NAME, COLUMN_NAME, DATA_TYPE FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = 'shop' \
+             AND TABLE_NAME IN ({})",
+            named.join(", ")
+        ));
+        // As the client shows it.
+        let columns = columns.replace("\\\\", "\\");
+        let (mut text, mut asked) = (String::new(), String::new());
+        for table in tables {
+            let own = columns.lines().filter_map(|line| line.strip_prefix(&format!("{table}\t")));
+            let mut own: Vec<(&str, &str)> = own.map(|line| line.split_once('\t').expect("two values")).collect();
+            own.sort_unstable();
+            let names: Vec<&str> = own.iter().map(|(name, _)| *name).collect();
+            let values: Vec<String> = own.iter().map(|(name, kind)| shown(name, kind)).collect();
+            text += &format!("{table}: {}\n", names.join(", "));
+            if !own.is_empty() {
+                asked += &format!("SELECT {}, {} FROM {};\n", literal(table), values.join(", "), quoted(table));
+            }
+        }
+        text + &self.sql(&asked)
     }
 
-    /// As `dump`, by the client alone: each row in an order by all of its columns.
-    fn rows(&self, table: &str) -> String {
-        let columns = self.sql(&format!(
-            "SELECT COLUMN_NAME, DATA_TYPE FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = 'shop' \
-             AND TABLE_NAME = '{table}' ORDER BY ORDINAL_POSITION"
-        ));
-        let value = |line: &str| {
-            let (name, kind) = line.split_once('\t').expect("two columns");
-            let name = format!("`{}`", name.replace('`', "``"));
-            let shown = match kind {
-                "float" | "double" => format!("{name} + 0e0"),
-                kind if kind.ends_with("blob") || kind.ends_with("binary") || kind == "geometry" => {
-                    format!("HEX({name})")
-                }
-                "bit" => format!("{name} + 0"),
-                _ => format!("QUOTE({name})"),
-            };
-            format!("IFNULL({shown}, 'NULL')")
-        };
-        let values: Vec<String> = columns.lines().map(value).collect();
-        let order: Vec<String> = (1..=values.len()).map(|place| place.to_string()).collect();
-        self.sql(&format!("SELECT {} FROM `{table}` ORDER BY {}", values.join(", "), order.join(", ")))
+    /// Ends every connection of an account.
+    pub fn end_all_of(&self, user: &str) {
+        let ids = format!("SELECT CONCAT('KILL ', ID) FROM information_schema.PROCESSLIST WHERE USER = '{user}'");
+        // There may be no room for us, and they may have ended by themselves.
+        for kill in self.try_sql(&ids).iter().flat_map(|kills| kills.lines()) {
+            self.try_sql(kill);
+        }
     }
 
     /// Tables of numbers, `numbers.seq_1_to_n (seq)`, outside of the log. MariaDB has them by itself.
@@ -452,6 +442,21 @@ impl Drop for Session {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+fn quoted(name: &str) -> String {
+    format!("`{}`", name.replace('`', "``"))
+}
+
+/// A column's values as text that tells each from any other.
+fn shown(name: &str, kind: &str) -> String {
+    let name = quoted(name);
+    match kind {
+        "float" | "double" => format!("{name} + 0e0"),
+        "bit" => format!("{name} + 0"),
+        kind if kind.ends_with("blob") || kind.ends_with("binary") || kind == "geometry" => format!("HEX({name})"),
+        _ => format!("QUOTE({name})"),
     }
 }
 

@@ -19,7 +19,7 @@ pub fn until<T>(condition: &str, mut ask: impl FnMut() -> Option<T>) -> T {
             return answer;
         }
         assert!(started.elapsed() < DEADLINE, "never came: {condition}");
-        thread::sleep(Duration::from_millis(5));
+        thread::sleep(pause(started.elapsed()));
     }
 }
 
@@ -34,8 +34,13 @@ pub async fn eventually<T, F: Future<Output = Option<T>>>(condition: &str, mut a
             return answer;
         }
         assert!(started.elapsed() < DEADLINE, "never came: {condition}");
-        tokio::time::sleep(Duration::from_millis(5)).await;
+        tokio::time::sleep(pause(started.elapsed())).await;
     }
+}
+
+/// Soon at first, then seldomer: asking is work as well, often that of a process, and takes it from whoever is waited for.
+fn pause(waited: Duration) -> Duration {
+    (waited / 10).clamp(Duration::from_millis(5), Duration::from_millis(100))
 }
 
 /// Lets this much time pass on a paused clock.

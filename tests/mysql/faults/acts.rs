@@ -42,7 +42,7 @@ INSERT INTO trees SELECT n, CONCAT('tree ', n) FROM {numbers} WHERE n < {KEYS};
 INSERT INTO branches SELECT n, n % 300, CONCAT('branch ', n) FROM {numbers} WHERE n < {KEYS};
 INSERT INTO leaves SELECT n, n % 300, CONCAT('leaf ', n) FROM {numbers} WHERE n < {KEYS};
 INSERT INTO fruits SELECT n, n % 300, CONCAT('fruit ', n) FROM {numbers} WHERE n < {KEYS};
-INSERT INTO nodes SELECT n, IF(n < 10, NULL, n DIV 3), CONCAT('node ', n) FROM {numbers} WHERE n < {KEYS};
+INSERT INTO nodes SELECT n, IF(n < 10, NULL, n DIV 3), CONCAT('node ', n) FROM {numbers} WHERE n < {KEYS} ORDER BY n;
 DROP TABLE digits"
     )
 }
@@ -317,7 +317,8 @@ pub async fn run(desk: &mut Desk, act: &Act) -> Result<bool, mysql_async::Error>
         }
         Doing::CascadeKey => {
             let Some(tree) = desk.tree().await? else { return Ok(false) };
-            Ok(desk.run(format!("UPDATE trees SET id = {key} WHERE id = {tree}")).await? > 0)
+            let to = if desk.chance.hits(300) { key } else { 1_000 + number };
+            Ok(desk.run(format!("UPDATE trees SET id = {to} WHERE id = {tree}")).await? > 0)
         }
         Doing::CascadeKeyTaken => {
             let (Some(one), Some(other)) = (desk.tree().await?, desk.tree().await?) else { return Ok(false) };
@@ -344,8 +345,15 @@ pub async fn run(desk: &mut Desk, act: &Act) -> Result<bool, mysql_async::Error>
             if count > 5 {
                 return Ok(false);
             }
-            let fill = if desk.chance.hits(500) { "NULL".to_owned() } else { format!("{}", number % 1_000) };
-            desk.run(format!("ALTER TABLE {table} ADD COLUMN more{count} INT DEFAULT {fill}")).await?;
+            // With a value or empty, and at any place.
+            let fill = if desk.chance.hits(500) { String::new() } else { format!(" DEFAULT {}", number % 1_000) };
+            let after = match table {
+                "orders" => " AFTER note",
+                "stock" => " AFTER sku",
+                _ => " AFTER at",
+            };
+            let place = *desk.chance.pick(&["", " FIRST", after]);
+            desk.run(format!("ALTER TABLE {table} ADD COLUMN more{count} INT{fill}{place}")).await?;
             Ok(true)
         }
         Doing::MinimalImage => desk.run("SET SESSION binlog_row_image = 'MINIMAL'").await.map(|_| true),

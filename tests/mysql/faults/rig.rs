@@ -225,12 +225,12 @@ impl Rig {
         self.sentinels += 1;
         let sentinel = self.sentinels;
         self.source.sql(&format!("INSERT INTO sentinel VALUES ({sentinel}) ON DUPLICATE KEY UPDATE id = id"));
+        let since = whimbrel::pipeline::now_ms();
         let found = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             until("the last row is there", || {
                 let found = self.target.try_sql(&format!("SELECT COUNT(*) FROM sentinel WHERE id = {sentinel}"))?;
                 (found == "1\n").then_some(())
             });
-            let since = whimbrel::pipeline::now_ms();
             until("the target has everything", || {
                 let target = self.seen()?;
                 let answered = target.last_answer_time.as_ref().map_or(0, |time| {
@@ -245,25 +245,31 @@ impl Rig {
 
     /// The servers' own clients read both sides, and every row must be the same.
     pub fn assert_equal(&self, tables: &[&str], what: &str) {
-        for table in tables {
-            let (wanted, found) = (lines(&self.source.dump(table)), lines(&self.target.dump(table)));
-            if wanted == found {
-                continue;
-            }
-            let lost: Vec<&String> = wanted.iter().filter(|row| !found.contains(row)).take(5).collect();
-            let invented: Vec<&String> = found.iter().filter(|row| !wanted.contains(row)).take(5).collect();
-            panic!(
-                "{what}: `{table}` has {} rows, and {} in the target; lost {lost:#?}; invented {invented:#?}",
-                wanted.len(),
-                found.len()
-            );
+        let (wanted, found) = (lines(&self.source.rows(tables)), lines(&self.target.rows(tables)));
+        if wanted == found {
+            return;
         }
+        let lost: Vec<&String> = without(&wanted, &found).take(5).collect();
+        let invented: Vec<&String> = without(&found, &wanted).take(5).collect();
+        panic!(
+            "{what}: {} rows, and {} in the target; lost {lost:#?}; invented {invented:#?}",
+            wanted.len(),
+            found.len()
+        );
     }
 }
 
 /// In an order of their own: rows without a key have none.
-fn lines(dump: &str) -> Vec<String> {
-    let mut lines: Vec<String> = dump.lines().map(str::to_owned).collect();
+fn lines(rows: &str) -> Vec<String> {
+    let mut lines: Vec<String> = rows.lines().map(str::to_owned).collect();
     lines.sort_unstable();
     lines
+}
+
+/// Of sorted lines, those that the others have not, or not as often.
+fn without<'l>(lines: &'l [String], others: &[String]) -> impl Iterator<Item = &'l String> {
+    let times = |of: &[String], line: &String| {
+        of.partition_point(|other| other <= line) - of.partition_point(|other| other < line)
+    };
+    lines.iter().filter(move |line| times(lines, line) > times(others, line))
 }

@@ -1,9 +1,12 @@
 //! What goes wrong with the source's server: its log is purged, a replica takes its place, it numbers in several domains.
 
 use super::rig::Rig;
-use crate::support::{
-    mysql::{Kind, PASSWORD, Server},
-    wait::until,
+use crate::{
+    mysql::following::FILES,
+    support::{
+        mysql::{Kind, PASSWORD, Server},
+        wait::until,
+    },
 };
 use whimbrel::control::v1::ObservedState;
 
@@ -21,8 +24,11 @@ fn streaming(mut rig: Rig) -> Rig {
 
 #[test]
 fn a_log_that_is_purged_under_a_paused_job_is_announced_and_then_lost() {
-    for kind in [Kind::Mariadb, Kind::Mysql] {
-        is_announced_and_then_lost(Rig::new((kind, &["--binlog-expire-logs-seconds=7200"]), (Kind::Mariadb, &[])));
+    let expires = "--binlog-expire-logs-seconds=7200";
+    for (kind, flags) in
+        [(Kind::Mariadb, &[expires][..]), (Kind::Mysql, &[expires]), (Kind::Mysql, &[expires, FILES[0], FILES[1]])]
+    {
+        is_announced_and_then_lost(Rig::new((kind, flags), (kind, &[])));
     }
 }
 
@@ -63,43 +69,68 @@ fn is_announced_and_then_lost(rig: Rig) {
 
 /// A replica of the first that logs what it replicates.
 fn replica_of(primary: &Server) -> Server {
-    let replica = Server::of(Kind::Mariadb, &["--server-id=3", "--log-slave-updates"]);
-    replica.sql(&format!(
-        "DROP DATABASE shop; RESET MASTER; SET GLOBAL gtid_slave_pos = ''; \
-         CHANGE MASTER TO master_host = '127.0.0.1', master_port = {}, master_user = 'reader', \
-         master_password = '{PASSWORD}', master_use_gtid = slave_pos; START SLAVE; CREATE DATABASE IF NOT EXISTS shop",
-        primary.port
-    ));
+    let replica = Server::of(primary.kind, &["--server-id=3", "--log-slave-updates"]);
+    let port = primary.port;
+    replica.sql(&match primary.kind {
+        Kind::Mariadb => format!(
+            "DROP DATABASE shop; RESET MASTER; SET GLOBAL gtid_slave_pos = ''; \
+             CHANGE MASTER TO master_host = '127.0.0.1', master_port = {port}, master_user = 'reader', \
+             master_password = '{PASSWORD}', master_use_gtid = slave_pos; START SLAVE; CREATE DATABASE IF NOT EXISTS shop"
+        ),
+        _ => format!(
+            "SET sql_log_bin = 0; DROP DATABASE shop; RESET BINARY LOGS AND GTIDS; \
+             CHANGE REPLICATION SOURCE TO SOURCE_HOST = '127.0.0.1', SOURCE_PORT = {port}, SOURCE_USER = 'reader', \
+             SOURCE_PASSWORD = '{PASSWORD}', SOURCE_AUTO_POSITION = 1, GET_SOURCE_PUBLIC_KEY = 1; START REPLICA"
+        ),
+    });
     replica
 }
 
 fn caught_up(primary: &Server, replica: &Server) {
-    let at = primary.sql("SELECT @@gtid_binlog_pos").trim().to_owned();
+    let (at, has) = match primary.kind {
+        Kind::Mariadb => ("gtid_binlog_pos", "MASTER_GTID_WAIT"),
+        _ => ("gtid_executed", "WAIT_FOR_EXECUTED_GTID_SET"),
+    };
+    let at = primary.sql(&format!("SELECT @@GLOBAL.{at}")).trim().replace("\\n", "");
     until("the replica has all", || {
-        let has = replica.try_sql(&format!("SELECT MASTER_GTID_WAIT('{at}', 1)"))?;
+        let has = replica.try_sql(&format!("SELECT {has}('{at}', 1)"))?;
         (has == "0\n").then_some(())
     });
 }
 
 /// The job's source is one URL over both servers, the first alive.
-fn over_both() -> (Rig, Server) {
-    let primary = Server::of(Kind::Mariadb, &[]);
+fn over_both(kind: Kind) -> (Rig, Server) {
+    let primary = Server::of(kind, &[]);
     primary.sql("SET sql_log_bin = 0; DROP DATABASE shop; SET sql_log_bin = 1; CREATE DATABASE shop");
     let replica = replica_of(&primary);
-    let mut rig = Rig::between(primary, Server::of(Kind::Mariadb, &["--server-id=2"]));
+    let mut rig = Rig::between(primary, Server::of(kind, &["--server-id=2"]));
     let url = format!("mysql://reader@127.0.0.1:{},127.0.0.1:{}/shop", rig.source.port, replica.port);
     let target = rig.target.url("writer");
     rig.write_config(&url, &target);
     (streaming(rig), replica)
 }
 
+fn stop_replicating(replica: &Server) {
+    replica.sql(if replica.kind == Kind::Mariadb { "STOP SLAVE" } else { "STOP REPLICA" });
+}
+
 fn promote(replica: &Server) {
-    replica.sql("STOP SLAVE; RESET SLAVE ALL; SET GLOBAL read_only = 0");
+    stop_replicating(replica);
+    replica.sql(match replica.kind {
+        Kind::Mariadb => "RESET SLAVE ALL; SET GLOBAL read_only = 0",
+        _ => "RESET REPLICA ALL; SET GLOBAL read_only = 0",
+    });
 }
 
 #[test]
 fn a_job_goes_on_at_a_replica_that_takes_over() {
-    let (mut rig, replica) = over_both();
+    for kind in [Kind::Mariadb, Kind::Mysql] {
+        goes_on_at_a_replica(kind);
+    }
+}
+
+fn goes_on_at_a_replica(kind: Kind) {
+    let (mut rig, replica) = over_both(kind);
     rig.source.sql("INSERT INTO t VALUES (4, 4); UPDATE t SET v = 9 WHERE id = 1");
     rig.settle();
     // The last one is on the replica, and maybe not yet in the target.
@@ -122,14 +153,20 @@ fn a_job_goes_on_at_a_replica_that_takes_over() {
 
 #[test]
 fn a_replica_that_lacks_what_the_target_has_is_found_out() {
-    let (mut rig, replica) = over_both();
+    for kind in [Kind::Mariadb, Kind::Mysql] {
+        is_found_out(kind);
+    }
+}
+
+fn is_found_out(kind: Kind) {
+    let (mut rig, replica) = over_both(kind);
     caught_up(&rig.source, &replica);
-    replica.sql("STOP SLAVE");
+    stop_replicating(&replica);
     rig.source.sql("INSERT INTO t VALUES (4, 4); INSERT INTO t VALUES (5, 5)");
     rig.settle();
     rig.source.kill();
     promote(&replica);
-    // As many of its own, under the numbers that the first one gave, and more.
+    // As many of its own (in MariaDB under the numbers that the first one gave), and more.
     for id in 20..30 {
         replica.sql(&format!("INSERT INTO t VALUES ({id}, 0)"));
     }
@@ -137,6 +174,7 @@ fn a_replica_that_lacks_what_the_target_has_is_found_out() {
     rig.is(ObservedState::Lost);
     let complaint = rig.complaint().expect("it says why");
     assert!(complaint.contains("existing: replace"), "{complaint}");
+    assert_eq!(rig.target.sql("SELECT COUNT(*) FROM t WHERE id >= 20"), "0\n", "nothing of the other history came");
     rig.stop();
 }
 
@@ -178,8 +216,14 @@ fn transactions_of_several_domains_all_come() {
 
 #[test]
 fn another_server_in_the_sources_place_is_found_out() {
-    let mut rig = streaming(Rig::new((Kind::Mariadb, &[]), (Kind::Mariadb, &[])));
-    let other = Server::of(Kind::Mariadb, &[]);
+    for (kind, flags) in [(Kind::Mariadb, &[][..]), (Kind::Mysql, &[]), (Kind::Mysql, FILES)] {
+        another_is_found_out(kind, flags);
+    }
+}
+
+fn another_is_found_out(kind: Kind, flags: &[&str]) {
+    let mut rig = streaming(Rig::new((kind, flags), (kind, &[])));
+    let other = Server::of(kind, flags);
     other.sql(TABLE);
     for id in 50..80 {
         other.sql(&format!("INSERT INTO t VALUES ({id}, 0)"));

@@ -1,7 +1,7 @@
 //! A seeded application beside the job: it changes a server in all the ways that have lost rows somewhere, and counts
 //! what was committed.
 
-use super::acts::{self, ACTS};
+use super::acts::{self, ACTS, Act};
 use crate::support::{
     mysql::{PASSWORD, Server},
     wait::eventually,
@@ -51,18 +51,16 @@ async fn write(port: u16, seed: u64, stop: &AtomicBool) -> Tally {
     // A copy takes seconds in a build for tests; what is written meanwhile must be applied afterwards.
     let mut pace = tokio::time::interval(Duration::from_secs(1) / ACTS_PER_S);
     pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let total: u64 = ACTS.iter().map(|act| act.weight).sum();
+    // Each once, so that a short run has met all of them; then as often as they weigh.
+    let mut deck: Vec<&Act> = ACTS.iter().collect();
     while !stop.load(Ordering::Relaxed) {
         // The server may be on its way down or up.
         let mut desk = Desk { conn: connect(port).await, chance: chance.fork() };
         while !stop.load(Ordering::Relaxed) {
-            let mut at = chance.below(total);
-            let act = ACTS.iter().find(|act| {
-                let found = at < act.weight;
-                at = at.saturating_sub(act.weight);
-                found
-            });
-            let act = act.expect("weights add up");
+            let act = match deck.len() {
+                0 => weighed(&mut chance),
+                left => deck.swap_remove(chance.index(left)),
+            };
             pace.tick().await;
             match acts::run(&mut desk, act).await {
                 Ok(true) => tally.add(act.name, 1),
@@ -82,6 +80,16 @@ async fn write(port: u16, seed: u64, stop: &AtomicBool) -> Tally {
         }
     }
     tally
+}
+
+fn weighed(chance: &mut Chance) -> &'static Act {
+    let mut at = chance.below(ACTS.iter().map(|act| act.weight).sum());
+    let found = ACTS.iter().find(|act| {
+        let found = at < act.weight;
+        at = at.saturating_sub(act.weight);
+        found
+    });
+    found.expect("weights add up")
 }
 
 /// The application's own, with all that it may do.
