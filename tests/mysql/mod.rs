@@ -11,6 +11,7 @@ mod following;
 mod granting;
 mod jobs;
 mod many;
+mod names;
 pub mod positions;
 mod reading;
 pub mod tailing;

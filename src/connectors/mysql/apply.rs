@@ -19,7 +19,7 @@ use super::{
 use crate::{
     error::{Error, ErrorKind, Result},
     faults,
-    model::Change,
+    model::{Change, Key},
     target::{Applied, Claim, Clash, Part},
 };
 
@@ -206,7 +206,11 @@ async fn run(lane: &mut Lane, work: &Work<'_>, writing: &Writing<'_>, script: &S
                     false => Some(Vec::new()),
                 };
                 // Lanes of one batch whose rows want each other's values meet here.
-                let Some(holders) = holders else { return again(lane, work).await.map(Run::Ended) };
+                let Some(mut holders) = holders else { return again(lane, work).await.map(Run::Ended) };
+                if is_taken && holders.is_empty() && clash::has_hidden(&writing.plan(index).target.table) {
+                    // Whoever it is may be in this batch: then the source's own order finds the value free.
+                    holders.extend(Key::of(writing.rows.table(&writing.mutations[index]), row));
+                }
                 if holders.is_empty() {
                     undo(lane, work).await?;
                     return Err(writing.refused(index, &why));

@@ -38,6 +38,11 @@ pub(super) async fn holders(session: &mut Session, plan: &Plan, row: RowRef<'_>)
     Ok(Some(holders))
 }
 
+/// Whether the table has a unique index of which nobody here can tell who holds a row's values: over expressions.
+pub(super) fn has_hidden(table: &Table) -> bool {
+    table.uniques.iter().any(|unique| terms(table, unique).is_none())
+}
+
 /// The key of a row of which the query has the key's columns only.
 pub(super) fn key(plan: &Plan, row: &Row) -> Result<Key> {
     let (table, mut slab) = (&plan.target.table, Vec::new());
