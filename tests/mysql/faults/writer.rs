@@ -20,6 +20,7 @@ use tokio::time::MissedTickBehavior;
 use whimbrel::connectors::memory::Chance;
 
 const ACTS_PER_S: u32 = 250;
+const TRIES: u32 = 4;
 
 /// A run of the application, on a thread of its own. Ends when it is asked to.
 pub struct Writer {
@@ -51,18 +52,22 @@ async fn write(port: u16, seed: u64, stop: &AtomicBool) -> Tally {
     // A copy takes seconds in a build for tests; what is written meanwhile must be applied afterwards.
     let mut pace = tokio::time::interval(Duration::from_secs(1) / ACTS_PER_S);
     pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    // Each once, so that a short run has met all of them; then as often as they weigh.
-    let mut deck: Vec<&Act> = ACTS.iter().collect();
+    // Each once, so that a short run has met all of them; then as often as they weigh. What came to nothing is tried again.
+    let mut deck: Vec<(&Act, u32)> = ACTS.iter().map(|act| (act, TRIES)).collect();
     while !stop.load(Ordering::Relaxed) {
         // The server may be on its way down or up.
         let mut desk = Desk { conn: connect(port).await, chance: chance.fork() };
         while !stop.load(Ordering::Relaxed) {
-            let act = match deck.len() {
-                0 => weighed(&mut chance),
+            let (act, tries) = match deck.len() {
+                0 => (weighed(&mut chance), 0),
                 left => deck.swap_remove(chance.index(left)),
             };
             pace.tick().await;
-            match acts::run(&mut desk, act).await {
+            let done = acts::run(&mut desk, act).await;
+            if tries > 0 && !matches!(done, Ok(true)) {
+                deck.push((act, tries - 1));
+            }
+            match done {
                 Ok(true) => tally.add(act.name, 1),
                 Ok(false) => tally.add("found nothing to do", 1),
                 // What is doubled or pointed to: the application gives it up.
