@@ -227,10 +227,15 @@ impl Rig {
         self.source.sql(&format!("INSERT INTO sentinel VALUES ({sentinel}) ON DUPLICATE KEY UPDATE id = id"));
         let since = whimbrel::pipeline::now_ms();
         let found = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            until("the last row is there", || {
-                let found = self.target.try_sql(&format!("SELECT COUNT(*) FROM sentinel WHERE id = {sentinel}"))?;
-                (found == "1\n").then_some(())
-            });
+            let ask = format!("SELECT COUNT(*) FROM sentinel WHERE id = {sentinel}");
+            let mut applied = Some(0);
+            // Each change on the way to it has its own time.
+            while let Some(before) = applied {
+                applied = until("the last row is there", || match self.seen()?.changes {
+                    now if now > before => Some(Some(now)),
+                    _ => (self.target.try_sql(&ask)? == "1\n").then_some(None),
+                });
+            }
             until("the target has everything", || {
                 let target = self.seen()?;
                 let answered = target.last_answer_time.as_ref().map_or(0, |time| {
