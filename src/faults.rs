@@ -62,6 +62,7 @@ saboteurs! {
     ChangedRowsCounted
     KeylessPlaceGuessed
     ShapesUnproven
+    ParentsForgottenAtRestart
 }
 
 #[cfg(feature = "faults")]

@@ -149,7 +149,7 @@
 //! - What foreign keys do to children is not in MariaDB's log (nor in MySQL's before 9.6): the tail expands a parent's
 //!   change (`cascades`) into those of its children. A target's own keys do not act on our connections, or it would
 //!   happen twice. Rows that were read ahead of the log may point to a parent's later key already: children of one that
-//!   takes an earlier one's key are copied again (`vanished`).
+//!   takes an earlier one's key are copied again (`vanished`), after a restart those of any new key for a while.
 //! - `ON DUPLICATE KEY UPDATE` takes any unique index for the key, and would overwrite another row without a word. It is
 //!   guarded: where the row it found has another key, a query of two rows where one may be makes it fail (error 1242),
 //!   and the holder is looked up. A batch takes one round trip: the text that writes it fails by itself where the lanes did

@@ -174,7 +174,10 @@ pub async fn run(mut job: JobRun, stop: CancellationToken) -> Result<()> {
             keyless: spec.source.keyless,
             copy: spec.copy.clone(),
             apply: spec.apply.clone(),
-            vanished: Mutex::new(Vanished::new(ledger.read(not_consistent))),
+            vanished: Mutex::new(Vanished::new(
+                ledger.read(not_consistent),
+                ledger.read(|progress| inherited(progress, &tables)),
+            )),
             ledger,
             join: join.clone(),
             applied: Arc::clone(&applied),
@@ -203,6 +206,15 @@ pub async fn run(mut job: JobRun, stop: CancellationToken) -> Result<()> {
 fn not_consistent(progress: &Progress) -> Vec<TableName> {
     let tables = progress.tables.iter().filter(|(_, table)| !table.is_streaming());
     tables.map(|(name, _)| name.clone()).collect()
+}
+
+/// Tables that stand, and whose rows an earlier process may have read ahead of its end.
+fn inherited(progress: &Progress, tables: &BTreeMap<TableName, Arc<Table>>) -> Vec<TableName> {
+    if faults::on(Saboteur::ParentsForgottenAtRestart) {
+        return Vec::new();
+    }
+    let standing = progress.tables.iter().filter(|(_, table)| table.is_streaming()).map(|(name, _)| name);
+    standing.filter(|name| tables.get(name).is_some_and(|table| vanished::follows_parents(table))).cloned().collect()
 }
 
 /// Ends only if the task that reads the log panicked; else notes when it has ended.

@@ -87,6 +87,7 @@ impl<'a> Pump<'a> {
             .read(|progress| progress.tables.values().filter_map(|table| table.from.clone()).collect::<Vec<_>>());
         let mut tap = self.line.join.join(&self.line.name, self.at.clone(), edges).await?;
         let mut held = Held::default();
+        let mut inherited = shapes::inherited(self.line).await;
         loop {
             self.phase();
             held.ask(self.line, &tap).await?;
@@ -112,6 +113,10 @@ impl<'a> Pump<'a> {
             }
             if !self.open {
                 self.consistent(&mut tap, stop).await?;
+            }
+            if inherited.as_ref().is_some_and(|mark| tap.passed(mark)) {
+                self.line.vanished.lock().caught_up();
+                inherited = None;
             }
             if self.dirty && self.saved.elapsed() >= SAVE_EVERY {
                 self.save().await?;

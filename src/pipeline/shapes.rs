@@ -4,7 +4,7 @@ use super::{copy::admit, line::Line};
 use crate::{
     error::Result,
     faults::{self, Saboteur},
-    model::{Batch, Change, Existing, Table, TableName, TableState},
+    model::{Batch, Change, Existing, Mark, Table, TableName, TableState},
     target::Finished,
 };
 use std::sync::Arc;
@@ -67,6 +67,20 @@ fn prepared(line: &Line, name: &TableName, version: u64) {
             table.version = table.version.max(version);
         }
     });
+}
+
+/// What an earlier process can have read is before it. Without an answer it stays unknown, which costs copies only.
+pub async fn inherited(line: &Line) -> Option<Mark> {
+    if !line.vanished.lock().inherits() {
+        return None;
+    }
+    match line.source.mark().await {
+        Ok(mark) => Some(mark),
+        Err(error) => {
+            tracing::info!(%error, "the source does not say where it stands: children of new keys are copied again");
+            None
+        }
+    }
 }
 
 /// What a change of a whole table asks for before its batch moves the watermark: it is repeated if that is lost.

@@ -4,8 +4,12 @@
 //! parent 5 becomes 9, and 7 becomes 5 later, a child of the second that was read afterwards points to 5 already, and the
 //! first change takes it for one of the first parent's. Nothing later tells it apart. So a parent's new key that was
 //! another's in the log that this process has read makes its children be copied again.
+//!
+//! Over a restart that is forgotten, and rows that were fetched before it may still be ahead: the first change was taken
+//! by the process that ended, the second comes to the one that begins. So until the log has passed all that there was when
+//! it began, any new key of a parent may be another's.
 
-use crate::model::{NO_ROW, Rows, TableName};
+use crate::model::{Action, NO_ROW, Rows, Table, TableName, ValueRef};
 use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 
 /// Of one table; a few megabytes at most.
@@ -16,6 +20,13 @@ pub struct Vanished {
     tables: BTreeMap<TableName, Known>,
     /// Rows of these may be ahead of a part of the log that this process has not read.
     unread: BTreeSet<TableName>,
+    /// The same of rows that an earlier process fetched, until the log has passed what it can have seen.
+    inherited: BTreeSet<TableName>,
+}
+
+/// Whether its rows may take the new key of a parent.
+pub fn follows_parents(table: &Table) -> bool {
+    table.foreign_keys.iter().any(|key| matches!(key.on_update, Action::Cascade | Action::SetDefault))
 }
 
 #[derive(Default)]
@@ -27,9 +38,26 @@ struct Known {
 }
 
 impl Vanished {
-    /// Of a process that starts: these tables have rows that are ahead of the log.
-    pub fn new(unread: impl IntoIterator<Item = TableName>) -> Vanished {
-        Vanished { tables: BTreeMap::new(), unread: unread.into_iter().collect() }
+    /// Of a process that starts: tables whose rows are ahead of the log, and others that it took over.
+    pub fn new(
+        unread: impl IntoIterator<Item = TableName>,
+        inherited: impl IntoIterator<Item = TableName>,
+    ) -> Vanished {
+        Vanished {
+            tables: BTreeMap::new(),
+            unread: unread.into_iter().collect(),
+            inherited: inherited.into_iter().collect(),
+        }
+    }
+
+    /// Whether it matters when the log has passed what there was at the start.
+    pub fn inherits(&self) -> bool {
+        !self.inherited.is_empty()
+    }
+
+    /// It has.
+    pub fn caught_up(&mut self) {
+        self.inherited.clear();
     }
 
     /// Takes a `Matching` change in, and says whether children may have been taken for others before it.
@@ -41,7 +69,10 @@ impl Vanished {
             let row = rows.row(one.row);
             let now: Option<Vec<String>> =
                 criteria.iter().map(|(column, ..)| Some(format!("{column}={:?}", row.get(*column).value()?))).collect();
-            known.forgot || self.unread.contains(table) || now.is_none_or(|now| known.values.contains(&now.join(",")))
+            let is_unknown = known.forgot || self.unread.contains(table) || self.inherited.contains(table);
+            // Nobody's children are taken for nobody's.
+            let points = criteria.iter().all(|(column, ..)| row.get(*column).value() != Some(ValueRef::Null));
+            points && (is_unknown || now.is_none_or(|now| known.values.contains(&now.join(","))))
         };
         let old: Vec<String> = criteria.iter().map(|(column, _, value)| format!("{column}={value:?}")).collect();
         known.note(old.join(","));
@@ -51,6 +82,7 @@ impl Vanished {
     /// Its rows are read anew from here on, or are as the log has them.
     pub fn settled(&mut self, table: &TableName) {
         self.unread.remove(table);
+        self.inherited.remove(table);
         if let Some(known) = self.tables.get_mut(table) {
             known.forgot = false;
         }
@@ -106,7 +138,8 @@ mod tests {
 
     #[test]
     fn what_was_not_read_or_is_forgotten_may_be_any() {
-        let mut vanished = Vanished::new([name()]);
+        let mut vanished = Vanished::new([name()], []);
+        assert!(!vanished.confuses(&name(), &matching(1, Some(Value::Null))), "nobody's children");
         assert!(vanished.confuses(&name(), &matching(1, Some(Value::Int(2)))));
         vanished.settled(&name());
         assert!(!vanished.confuses(&name(), &matching(3, Some(Value::Int(4)))));
@@ -116,5 +149,19 @@ mod tests {
         assert!(vanished.confuses(&name(), &matching(-1, Some(Value::Int(-2)))));
         vanished.settled(&name());
         assert!(!vanished.confuses(&name(), &matching(-3, Some(Value::Int(-4)))));
+    }
+
+    #[test]
+    fn what_an_earlier_process_took_may_be_any_until_the_log_has_passed_it() {
+        let mut vanished = Vanished::new([], [name()]);
+        assert!(vanished.inherits());
+        assert!(vanished.confuses(&name(), &matching(7, Some(Value::Int(5)))));
+        vanished.caught_up();
+        assert!(!vanished.inherits());
+        assert!(!vanished.confuses(&name(), &matching(3, Some(Value::Int(4)))));
+        assert!(
+            vanished.confuses(&name(), &matching(8, Some(Value::Int(3)))),
+            "3 was another's in what was read since"
+        );
     }
 }

@@ -75,6 +75,7 @@ pub fn proof(saboteur: Saboteur) -> Proof {
         Saboteur::ShapesUnproven => {
             Test(tailing::a_log_is_read_once_after_a_restart_unless_a_table_was_altered_meanwhile)
         }
+        Saboteur::ParentsForgottenAtRestart => Story(traces::ahead::a_parents_key_is_taken_over_a_restart),
         Saboteur::KeylessPlaceGuessed => Test(positions::a_table_without_a_key_is_copied_at_the_place_of_its_snapshot),
     }
 }

@@ -2,15 +2,15 @@
 
 use super::{Scene, green, order, text, with_source};
 use crate::{
-    simulation::stage,
+    simulation::{Outcome, plan::Plan, stage},
     support::{
         faulty::{Fault, Gate},
-        workload::orders,
+        workload::{leaves, orders, trees},
     },
 };
 use std::sync::Arc;
 use whimbrel::{
-    connectors::memory::Images,
+    connectors::memory::{Cascades, Images},
     model::{Unique, Value},
 };
 
@@ -44,6 +44,49 @@ fn a_fetched_row_is_ahead_of_its_batch_and_the_log_converges() {
         scene.start().await;
         scene.settle().await
     }));
+}
+
+/// A fetched child points to a key that another parent gives up first, and its own takes later: the process that took the
+/// first change is not the one that meets the second.
+pub fn a_parents_key_is_taken_over_a_restart() -> Outcome {
+    let plan = with_source(|habits| {
+        (habits.images, habits.cascades, habits.batch_commits) = (Images::Keys, Cascades::Matching, 1);
+    });
+    stage(Plan { tables: vec![trees(), leaves()], ..plan }, async |scene| {
+        let leaf = |id: i64, tree: i64| vec![Value::Int(id), Value::Int(tree), text("green"), text("")];
+        let parent = |scene: &Scene, id: i64| {
+            let (_, rows) = scene.targets[0].world.rows(&leaves()).expect("it was copied");
+            rows.into_iter().find(|row| row[0] == Value::Int(id)).map(|row| row[1].clone())
+        };
+        let moves = |scene: &Scene, from: i64, to: i64| {
+            scene.transact(|t| t.update(&trees(), &[Value::Int(from)], &[(0, Value::Int(to))]).map(drop));
+        };
+        scene.transact(|t| {
+            [5, 7].into_iter().try_for_each(|id| t.insert(&trees(), vec![Value::Int(id), text("oak")]))?;
+            [leaf(1, 7), leaf(2, 5)].into_iter().try_for_each(|row| t.insert(&leaves(), row))
+        });
+        scene.start().await;
+        scene.streaming().await;
+        // What is taken for another's until then is wrong, and is known to be.
+        scene.past_changed = true;
+        let gate = Arc::new(Gate::default());
+        scene.faults().queue("source.fetch", [Fault::Hold(Arc::clone(&gate))]);
+        let fetched = scene.faults().count("source.fetch");
+        scene.transact(|t| t.update(&leaves(), &[Value::Int(1)], &[(2, text("red"))]).map(drop));
+        scene.until("the leaf is asked for", |scene| scene.faults().count("source.fetch") > fetched).await;
+        moves(scene, 5, 9);
+        moves(scene, 7, 5);
+        gate.open();
+        scene.until("both are taken for the first one's", |scene| parent(scene, 1) == Some(Value::Int(9))).await;
+        scene.kill().await;
+        scene.start().await;
+        scene.settle().await
+    })
+}
+
+#[test]
+fn children_of_two_parents_are_told_apart_over_a_restart() {
+    green(a_parents_key_is_taken_over_a_restart());
 }
 
 /// Somebody deleted a row in the target: a patch that finds none is no patch to skip.

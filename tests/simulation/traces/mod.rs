@@ -1,6 +1,6 @@
 //! Named stories: each is one way in which rows were lost, doubled or invented somewhere.
 
-mod ahead;
+pub mod ahead;
 pub mod copies;
 mod daemons;
 mod evidence;
