@@ -17,6 +17,7 @@ mod reading;
 pub mod tailing;
 pub mod targets;
 pub mod types;
+mod verbatim;
 pub mod writing;
 mod written;
 

@@ -7,6 +7,7 @@ use super::{
     server::Server,
     text::{self, quote},
     types::Native,
+    verbatim::computed_by_zone,
 };
 use crate::model::{Column, Equality, Table, Type};
 
@@ -44,6 +45,13 @@ pub(super) fn compare(table: &Table, there: &Shape, server: &Server) -> Vec<(Str
             continue;
         }
         if here.generated {
+            if computed_by_zone(&there.table).contains(&here.name.as_str()) {
+                let text = format!(
+                    "its column `{}` is computed there, in our time zone and not in that of whoever writes at the source",
+                    here.name
+                );
+                objections.push((text, anew.clone()));
+            }
             continue;
         }
         if !carries(at_source, &there.natives[place]) || rounds(at_source, here) {

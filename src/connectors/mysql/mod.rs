@@ -5,8 +5,8 @@
 //! see of the log is proven before it, and what it may have shown is noted behind it (`sight`). Which servers are taken
 //! today is in `known`.
 //!
-//! A target makes tables in the server's own words (`translation`, `columns`, `collations`), and writes them in few
-//! statements a batch (`statement`, `apply`).
+//! A target makes tables in the server's own words (`translation`, `verbatim`, `columns`, `collations`), and writes them
+//! in few statements a batch (`statement`, `apply`).
 
 mod advance;
 mod altering;
@@ -74,6 +74,7 @@ mod text;
 mod translation;
 mod types;
 mod values;
+mod verbatim;
 mod watermark;
 mod wire;
 

@@ -10,6 +10,7 @@ use super::{
     expressions::{is_common, is_of_numbers},
     server::{Family, Server},
     text::quote,
+    verbatim,
 };
 use crate::model::{Column, Severity, Table, Type};
 
@@ -26,9 +27,11 @@ pub(super) struct Translation {
 pub(super) fn translate(table: &Table, server: &Server) -> Option<Translation> {
     let definition = Definition::read(table.definition.as_deref()?)?;
     if is_verbatim(table, server) {
-        let lines = definition.lines.iter().map(|line| collations::named(line, server)).collect();
-        let (options, told) = transactional(&collations::named(definition.options, server));
-        return Some(Translation { lines, options, told: Vec::from_iter(told) });
+        let (lines, mut told) = verbatim::lines(table, &definition, server);
+        let lines = lines.iter().map(|line| collations::named(line, server)).collect();
+        let (options, engine) = transactional(&collations::named(definition.options, server));
+        told.extend(engine);
+        return Some(Translation { lines, options: verbatim::options(&options), told });
     }
     Family::named(&table.family)?;
     let mut translation = Translation::default();
@@ -274,7 +277,8 @@ impl Translation {
     }
 
     fn options(&mut self, definition: &Definition<'_>, server: &Server) -> String {
-        let all = words(definition.options);
+        let named = verbatim::options(definition.options);
+        let all = words(&named);
         let value = |name: &str| all.iter().find_map(|word| word.strip_prefix(name));
         let mut text = "ENGINE=InnoDB".to_owned();
         if let Some(engine) = value("ENGINE=").filter(|engine| !engine.eq_ignore_ascii_case("InnoDB")) {
