@@ -62,6 +62,7 @@ saboteurs! {
     ChangedRowsCounted
     KeylessPlaceGuessed
     ShapesUnproven
+    GivenBackCounted
     ParentsForgottenAtRestart
 }
 

@@ -133,19 +133,19 @@
 //!   keeps temporary files: beside the target nothing is written.
 //! - MariaDB servers have no identity. One is its number, host, port and folder; that it is not an older state of itself
 //!   is proven by the log. A position has five parts: all before it (`at`); where reading starts (`since`: one transaction
-//!   earlier, or before what is prepared); who that last transaction was (`proof`: the number and the second it was
-//!   written, met again at each start); what reads have shown beyond it (`seen`); and a sum of the tables' shapes there
-//!   (`shapes`). A snapshot shows less than the log has, since a commit is logged before it is visible: a begin takes the
-//!   snapshot's end, a mark the log's.
+//!   earlier, or before what is prepared); who that last transaction was (`proof`: the number and the second of its first
+//!   event, which replicas keep; met again at each start); what reads have shown beyond it (`seen`); and a sum of the
+//!   tables' shapes there (`shapes`). A snapshot shows less than the log has, since a commit is logged before it is
+//!   visible: a begin takes the snapshot's end, a mark the log's.
 //! - Rows of the log are read with the shapes of their time, which only the catalogue tells, and that of now. Where its
 //!   shapes are those of the position, they hold until the log itself says otherwise. Where they are not, the log is looked
 //!   through first, up to where the catalogue was read (`history`): a second reading, once.
 //! - MySQL has an identity (`server_uuid`) and numbers (GTID sets). A number counts as executed behind the moment from
-//!   which reads show its rows, and is owned until then: a begin takes what is executed, a mark the owned besides.
-//!   Where GTIDs are off, and in 5.6, the log is ahead of what reads show, and the engine is asked which transactions
-//!   it holds as prepared. Without numbers a position is a file and an offset, the sum of what the stream brought (the
-//!   server tells 32 bits of it), proven by the place and second of the last transaction. Documents are decoded to the
-//!   server's own text; what is not certain is fetched.
+//!   which reads show its rows, and is owned until then, or given back: a begin takes what is executed, a mark what is in
+//!   commit besides. Where GTIDs are off, and in 5.6, the log is ahead of what reads show, and the engine is asked which
+//!   transactions it holds as prepared. Without numbers a position is a file and an offset, the sum of what the stream
+//!   brought (the server tells 32 bits of it, and past them is asked for the whole file), proven by the place and second
+//!   of the last transaction. Documents are decoded to the server's own text; what is not certain is fetched.
 //! - What foreign keys do to children is not in MariaDB's log (nor in MySQL's before 9.6): the tail expands a parent's
 //!   change (`cascades`) into those of its children. A target's own keys do not act on our connections, or it would
 //!   happen twice. Rows that were read ahead of the log may point to a parent's later key already: children of one that

@@ -3,9 +3,11 @@
 mod certified;
 mod charsets;
 mod checks;
+pub mod commits;
 pub mod copying;
 mod crossing;
 mod encrypted;
+mod failover;
 mod faults;
 mod following;
 mod granting;

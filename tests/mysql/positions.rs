@@ -79,6 +79,9 @@ async fn a_mark_holds_what_a_read_has_shown_and_a_fetch_what_the_log_has() {
         server.sql("CREATE TABLE t (id INT PRIMARY KEY, v INT, w INT)");
         server.sql("SET GLOBAL binlog_row_image = 'MINIMAL'");
         let mut follower = Follower::begin(&server, &["t"]).await;
+        // A branch that has changed nothing is no transaction of the engine's: it must hide none.
+        let mut branch = server.session();
+        branch.sql("XA START 'idle'; SELECT * FROM t; XA END 'idle'; XA PREPARE 'idle'");
         server.sql(on);
         let before = server.sql(end);
         let mut waiting = server.session();

@@ -3,7 +3,7 @@
 use super::plans;
 use crate::{
     certify::slow_source,
-    mysql::{copying, positions, tailing, targets, types, writing},
+    mysql::{commits, copying, positions, tailing, targets, types, writing},
     simulation::{Outcome, number, plan::Plan, run, tell, traces},
 };
 use whimbrel::{
@@ -76,6 +76,7 @@ pub fn proof(saboteur: Saboteur) -> Proof {
             Test(tailing::a_log_is_read_once_after_a_restart_unless_a_table_was_altered_meanwhile)
         }
         Saboteur::ParentsForgottenAtRestart => Story(traces::ahead::a_parents_key_is_taken_over_a_restart),
+        Saboteur::GivenBackCounted => Test(commits::numbers_that_are_given_back_do_not_count),
         Saboteur::KeylessPlaceGuessed => Test(positions::a_table_without_a_key_is_copied_at_the_place_of_its_snapshot),
     }
 }

@@ -141,6 +141,9 @@ async fn before(session: &mut Session, file: &str, like: &Reach) -> Answer<Optio
 /// When the transaction behind `at` was written: the head of the stream from there. `None`: it did not come in time.
 /// (A heartbeat says nothing of that: MySQL sends one before the first event behind those that it passes over.)
 async fn next_written(connections: &Connections, at: &Reach) -> Result<Option<u64>> {
+    if at.askable() != *at {
+        return Ok(None);
+    }
     let session = connections.open().await?;
     let mut wire = Wire::open(&connections.config, session, at).await?;
     let mut decoder = Decoder::default();
@@ -166,7 +169,7 @@ impl Ages {
             (Some(Age::Read(age)), _) => Some(age),
             (None, Some(proof)) if !self.0.lock().is_empty() => {
                 self.note(at, Age::Unread);
-                Some(u64::from(proof.time) * 1000)
+                Some(u64::from(proof.time.seconds()) * 1000)
             }
             _ => None,
         }

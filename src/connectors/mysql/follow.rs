@@ -25,6 +25,7 @@ pub(super) async fn open(
 ) -> Result<TailFeed> {
     let from = only(from).ok_or_else(|| Error::lost("there is no saved position to follow the log from"))?;
     let mut point = Point::read(from)?;
+    point.since = point.since.askable();
     let mut session = world.connections.open().await?;
     let logged = sight::logged(&mut session).await;
     let logged = logged.map_err(|failure| failure::error(failure, "asking where the log ends"))?;
@@ -36,8 +37,9 @@ pub(super) async fn open(
         // The last transaction before us is purged, what follows is not: nothing is missing.
         Err(error) if error.kind() == ErrorKind::Lost && point.since != point.at && point.proof.is_some() => {
             let session = world.connections.open().await?;
-            let opened = first(&world, session, &point.at).await.map_err(|_| error)?;
-            point = Point { since: point.at.clone(), proof: None, ..point };
+            let since = point.at.askable();
+            let opened = first(&world, session, &since).await.map_err(|_| error)?;
+            point = Point { since, proof: None, ..point };
             opened
         }
         opened => opened?,

@@ -2,8 +2,8 @@
 //!
 //! A copy reads pages along a table's key, each in a short statement of its own (`copy`, `paging`); values come as the
 //! bytes that the server keeps, and are read as those of the log are (`types`, `values`, `charset`). What a read has to
-//! see of the log is proven before it, and what it may have shown is noted behind it (`sight`). Which servers are taken
-//! today is in `known`.
+//! see of the log is proven before it, and what it may have shown is noted behind it (`sight`, `commits`). Which servers
+//! are taken today is in `known`.
 //!
 //! A target makes tables in the server's own words (`translation`, `verbatim`, `columns`, `collations`), and writes them
 //! in few statements a batch (`statement`, `apply`).
@@ -24,6 +24,7 @@ mod check;
 mod clash;
 mod collations;
 mod columns;
+mod commits;
 mod compare;
 mod config;
 mod connect;

@@ -1,6 +1,7 @@
 //! R2: what a read of ours sees of the log, proven before it; R1: what it has shown, noted after it.
 
 use super::{
+    commits,
     connect::{Connections, Session},
     failure::{self, Answer},
     position::{self, File, Point, Reach},
@@ -16,8 +17,8 @@ use std::time::{Duration, Instant};
 use uuid::Uuid;
 
 /// How long a server may take until it shows what it has logged: a replica that lags, a commit that waits for replicas.
-const PATIENCE: Duration = Duration::from_secs(10);
-const PAUSE: Duration = Duration::from_millis(5);
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const PAUSE: Duration = Duration::from_millis(5);
 
 /// Of one source.
 #[derive(Default)]
@@ -38,12 +39,11 @@ impl Sight {
             return Ok(());
         }
         let deadline = Instant::now() + PATIENCE;
-        let asking = |failure| failure::error(failure, "asking where the log ends");
         // Its rows are in the log, so it is among what is.
         let goal = match position.ordinal() {
             0 => goal,
             _ if session.server.is_mariadb() => goal,
-            _ => logged(session).await.map_err(asking)?,
+            _ => commits::counted(session).await?,
         };
         let logged = loop {
             let logged = shown(session).await?;
@@ -70,8 +70,7 @@ impl Sight {
     /// server's log says nothing of what this one has shown.
     pub async fn note(&self, connections: &Connections, server: &Server) -> Result<()> {
         let mut session = connections.lease_beside(server).await?;
-        let logged =
-            logged(&mut session).await.map_err(|failure| failure::error(failure, "asking where the log ends"))?;
+        let logged = commits::counted(&mut session).await?;
         connections.give_back(session);
         let mut shown = self.shown.lock();
         // Reads go on side by side; an earlier answer may come later.
@@ -112,17 +111,16 @@ async fn wait(deadline: Instant, text: impl FnOnce() -> String) -> Result<()> {
     Ok(())
 }
 
-/// Where the log ends: at or after everything that is committed, and everything that a read has shown.
+/// Where the log ends, with what may still be given back (`commits::counted` leaves that out): what the server has of us.
 pub(super) async fn logged(session: &mut Session) -> Answer<Reach> {
     if session.server.is_mariadb() || !has_numbers(session).await? {
         return ends(session).await;
     }
-    // MySQL shows a transaction before its number counts as executed; until then it is owned. In this order nothing that
-    // was shown is in neither of the two.
-    let owned = session.value("SELECT @@GLOBAL.gtid_owned").await?.unwrap_or_default();
+    // In this order nothing that was shown is in neither of the two.
+    let owned = commits::owned_set(session).await?;
     let mut reach = ends(session).await?;
     if let Reach::Mysql(set) = &mut reach {
-        set.union(&without_owners(&owned).parse().map_err(|_| strange(&owned))?);
+        set.union(&owned);
     }
     Ok(reach)
 }
@@ -132,7 +130,7 @@ pub(super) async fn shown(session: &mut Session) -> Result<Reach> {
     let asking = |failure| failure::error(failure, "asking where the log ends");
     let reach = ends(session).await.map_err(asking)?;
     if asks_the_engine(session).await.map_err(asking)? {
-        settled(session).await?;
+        commits::settled(session).await?;
     }
     Ok(reach)
 }
@@ -140,11 +138,15 @@ pub(super) async fn shown(session: &mut Session) -> Result<Reach> {
 /// MySQL counts as executed what is shown already, since 5.7; before, and in files, what is written: then the engine is
 /// asked what is in between.
 pub(super) async fn asks_the_engine(session: &mut Session) -> Answer<bool> {
-    let is_early = session.server.family == Family::Mysql && session.server.version < (5, 7, 5);
-    Ok(is_early || !session.server.is_mariadb() && !has_numbers(session).await?)
+    Ok(!session.server.is_mariadb() && !shows_before_it_counts(session).await?)
 }
 
-async fn ends(session: &mut Session) -> Answer<Reach> {
+/// MySQL's numbers since 5.7: a read may show a transaction whose number is still owned.
+pub(super) async fn shows_before_it_counts(session: &mut Session) -> Answer<bool> {
+    Ok(session.server.at_least(Family::Mysql, (5, 7, 5)) && has_numbers(session).await?)
+}
+
+pub(super) async fn ends(session: &mut Session) -> Answer<Reach> {
     if session.server.is_mariadb() {
         let domains = session.value("SELECT @@GLOBAL.gtid_binlog_pos").await?.unwrap_or_default();
         return Ok(Reach::Maria(domains.parse().map_err(|_| strange(&domains))?));
@@ -161,49 +163,6 @@ async fn ends(session: &mut Session) -> Answer<Reach> {
 /// Whether every transaction of a MySQL server has a number.
 async fn has_numbers(session: &mut Session) -> Answer<bool> {
     Ok(session.value("SELECT @@GLOBAL.gtid_mode").await?.as_deref() == Some("ON"))
-}
-
-/// `uuid:5#31:6#32` without the threads that own them.
-fn without_owners(owned: &str) -> String {
-    let mut parts = owned.split('#');
-    let first = parts.next().unwrap_or_default().to_owned();
-    parts.fold(first, |text, part| text + &part[part.find([':', ',']).unwrap_or(part.len())..])
-}
-
-/// Returns when every transaction that was in the log before is shown: between the two the engine holds it as prepared. So
-/// it does those of XA, for as long as nobody ends them.
-async fn settled(session: &mut Session) -> Result<()> {
-    let asking = |failure| failure::error(failure, "asking which transactions are being committed");
-    let deadline = Instant::now() + PATIENCE;
-    let mut waiting = being_committed(session).await.map_err(asking)?;
-    while !waiting.is_empty() {
-        let prepared = session.rows("XA RECOVER").await.map_err(asking)?.len();
-        let now = being_committed(session).await.map_err(asking)?;
-        waiting.retain(|id| now.contains(id));
-        if waiting.len() <= prepared && now.len() <= prepared {
-            return Ok(());
-        }
-        wait(deadline, || format!("{} transactions are logged, but not shown yet", waiting.len())).await?;
-    }
-    Ok(())
-}
-
-/// The engine's numbers of transactions that are prepared.
-async fn being_committed(session: &mut Session) -> Answer<Vec<String>> {
-    let status = session.rows("SHOW ENGINE INNODB STATUS").await?;
-    let text = status.into_iter().next().and_then(|row| row.into_iter().nth(2)).flatten().unwrap_or_default();
-    prepared_in(&text)
-        .ok_or_else(|| mysql_async::Error::Other("the engine does not tell all of its transactions".into()))
-}
-
-/// `None`: the list was cut short.
-fn prepared_in(status: &str) -> Option<Vec<String>> {
-    if status.contains("... truncated...") || !status.contains("LIST OF TRANSACTIONS FOR EACH SESSION") {
-        return None;
-    }
-    let lines = status.lines().filter(|line| line.contains(" (PREPARED)"));
-    let ids = lines.filter_map(|line| line.strip_prefix("---TRANSACTION ")?.split([',', ' ']).next());
-    Some(ids.map(str::to_owned).collect())
 }
 
 /// The newest file of the log and where it ends.
@@ -283,7 +242,7 @@ pub(super) async fn exact_snapshot(session: &mut Session) -> Result<Reach> {
     loop {
         let before = shown(session).await?;
         session.run("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY").await.map_err(opening)?;
-        let after = logged(session).await.map_err(opening)?;
+        let after = commits::counted(session).await?;
         if before == after {
             return Ok(after);
         }
@@ -292,31 +251,13 @@ pub(super) async fn exact_snapshot(session: &mut Session) -> Result<Reach> {
     }
 }
 
-fn strange(text: &str) -> mysql_async::Error {
+pub(super) fn strange(text: &str) -> mysql_async::Error {
     mysql_async::Error::Other(format!("the server names a position that cannot be read: `{text}`").into())
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{super::gtid::GtidSet, *};
-
-    #[test]
-    fn owned_numbers_are_a_set_without_their_owners() {
-        let uuid = "3e11fa47-71ca-11e1-9e33-c80aa9429562";
-        let owned = format!("{uuid}:5#31:6#32:tagx:1#33,\n{uuid}:9#4");
-        let set: Result<GtidSet, ()> = without_owners(&owned).parse();
-        assert_eq!(set.map(|set| set.to_string()), Ok(format!("{uuid}:5-6:9:tagx:1")));
-        assert_eq!(without_owners(""), "");
-    }
-
-    #[test]
-    fn what_is_being_committed_is_in_the_engines_list() {
-        let status = "LIST OF TRANSACTIONS FOR EACH SESSION:\n---TRANSACTION 421, not started\n\
-                      ---TRANSACTION 1810, ACTIVE (PREPARED) 12 sec\n2 row lock(s)\n---TRANSACTION 1811, ACTIVE 3 sec";
-        assert_eq!(prepared_in(status), Some(vec!["1810".to_owned()]));
-        assert_eq!(prepared_in("... truncated...\nLIST OF TRANSACTIONS FOR EACH SESSION:"), None);
-        assert_eq!(prepared_in(""), None);
-    }
+    use super::*;
 
     #[test]
     fn files_follow_each_other_by_number() {

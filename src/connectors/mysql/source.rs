@@ -2,14 +2,14 @@
 
 use super::{
     backlog::{self, Ages},
-    batches, begin, check,
+    batches, begin, check, commits,
     config::Config,
     connect::{Connections, Session},
     copy::{CopyFeed, Reads},
     failure, fetch, follow,
     history::World,
     position::{self, Point},
-    proof, schema, sight, split, survey,
+    proof, schema, split, survey,
 };
 use crate::{
     error::Result,
@@ -71,10 +71,9 @@ impl Source for MysqlSource {
 
     async fn mark(&self) -> Result<Mark> {
         let mut session = self.lease().await?;
-        let logged = sight::logged(&mut session).await;
-        let logged = logged.map_err(|failure| failure::error(failure, "asking where the log ends"))?;
+        let counted = commits::counted(&mut session).await?;
         self.give_back(session);
-        Ok(logged.mark())
+        Ok(counted.mark())
     }
 
     async fn split(&self, table: &Arc<Table>, range: &KeyRange, pieces: usize) -> Result<Vec<KeyRange>> {

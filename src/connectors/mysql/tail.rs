@@ -6,15 +6,14 @@ use super::{
     changes::Watched,
     ddl::{self, Statement, What},
     history::History,
-    position::{Gtid, Point, Proof, Reach},
+    position::{Gtid, Point, Proof, Reach, Time},
     prepared::{self, Owned, Prepared},
-    proof,
+    proof::Last,
     stream::{Open, Transactions, before},
     wire::Logged,
 };
 use crate::{
     error::{Error, Result},
-    faults::{self, Saboteur},
     model::{Change, Position, Table, TableName},
 };
 use std::{
@@ -33,8 +32,7 @@ pub(super) struct Tail {
     transactions: Transactions,
     /// All up to here was applied before we began.
     saved: Reach,
-    /// The transaction that must be met again.
-    proof: Option<Proof>,
+    last: Last,
     /// Of the first transaction behind `saved`, so much was applied before.
     skip: u64,
     /// Whether parents' changes tell of their children's.
@@ -93,8 +91,7 @@ pub(super) struct Altering {
 impl Tail {
     /// The stream starts at the point's `since`.
     pub fn new(from: &Position, point: Point, batches: Batches, history: History, expands: bool) -> Tail {
-        // Met again only if reading starts before it.
-        let proof = point.proof.clone().filter(|proof| !proof.of.is_in(&point.since));
+        let last = Last::of(&point);
         let open = Current {
             what: None,
             previous: point.since.clone(),
@@ -115,7 +112,7 @@ impl Tail {
             transactions: Transactions::new(&point.since),
             saved: point.at.clone(),
             point,
-            proof,
+            last,
             skip: from.ordinal(),
             expands,
             prepared: Prepared::default(),
@@ -154,6 +151,10 @@ impl Tail {
         }
         if let Some(open) = step.began {
             self.begin(open)?;
+        }
+        if let (Some(time), Some(open)) = (step.timed, &mut self.open.what) {
+            open.proof = Some(time);
+            self.last.meet_time(open)?;
         }
         match event {
             // Numbers of tables start anew with the server.
@@ -196,7 +197,7 @@ impl Tail {
     }
 
     fn begin(&mut self, what: Open) -> Result<()> {
-        self.prove(&what)?;
+        self.last.meet(&what, &self.saved)?;
         let again = what.is_behind(&self.saved)?;
         self.open.mode = match what.flags & maria::PREPARED_XA != 0 {
             true => Mode::Prepare { again },
@@ -215,30 +216,6 @@ impl Tail {
         Ok(())
     }
 
-    /// Invariant 8: the last transaction before us is the one that we read.
-    fn prove(&mut self, open: &Open) -> Result<()> {
-        let Some(Proof { of, time }) = &self.proof else { return Ok(()) };
-        if faults::on(Saboteur::LastTransactionUnproven) {
-            return Ok(());
-        }
-        if *of == open.gtid {
-            if *time != open.time {
-                return Err(proof::forgotten(format!("transaction {of} is another one now: it was written anew")));
-            }
-            self.proof = None;
-            return Ok(());
-        }
-        let follows = match (of, &open.gtid) {
-            (Gtid::Maria(of), Gtid::Maria(now)) => of.domain == now.domain && now.number >= of.number,
-            (Gtid::Mysql(_) | Gtid::Byte(_), _) => !open.is_behind(&self.saved)?,
-            _ => false,
-        };
-        match follows {
-            true => Err(proof::forgotten(format!("transaction {of} is not in the log any more"))),
-            false => Ok(()),
-        }
-    }
-
     fn end(&mut self) -> Result<()> {
         if self.open.doubtful {
             for table in std::mem::take(&mut self.open.touched) {
@@ -253,7 +230,8 @@ impl Tail {
         at.union(&self.transactions.at)?;
         let since = before(&at, &self.open.previous, &open.gtid);
         let since = self.prepared.oldest().cloned().unwrap_or(since);
-        let proof = Some(Proof { of: open.gtid, time: open.time });
+        let time = open.proof.unwrap_or(Time::Began(open.time));
+        let proof = Some(Proof { of: open.gtid, time });
         self.point = Point { since, proof, at, seen: None, shapes: self.history.fingerprint() };
         self.skip = 0;
         self.batches.end(&self.point)

@@ -27,8 +27,7 @@ const SLOW_READER_S: u64 = 365 * 24 * 3600;
 pub(super) struct Wire {
     stream: BinlogStream,
     from: Reach,
-    /// Of a compressed transaction, the sums of its events that are still to come.
-    inner: VecDeque<u32>,
+    packed: Packed,
     /// Since when nothing came although we waited.
     quiet_since: Option<Instant>,
 }
@@ -57,6 +56,12 @@ impl Wire {
             Reach::Mysql(set) => request = request.with_gtid().with_gtid_set(asked(set)?),
             Reach::File(at) => {
                 file = at.name.clone();
+                if !at.is_askable() {
+                    return Err(Error::lost(format!(
+                        "the log cannot be asked for from {from} on: that is beyond 4 GiB"
+                    ))
+                    .hint("delete the job and create it again with `existing: replace`"));
+                }
                 request = request.with_filename(file.as_bytes()).with_pos(at.byte);
             }
         }
@@ -64,7 +69,7 @@ impl Wire {
         set_up.map_err(|failure| failure::error(failure, "setting up the log's stream"))?;
         let stream = session.conn.get_binlog_stream(request).await;
         let stream = stream.map_err(|failure| of_stream(failure, from))?;
-        Ok(Wire { stream, from: from.clone(), inner: VecDeque::new(), quiet_since: None })
+        Ok(Wire { stream, from: from.clone(), packed: Packed::default(), quiet_since: None })
     }
 
     /// The next event. Dropping the future loses nothing.
@@ -75,12 +80,20 @@ impl Wire {
         self.quiet_since = None;
         let event = next.ok_or_else(|| Error::transient("the server ended the log's stream"))?;
         let raw = event.map(|event| bytes_of(&event)).map_err(|failure| of_stream(failure, &self.from))?;
-        self.logged(raw)
+        self.packed.take(raw)
     }
+}
 
-    /// The driver hands out the events of a compressed transaction behind it, and nothing of one that it cannot unpack: it
-    /// is unpacked here, too, an event at a time, and what comes is held against that.
-    fn logged(&mut self, raw: Vec<u8>) -> Result<Logged> {
+/// The driver hands out the events of a compressed transaction behind it, and nothing of one that it cannot unpack: it is
+/// unpacked here, too, an event at a time, and what comes is held against that.
+#[derive(Default)]
+struct Packed {
+    /// Sums of its events that are still to come.
+    inner: VecDeque<u32>,
+}
+
+impl Packed {
+    fn take(&mut self, raw: Vec<u8>) -> Result<Logged> {
         let is_packed = raw.get(4) == Some(&binlog::TRANSACTION_PAYLOAD);
         let malformed = || binlog::malformed("a compressed transaction", binlog::TRANSACTION_PAYLOAD);
         if let Some(sum) = self.inner.pop_front() {
@@ -179,4 +192,46 @@ fn of_stream(failure: mysql_async::Error, from: &Reach) -> Error {
 fn some_id() -> u32 {
     let bytes = uuid::Uuid::new_v4().into_bytes();
     u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]) | 0x8000_0000
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(kind: u8, body: &[u8]) -> Vec<u8> {
+        let mut raw = vec![0; binlog::HEADER];
+        raw[4] = kind;
+        raw.extend_from_slice(body);
+        let size = u32::try_from(raw.len()).expect("small");
+        raw[9..13].copy_from_slice(&size.to_le_bytes());
+        raw
+    }
+
+    /// A transaction as one event, not packed any further.
+    fn payload(events: &[Vec<u8>]) -> Vec<u8> {
+        let inner = events.concat();
+        let length = u8::try_from(inner.len()).expect("small");
+        event(binlog::TRANSACTION_PAYLOAD, &[&[2, 3, 0xfc, 255, 0, 1, 1, length, 0][..], &inner].concat())
+    }
+
+    #[test]
+    fn what_comes_out_of_a_compressed_transaction_is_what_is_in_it() {
+        let [first, second] = [event(19, b"a table"), event(30, b"a row")];
+        let whole = payload(&[first.clone(), second.clone()]);
+        let mut packed = Packed::default();
+        let mut take = |raw: &[u8]| packed.take(raw.to_vec()).map(|logged| logged.inner);
+        assert!(!take(&whole).expect("the packet itself"));
+        assert!(take(&first).expect("its first") && take(&second).expect("its second"));
+        assert!(!take(&event(4, b"what follows")).expect("not of it"));
+        // Another row, another order, one that is missing: the driver has read it otherwise.
+        for wrong in [event(30, b"a raw"), second.clone(), event(4, b"what follows"), whole.clone()] {
+            let mut packed = Packed::default();
+            packed.take(whole.clone()).expect("the packet itself");
+            assert!(packed.take(wrong.clone()).is_err(), "{wrong:?}");
+        }
+        assert!(
+            Packed::default().take(event(binlog::TRANSACTION_PAYLOAD, &[2, 1, 9, 0])).is_err(),
+            "not to be unpacked"
+        );
+    }
 }

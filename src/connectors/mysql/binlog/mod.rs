@@ -100,6 +100,13 @@ pub(super) mod maria {
     pub const PREPARED_XA: u8 = 64;
 }
 
+impl Header {
+    /// Whether the server says that it made it for this stream.
+    pub fn is_marked(&self) -> bool {
+        self.flags & ARTIFICIAL != 0
+    }
+}
+
 const ARTIFICIAL: u16 = 0x20;
 const IGNORABLE: u16 = 0x80;
 

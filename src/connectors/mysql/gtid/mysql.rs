@@ -11,7 +11,7 @@ pub(in super::super) struct Origin {
     pub tag: String,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(in super::super) struct MysqlGtid {
     pub origin: Origin,
     pub number: u64,

@@ -4,18 +4,18 @@
 //! point = 1 · at domains  · since: count (domain · server · number, 0: none)* · proof · rest                 MariaDB
 //!       | 2 · at set      · since: at without this set                        · proof · rest      MySQL with GTIDs
 //!       | 3 · server uuid · file text · offset · since: file text · offset    · proof · rest   MySQL without them
-//! proof = 0 | 1 · which transaction · its time u32 big-endian, seconds              lengths and numbers: varints
+//! proof = 0 | 1 or 2 · which transaction · its time u32 big-endian, seconds         lengths and numbers: varints
 //! rest  = 0 | 1 · seen | 2 · shapes | 3 · seen · shapes
 //! seen  = as a point's first bytes up to and with `at`;  shapes = u64 big-endian
 //! mark  = the same bytes
 //! ```
 //! Everything in `at` is before the point. Reading starts at `since`, which is before it: by one transaction, so that the
 //! last one is met again and proves that the log is still the one that we read, not another that a restored server wrote
-//! under the same numbers (hazards A13); or before the oldest XA transaction that was prepared and not yet ended, whose
-//! rows come with its end (A2). A list or set holds on every replica of a source, so a failover goes on by itself; a file
-//! and its offset are one server's own. Rows that were fetched for the changes before the point may be newer than it:
-//! `seen` is what the server must still have, too. `shapes` tells those of the tables behind the point: where the catalogue
-//! still has them, the log need not be looked through before it is followed.
+//! under the same numbers (hazards A13; by which second: `Time`); or before the oldest XA transaction that was prepared
+//! and not yet ended, whose rows come with its end (A2). A list or set holds on every replica of a source, so a failover
+//! goes on by itself; a file and its offset are one server's own. Rows that were fetched for the changes before the point
+//! may be newer than it: `seen` is what the server must still have, too. `shapes` tells those of the tables behind the
+//! point: where the catalogue still has them, the log need not be looked through before it is followed.
 
 use super::gtid::{Domains, GtidSet, MariaGtid, MysqlGtid, Origin, put_varint, take, take_varint};
 use crate::{
@@ -24,6 +24,9 @@ use crate::{
 };
 use std::{cmp::Ordering, fmt};
 use uuid::Uuid;
+
+/// Files begin behind their mark.
+const FIRST_BYTE: u64 = 4;
 
 /// How far into a log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,7 +57,26 @@ pub(super) enum Gtid {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Proof {
     pub of: Gtid,
-    pub time: u32,
+    pub time: Time,
+}
+
+/// Seconds since 1970.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Time {
+    /// Of the head of the event that begins it; where that says so, the time at the server that wrote it first. A head
+    /// alone is one server's own: that of MariaDB and of MySQL before 8 has the second of the COMMIT, on a replica that of
+    /// the last row before it.
+    Began(u32),
+    /// Of its first event behind that one: every replica keeps it.
+    First(u32),
+}
+
+impl Time {
+    pub fn seconds(self) -> u32 {
+        match self {
+            Time::Began(time) | Time::First(time) => time,
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -114,7 +136,10 @@ impl Point {
         match &self.proof {
             None => bytes.push(0),
             Some(Proof { of, time }) => {
-                bytes.push(1);
+                bytes.push(match time {
+                    Time::Began(_) => 1,
+                    Time::First(_) => 2,
+                });
                 match of {
                     Gtid::Maria(gtid) => {
                         put_varint(&mut bytes, u64::from(gtid.domain));
@@ -128,7 +153,7 @@ impl Point {
                     }
                     Gtid::Byte(byte) => put_varint(&mut bytes, *byte),
                 }
-                bytes.extend_from_slice(&time.to_be_bytes());
+                bytes.extend_from_slice(&time.seconds().to_be_bytes());
             }
         }
         bytes.push(u8::from(self.seen.is_some()) | u8::from(self.shapes.is_some()) << 1);
@@ -176,7 +201,7 @@ impl Point {
         };
         let proof = match take(bytes, 1)? {
             [0] => None,
-            [1] => {
+            &[kind @ 1..=2] => {
                 let of = match &at {
                     Reach::Maria(_) => Gtid::Maria(MariaGtid {
                         domain: u32::try_from(take_varint(bytes)?).ok()?,
@@ -190,7 +215,8 @@ impl Point {
                     }
                     Reach::File(_) => Gtid::Byte(take_varint(bytes)?),
                 };
-                Some(Proof { of, time: u32::from_be_bytes(take(bytes, 4)?.try_into().ok()?) })
+                let time = u32::from_be_bytes(take(bytes, 4)?.try_into().ok()?);
+                Some(Proof { of, time: if kind == 1 { Time::Began(time) } else { Time::First(time) } })
             }
             _ => return None,
         };
@@ -208,6 +234,14 @@ impl Point {
 }
 
 impl Reach {
+    /// Where reading starts for what is behind it. Past 4 GiB of a file: at its start, what is before is passed over.
+    pub fn askable(&self) -> Reach {
+        match self {
+            Reach::File(file) if !file.is_askable() => Reach::File(File { byte: FIRST_BYTE, ..file.clone() }),
+            reach => reach.clone(),
+        }
+    }
+
     /// Whether everything in `other` is in this.
     pub fn contains(&self, other: &Reach) -> Result<bool> {
         match (self, other) {
@@ -296,6 +330,11 @@ impl Reach {
 }
 
 impl File {
+    /// Whether reading may start there: what asks for it has 32 bits for the place.
+    pub fn is_askable(&self) -> bool {
+        u32::try_from(self.byte).is_ok()
+    }
+
     /// Files are numbered at their ends, and the number may grow past its digits.
     fn compare(&self, other: &File) -> Result<Ordering> {
         let split = |name: &str| {

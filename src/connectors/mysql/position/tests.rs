@@ -9,14 +9,14 @@ const SERVER: &str = "3e11fa47-71ca-11e1-9e33-c80aa9429562";
 fn maria(at: &str, since: &str) -> Point {
     let reach = |text: &str| Reach::Maria(text.parse().expect("a list"));
     let of = at.split(',').next_back().expect("one").parse().map(Gtid::Maria);
-    let proof = of.ok().map(|of| Proof { of, time: 1_795_000_000 });
+    let proof = of.ok().map(|of| Proof { of, time: Time::Began(1_795_000_000) });
     Point { at: reach(at), since: reach(since), proof, seen: None, shapes: None }
 }
 
 fn mysql(at: &str, since: &str) -> Point {
     let reach = |text: &str| Reach::Mysql(format!("{SERVER}:{text}").parse().expect("a set"));
     let origin = Origin { server: SERVER.parse().expect("a uuid"), tag: "x".into() };
-    let proof = Proof { of: Gtid::Mysql(MysqlGtid { origin, number: 3 }), time: 1 };
+    let proof = Proof { of: Gtid::Mysql(MysqlGtid { origin, number: 3 }), time: Time::Began(1) };
     Point { at: reach(at), since: reach(since), proof: Some(proof), seen: None, shapes: None }
 }
 
@@ -24,12 +24,13 @@ fn file(name: &str, byte: u64) -> Point {
     let server = SERVER.parse().expect("a uuid");
     let at = Reach::File(File { server, name: name.into(), byte });
     let since = Reach::File(File { server, name: name.into(), byte: byte - 4 });
-    Point { at, since, proof: Some(Proof { of: Gtid::Byte(byte - 4), time: 7 }), seen: None, shapes: None }
+    Point { at, since, proof: Some(Proof { of: Gtid::Byte(byte - 4), time: Time::Began(7) }), seen: None, shapes: None }
 }
 
 #[test]
 fn the_bytes_of_a_position_are_kept_for_ever() {
     let mut text = String::new();
+    let first = maria("0-1-5", "0-1-4").proof.map(|proof| Proof { time: Time::First(1_795_000_000), ..proof });
     let points = [
         ("empty list", Point::plain(Reach::Maria(Domains::default()))),
         ("list", maria("0-1-100,3-7-18446744073709551615", "0-1-100,3-7-9")),
@@ -42,6 +43,7 @@ fn the_bytes_of_a_position_are_kept_for_ever() {
             "fetched for, shapes",
             Point { seen: Some(maria("0-1-9", "").at), shapes: Some(9), ..maria("0-1-5", "0-1-4") },
         ),
+        ("by its first event", Point { proof: first, ..maria("0-1-5", "0-1-4") }),
     ];
     for (name, point) in points {
         let position = point.position(u64::from(name.len() as u32 % 2) * 0x0001_0002);
