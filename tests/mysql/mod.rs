@@ -1,5 +1,6 @@
 //! The MySQL and MariaDB connector on real servers, judged by their own clients.
 
+pub mod altering;
 mod certified;
 mod charsets;
 mod checks;

@@ -4,10 +4,7 @@ use super::{
     following::{FILES, Follower, SERVERS},
     types,
 };
-use crate::support::{
-    mysql::{Kind, Server},
-    wait::eventually,
-};
+use crate::support::mysql::{Kind, Server};
 use std::fmt::Write;
 use whimbrel::{
     error::ErrorKind,
@@ -255,50 +252,6 @@ async fn rows_from_before_an_alter_that_was_read_after_it_are_never_guessed() {
         follower.agrees().await;
         let seen: Vec<Change> = follower.seen.iter().map(|(change, _)| *change).collect();
         assert_eq!(seen, [Change::Reshape, Change::Upsert]);
-    }
-}
-
-#[tokio::test]
-pub async fn a_log_is_read_once_after_a_restart_unless_a_table_was_altered_meanwhile() {
-    for (kind, flags) in &[(Kind::Mariadb, &[][..]), (Kind::Mysql, FILES)] {
-        let server = Server::of(*kind, flags);
-        server.sql(
-            "CREATE TABLE t (id INT PRIMARY KEY, a INT, b INT); CREATE TABLE pad (id INT PRIMARY KEY, p LONGTEXT)",
-        );
-        let mut follower = Follower::begin(&server, &["t", "pad"]).await;
-        server.sql("INSERT INTO t VALUES (1, 1, 1)");
-        follower.agrees().await;
-        follower.restart_anew(&server);
-        let streams = "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE COMMAND LIKE 'Binlog Dump%'";
-        eventually("the stream from before is gone", async || (server.sql(streams) == "0\n").then_some(())).await;
-        server.sql("INSERT INTO pad SELECT 1, REPEAT('x', 4000000)");
-        let sent = || {
-            let row = server.sql("SHOW GLOBAL STATUS LIKE 'Bytes_sent'");
-            row.split_whitespace().last().and_then(|bytes| bytes.parse::<u64>().ok()).expect("a number")
-        };
-        let before = sent();
-        follower.catch_up().await.expect("followed");
-        follower.restart();
-        let carried = sent() - before;
-        assert!((4_000_000..6_000_000).contains(&carried), "{carried} bytes for one reading of 4,000,000");
-        // Two columns change places: nothing in the log's own metadata tells.
-        server.sql("INSERT INTO t VALUES (2, 10, 20)");
-        server.sql("ALTER TABLE t RENAME COLUMN a TO x, RENAME COLUMN b TO a; ALTER TABLE t RENAME COLUMN x TO b");
-        server.sql("INSERT INTO t (id, a, b) VALUES (3, 10, 20)");
-        follower.restart_anew(&server);
-        follower.agrees().await;
-        // One column more.
-        follower.restart_anew(&server);
-        server.sql(
-            "INSERT INTO t (id, a, b) VALUES (7, 7, 7); ALTER TABLE t ADD d INT; INSERT INTO t VALUES (8, 8, 8, 8)",
-        );
-        follower.agrees().await;
-        // There, and back again.
-        follower.restart_anew(&server);
-        server.sql("INSERT INTO t (id, a, b) VALUES (4, 4, 5); ALTER TABLE t ADD COLUMN c INT FIRST");
-        server.sql("INSERT INTO t (c, id, a, b) VALUES (1, 5, 6, 7); ALTER TABLE t DROP COLUMN c");
-        server.sql("INSERT INTO t (id, a, b) VALUES (6, 8, 9)");
-        follower.agrees().await;
     }
 }
 

@@ -3,7 +3,7 @@
 use super::plans;
 use crate::{
     certify::slow_source,
-    mysql::{commits, copying, positions, tailing, targets, types, writing},
+    mysql::{altering, commits, copying, positions, tailing, targets, types, writing},
     simulation::{Outcome, number, plan::Plan, run, tell, traces},
 };
 use whimbrel::{
@@ -73,7 +73,7 @@ pub fn proof(saboteur: Saboteur) -> Proof {
         Saboteur::ForeignKeysAct => Test(writing::children_may_come_before_their_parents),
         Saboteur::ChangedRowsCounted => Test(targets::mariadb_is_a_target),
         Saboteur::ShapesUnproven => {
-            Test(tailing::a_log_is_read_once_after_a_restart_unless_a_table_was_altered_meanwhile)
+            Test(altering::a_log_is_read_once_after_a_restart_unless_a_table_was_altered_meanwhile)
         }
         Saboteur::ParentsForgottenAtRestart => Story(traces::ahead::a_parents_key_is_taken_over_a_restart),
         Saboteur::GivenBackCounted => Test(commits::numbers_that_are_given_back_do_not_count),

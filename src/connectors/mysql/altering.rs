@@ -18,21 +18,28 @@ impl Tail {
     pub async fn look(&mut self) -> Result<()> {
         let Some(altering) = &self.altering else { return Ok(()) };
         let at = self.reach_with_this()?;
-        let mut last: BTreeMap<TableName, What> = BTreeMap::new();
-        for (name, what) in &altering.changes {
-            last.insert(name.clone(), what.clone());
+        let mut last: BTreeMap<TableName, (What, Option<Known>)> = BTreeMap::new();
+        for (name, what, known) in &altering.changes {
+            last.insert(name.clone(), (what.clone(), known.clone()));
         }
         let (mut look, mut before) = (Vec::new(), Vec::new());
-        for (name, what) in last {
-            let known = self.history.known(&name).cloned();
+        for (name, (what, known)) in last {
             match &known {
                 // Further changes come: what it is then counts.
                 Some(Known::Ahead(ahead)) if !at.contains(&ahead.until)? => continue,
                 Some(Known::Certain(_)) if what == What::Truncated => {}
-                _ => look.push(name.clone()),
+                _ => {
+                    // Foreign keys follow a parent that gets another name, without a statement about its children.
+                    let children = self.history.children(&name).into_iter().map(|child| child.name.clone());
+                    let certain = |child: &TableName| matches!(self.history.known(child), Some(Known::Certain(_)));
+                    look.extend(children.filter(certain));
+                    look.push(name.clone());
+                }
             }
             before.push((name, what, known));
         }
+        look.sort();
+        look.dedup();
         if !look.is_empty() {
             self.history.look(&at, look).await?;
         }

@@ -184,6 +184,9 @@ async fn run(lane: &mut Lane, work: &Work<'_>, writing: &Writing<'_>, script: &S
             }
         }
         let Some(failure) = failure else {
+            if found.len() != count {
+                return Err(Error::transient(format!("the server ran {} of {count} statements", found.len())));
+            }
             next += count;
             continue;
         };

@@ -28,6 +28,11 @@ pub(super) fn ordinal(row: u64, step: u64) -> u64 {
     row << STEP_BITS | step
 }
 
+/// How many mutations of this row are before the ordinal.
+pub(super) fn steps_of(row: u64, ordinal: u64) -> u64 {
+    if ordinal >> STEP_BITS == row { ordinal & ((1 << STEP_BITS) - 1) } else { 0 }
+}
+
 /// A change of a row or table on its way into a batch. Rows are encoded, of the table's shape.
 pub(super) struct Told<'a> {
     pub table: &'a Arc<Table>,

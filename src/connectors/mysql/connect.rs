@@ -157,7 +157,11 @@ impl Session {
         let row: Option<Row> = conn.query_first(server::ASK).await?;
         let answer: Vec<String> = row.map(|row| texts(&row)).unwrap_or_default();
         let uuid = match server::has_uuid(&answer) {
-            true => conn.query_first("SELECT @@server_uuid").await?,
+            // A MariaDB that does not say so has none.
+            true => match conn.query_first("SELECT @@server_uuid").await {
+                Err(failure) if failure::number(&failure) == Some(1193) => None,
+                asked => asked?,
+            },
             false => None,
         };
         let server = Server::read(&answer, uuid)

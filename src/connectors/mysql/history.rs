@@ -94,8 +94,8 @@ impl History {
         let mut session = self.world.connections.lease().await?;
         while !names.is_empty() {
             for name in &names {
-                let Some(shape) = self.shape(&mut session, name).await? else { return Ok(false) };
-                self.known.insert(name.clone(), Known::Certain(shape));
+                let known = self.shape(&mut session, name).await?.map_or(Known::Gone, Known::Certain);
+                self.known.insert(name.clone(), known);
             }
             names = self.point();
         }
@@ -354,8 +354,13 @@ pub(super) fn follows(old: &Table, new: &Table) -> bool {
 fn fingerprint(known: &BTreeMap<TableName, Known>) -> Option<u64> {
     let mut hash = Xxh3::new();
     for (name, known) in known {
-        let Known::Certain(shape) = known else { return None };
-        for text in [&name.schema, &name.name, shape.table.definition.as_ref()?] {
+        // One that is gone comes back by a statement in the log.
+        let definition = match known {
+            Known::Certain(shape) => shape.table.definition.as_deref()?,
+            Known::Gone => "",
+            Known::Ahead(_) => return None,
+        };
+        for text in [name.schema.as_str(), name.name.as_str(), definition] {
             hash.update(&(text.len() as u64).to_le_bytes());
             hash.update(text.as_bytes());
         }

@@ -119,6 +119,14 @@ impl Tail {
         columns: &[binlog::LoggedColumn],
         followed: bool,
     ) -> Result<()> {
+        let count = changes::count(event, columns).ok_or_else(|| binlog::malformed("rows", 0))?;
+        // At the last of its rows, and behind what the last run has applied of that: what is before it was read then, and
+        // the rest of the event was not.
+        let after = self.open.row + count;
+        if followed && count > 0 {
+            (self.open.row, self.open.step) = (after - 1, 0);
+        }
+        self.open.step = self.open.step.max(self.steps_before());
         if self.expands && event.operation != Operation::Insert && !self.tells_children(event) {
             let children: Vec<Arc<Table>> = self.history.children(name);
             for child in children {
@@ -127,8 +135,7 @@ impl Tail {
         }
         if followed {
             self.tell_ahead(name)?;
-            let count = changes::count(event, columns).ok_or_else(|| binlog::malformed("rows", 0))?;
-            (self.open.row, self.open.step) = (self.open.row + count, 0);
+            (self.open.row, self.open.step) = (after, 0);
         }
         Ok(())
     }
@@ -138,8 +145,9 @@ impl Tail {
         let Some(Known::Ahead(ahead)) = self.history.known(name) else { return Ok(()) };
         let (told, shape) = (ahead.told, ahead.shape.clone());
         if let Some(shape) = shape.filter(|_| !told) {
+            let is_told = self.open.mode == Mode::Apply && !self.applied_before();
             self.recopy(&shape.table)?;
-            if self.open.mode == Mode::Apply {
+            if is_told {
                 self.history.set_told(name);
             }
         }

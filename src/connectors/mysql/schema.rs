@@ -3,6 +3,7 @@
 use super::{
     connect::Session,
     decode,
+    definition::{self, Definition, Line},
     failure::Answer,
     indexes::{self, Index},
     server::Family,
@@ -11,6 +12,9 @@ use super::{
 };
 use crate::model::{Action, Column, Equality, Finding, ForeignKey, Severity, Table, TableName, Type};
 use std::{collections::BTreeMap, sync::Arc};
+
+/// A list is read anew when a table changes while it is being read.
+const TRIES: usize = 5;
 
 /// The server's own databases.
 const SYSTEM: &str = "'mysql', 'information_schema', 'performance_schema', 'sys'";
@@ -61,6 +65,36 @@ pub(super) async fn list(session: &mut Session, database: Option<&str>) -> Answe
     read_all(session, &filter).await
 }
 
+/// The catalogue takes several queries, and a statement for each table: columns of before an ALTER are not those of the
+/// statement behind it. So it is read again behind them, and names must be the same in both.
+async fn read_all(session: &mut Session, filter: &str) -> Answer<(Vec<Shape>, Vec<Finding>)> {
+    let mut before = catalogue(session, filter).await?;
+    for _ in 0..TRIES {
+        let listed = read_once(session, filter, before).await?;
+        let after = catalogue(session, filter).await?;
+        match listed {
+            Some((shapes, findings, known)) if known == after => return Ok((shapes, findings)),
+            _ => before = after,
+        }
+    }
+    Err(mysql_async::Error::Other("tables are altered faster than the catalogue can be read".into()))
+}
+
+#[derive(Clone, PartialEq)]
+struct Catalogue {
+    columns: BTreeMap<TableName, Vec<Column>>,
+    indexes: BTreeMap<TableName, Vec<Index>>,
+    foreign_keys: BTreeMap<TableName, Vec<Foreign>>,
+}
+
+async fn catalogue(session: &mut Session, filter: &str) -> Answer<Catalogue> {
+    Ok(Catalogue {
+        columns: columns(session, filter).await?,
+        indexes: indexes::read(session, filter).await?,
+        foreign_keys: foreign_keys(session, filter).await?,
+    })
+}
+
 /// One table; `None`: there is no such table, or none that we carry.
 pub(super) async fn read(session: &mut Session, name: &TableName) -> Answer<Option<Shape>> {
     let filter = format!("TABLE_SCHEMA = {} AND TABLE_NAME = {}", literal(&name.schema), literal(&name.name));
@@ -78,15 +112,14 @@ pub(super) async fn statement(session: &mut Session, name: &TableName) -> Answer
     Ok(statement.map(|statement| without_counter(&statement)))
 }
 
-async fn read_all(session: &mut Session, filter: &str) -> Answer<(Vec<Shape>, Vec<Finding>)> {
+/// `None`: a table was altered meanwhile.
+async fn read_once(session: &mut Session, filter: &str, known: Catalogue) -> Answer<Option<Listed>> {
     let sql = format!(
         "SELECT TABLE_SCHEMA, TABLE_NAME, TABLE_TYPE, COALESCE(ENGINE, ''), UNIX_TIMESTAMP(CREATE_TIME) \
          FROM information_schema.TABLES WHERE {filter} ORDER BY TABLE_SCHEMA, TABLE_NAME"
     );
     let tables = session.rows(sql).await?;
-    let mut columns = columns(session, filter).await?;
-    let mut indexes = indexes::read(session, filter).await?;
-    let mut foreign_keys = foreign_keys(session, filter).await?;
+    let Catalogue { mut columns, mut indexes, mut foreign_keys } = known.clone();
     let (mut shapes, mut findings) = (Vec::new(), Vec::new());
     for table in tables {
         let [schema, name, kind, engine, altered] = strings(table);
@@ -103,13 +136,19 @@ async fn read_all(session: &mut Session, filter: &str) -> Answer<(Vec<Shape>, Ve
         };
         let indexes = indexes.remove(&name).unwrap_or_default();
         let made = Made { columns, indexes, foreign_keys: foreign_keys.remove(&name).unwrap_or_default(), definition };
+        if !made.is_of_one_moment() {
+            return Ok(None);
+        }
         match made.shape(name.clone(), session.server.family, altered.parse().unwrap_or(0), engine) {
             Ok(shape) => shapes.push(shape),
             Err(why) => findings.push(Finding::new(Severity::Blocking, name.to_string(), why)),
         }
     }
-    Ok((shapes, findings))
+    Ok(Some((shapes, findings, known)))
 }
+
+/// And the catalogue that they were made of.
+type Listed = (Vec<Shape>, Vec<Finding>, Catalogue);
 
 fn not_carried(kind: &str) -> Option<&'static str> {
     Some(match kind {
@@ -130,6 +169,16 @@ struct Made {
 }
 
 impl Made {
+    /// The statement has the columns that the catalogue has, in their order.
+    fn is_of_one_moment(&self) -> bool {
+        let Some(definition) = Definition::read(&self.definition) else { return true };
+        let stated = definition.lines.iter().filter_map(|line| match definition::kind(line) {
+            Line::Column(name) => Some(name),
+            _ => None,
+        });
+        stated.eq(self.columns.iter().map(|column| quote(&column.name)))
+    }
+
     fn shape(self, name: TableName, family: Family, altered: u64, engine: String) -> Result<Shape, String> {
         let native = |column: &Column| {
             let unknown = || format!("column `{}` has the type `{}`, which is not known", column.name, column.declared);
@@ -200,6 +249,7 @@ pub(super) fn equality(declared: &str, collation: &str) -> Equality {
     if labelled || exact { Equality::Exact } else { Equality::Coarse }
 }
 
+#[derive(Clone, PartialEq)]
 struct Foreign {
     columns: Vec<String>,
     parent: TableName,

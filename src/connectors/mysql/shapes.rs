@@ -9,6 +9,9 @@ use crate::model::{Table, TableName};
 use parking_lot::Mutex;
 use std::{collections::HashMap, sync::Arc};
 
+/// A table is read anew when it changes while it is being read.
+const TRIES: usize = 5;
+
 /// Of one source; shared by its connections.
 #[derive(Default)]
 pub(super) struct Shapes {
@@ -18,14 +21,21 @@ pub(super) struct Shapes {
 impl Shapes {
     /// The table's shape now; `None`: there is no such table.
     pub async fn get(&self, session: &mut Session, name: &TableName) -> Answer<Option<Arc<Shape>>> {
-        let known = self.known.lock().get(name).cloned();
-        let statement = schema::statement(session, name).await?;
-        if let (Some(known), Some(_)) = (&known, &statement)
-            && known.table.definition == statement
-        {
-            return Ok(Some(Arc::clone(known)));
+        for _ in 0..TRIES {
+            let known = self.known.lock().get(name).cloned();
+            let statement = schema::statement(session, name).await?;
+            if let (Some(known), Some(_)) = (&known, &statement)
+                && known.table.definition == statement
+            {
+                return Ok(Some(Arc::clone(known)));
+            }
+            let Some(shape) = schema::read(session, name).await? else { return Ok(None) };
+            // Not of a moment between the two.
+            if shape.table.definition == statement {
+                return Ok(Some(self.note(shape)));
+            }
         }
-        Ok(schema::read(session, name).await?.map(|shape| self.note(shape)))
+        Err(mysql_async::Error::Other("the table is altered faster than it can be read".into()))
     }
 
     /// A shape as it was read, with its version: that of the same shape before, else a higher one. The server does not

@@ -1,11 +1,11 @@
 //! Follows the log from a position: events in, batches out. `feed` waits for the events.
 
 use super::{
-    batches::{Batches, Told, ordinal},
+    batches::{Batches, Told, ordinal, steps_of},
     binlog::{Decoder, Event, Header, Query, maria},
     changes::Watched,
     ddl::{self, Statement, What},
-    history::History,
+    history::{History, Known},
     position::{Gtid, Point, Proof, Reach, Time},
     prepared::{self, Owned, Prepared},
     proof::Last,
@@ -83,7 +83,8 @@ pub(super) enum Mode {
 
 /// A statement that waits for a look at the catalogue.
 pub(super) struct Altering {
-    pub changes: Vec<(TableName, What)>,
+    /// As they were known before.
+    pub changes: Vec<(TableName, What, Option<Known>)>,
     /// It is the whole transaction.
     pub ended: bool,
 }
@@ -280,9 +281,19 @@ impl Tail {
         Ok(())
     }
 
+    /// What would be told now, inside of the transaction in which the last run ended, was applied by it.
+    pub(super) fn applied_before(&self) -> bool {
+        ordinal(self.open.row, self.open.step) < self.skip
+    }
+
+    /// How many mutations of the present row were applied by the last run.
+    pub(super) fn steps_before(&self) -> u64 {
+        steps_of(self.open.row, self.skip)
+    }
+
     /// The table is copied again; once in a transaction is enough.
     pub(super) fn recopy(&mut self, table: &Arc<Table>) -> Result<()> {
-        if self.open.mode == Mode::Apply && !self.open.recopied.insert(table.name.clone()) {
+        if self.open.mode == Mode::Apply && !self.applied_before() && !self.open.recopied.insert(table.name.clone()) {
             return Ok(());
         }
         self.tell(&Told { table, change: Change::Recopy, row: None, before: None })
@@ -332,8 +343,12 @@ impl Tail {
 
     /// A table that we watch changes: the catalogue must be looked at before anything else is read.
     fn alter(&mut self, changes: Vec<(TableName, What)>, ended: bool) {
-        let changes: Vec<_> =
-            changes.into_iter().filter_map(|(name, what)| Some((self.history.spelled(&name)?, what))).collect();
+        let known = |(name, what)| {
+            let name = self.history.spelled(&name)?;
+            let known = self.history.known(&name).cloned();
+            Some((name, what, known))
+        };
+        let changes: Vec<_> = changes.into_iter().filter_map(known).collect();
         if !changes.is_empty() {
             self.altering = Some(Altering { changes, ended });
         }
