@@ -1,16 +1,17 @@
 //! Tables that are altered: which shape rows of the log had, and what it is read from.
 
 use super::{
-    following::{FILES, Follower},
-    reading::source,
+    following::{FILES, Follower, JOB, name},
+    reading::{settings, source},
 };
 use crate::support::{
-    mysql::{Kind, Server},
+    mysql::{Kind, PASSWORD, Server},
     wait::eventually,
 };
 use std::{sync::Arc, time::Duration};
 use whimbrel::{
-    model::{Change, Checkpoint, KeyRange, Table},
+    connectors,
+    model::{Action, Change, Checkpoint, KeyRange, Table},
     source::{Columns, Next},
 };
 
@@ -66,8 +67,8 @@ async fn the_columns_of_a_table_are_those_of_its_statement_while_it_is_altered()
         let mut read = 0;
         while !altering.is_finished() {
             // It may say that the table is never still.
-            let Ok((tables, _)) = source.tables().await else { continue };
-            let table = tables.into_iter().find(|table| table.name.name == "t").expect("there");
+            let (tables, _) = source.tables().await.expect("readable");
+            let Some(table) = tables.into_iter().find(|table| table.name.name == "t") else { continue };
             assert!(is_whole(&table), "{table:?}");
             let copy = source.copy(&table, &KeyRange::all(), Columns::All, &Checkpoint::default()).await;
             if let Ok(mut feed) = copy
@@ -125,4 +126,119 @@ pub async fn a_log_is_read_once_after_a_restart_unless_a_table_was_altered_meanw
         server.sql("INSERT INTO t (id, a, b) VALUES (6, 8, 9)");
         follower.agrees().await;
     }
+}
+
+/// Hazard A4: what a parent's rows do to their children depends on keys that come, go, and follow a name.
+#[tokio::test]
+async fn foreign_keys_of_then_and_not_of_now_act_on_rows_of_the_log() {
+    let tables = "CREATE TABLE p (id INT PRIMARY KEY); CREATE TABLE c (id INT PRIMARY KEY, p INT, CONSTRAINT f FOREIGN \
+                  KEY (p) REFERENCES p (id) ON DELETE CASCADE); INSERT INTO p VALUES (1), (2), (3); INSERT INTO c VALUES \
+                  (10, 1), (20, 2), (30, 3)";
+    for (names, then) in [
+        (&["p", "c"][..], "DELETE FROM p WHERE id = 1; ALTER TABLE c DROP FOREIGN KEY f"),
+        (&["c"], "DELETE FROM p WHERE id = 1; RENAME TABLE p TO q"),
+        (&["c"], "RENAME TABLE p TO q; DELETE FROM q WHERE id = 1; RENAME TABLE q TO r; DELETE FROM r WHERE id = 2"),
+        (
+            &["p", "c"],
+            "ALTER TABLE c DROP FOREIGN KEY f; DELETE FROM p WHERE id = 1; INSERT INTO p VALUES (1); ALTER TABLE c ADD \
+             CONSTRAINT f FOREIGN KEY (p) REFERENCES p (id) ON DELETE CASCADE",
+        ),
+        (&["c"], "DELETE FROM c; ALTER TABLE c DROP FOREIGN KEY f, DROP COLUMN p"),
+        (&["c"], "TRUNCATE c; ALTER TABLE c DROP FOREIGN KEY f, DROP COLUMN p"),
+    ] {
+        let server = Server::mariadb(&[]);
+        server.sql(tables);
+        let mut follower = Follower::begin(&server, names).await;
+        follower.agrees().await;
+        follower.restart_anew(&server);
+        server.sql(then);
+        follower.agrees().await;
+    }
+}
+
+/// The first of two changes is applied, and then the key is gone.
+#[tokio::test]
+async fn a_parents_row_goes_although_its_childrens_key_is_gone_when_it_is_read_again() {
+    let server = Server::mariadb(&[]);
+    server.sql("CREATE TABLE p (id INT PRIMARY KEY)");
+    server.sql(
+        "CREATE TABLE c (id INT PRIMARY KEY, p INT, CONSTRAINT f FOREIGN KEY (p) REFERENCES p (id) ON DELETE CASCADE)",
+    );
+    server.sql("INSERT INTO p VALUES (1); INSERT INTO c VALUES (10, 1)");
+    let mut follower = Follower::begin(&server, &["p", "c"]).await;
+    server.sql("DELETE FROM p");
+    while follower.count(Change::Matching, "c") == 0 {
+        follower.step().await.expect("followed");
+    }
+    assert_eq!(follower.count(Change::Delete, "p"), 0, "it comes behind");
+    server.sql("ALTER TABLE c DROP FOREIGN KEY f");
+    follower.restart_anew(&server);
+    follower.agrees().await;
+    assert_eq!(follower.count(Change::Delete, "p"), 1);
+}
+
+/// Who may only read is not told of foreign keys by the catalogue.
+#[tokio::test]
+async fn foreign_keys_are_known_to_an_account_that_may_only_read() {
+    for kind in [Kind::Mariadb, Kind::Mysql] {
+        let server = Server::of(kind, &[]);
+        server.sql("CREATE TABLE p (id INT PRIMARY KEY)");
+        server.sql("CREATE TABLE c (id INT PRIMARY KEY, p INT, FOREIGN KEY (p) REFERENCES p (id) ON DELETE SET NULL)");
+        server.sql(&format!("CREATE USER plain@'%' IDENTIFIED BY '{PASSWORD}'; GRANT SELECT ON shop.* TO plain@'%'"));
+        let source = connectors::open(&settings(&server, "plain")).expect("good").source().expect("a source");
+        let (tables, _) = source.tables().await.expect("readable");
+        let child = tables.iter().find(|table| table.name.name == "c").expect("there");
+        let key = child.foreign_keys.first().expect("told");
+        assert_eq!((key.parent.name.as_str(), key.on_delete), ("p", Action::SetNull));
+    }
+}
+
+/// Two targets: one stands before a table's rows that cannot be read any more, the other between two of them.
+#[tokio::test]
+async fn whoever_stands_further_on_is_told_again_that_a_table_is_copied() {
+    let server = Server::mariadb(&[]);
+    server.sql("CREATE TABLE t (id INT PRIMARY KEY, v INT)");
+    let mut follower = Follower::begin(&server, &["t"]).await;
+    server.sql("INSERT INTO t VALUES (1, 1)");
+    follower.agrees().await;
+    let first = follower.at.clone();
+    server.sql("INSERT INTO t VALUES (2, 2)");
+    follower.agrees().await;
+    let second = follower.at.clone();
+    server.sql("INSERT INTO t VALUES (3, 3); ALTER TABLE t MODIFY v BIGINT");
+    let source = source(&server);
+    let mark = source.mark().await.expect("told");
+    let mut feed = source.tail(JOB, &first, &[second.clone()], &[name("t")]).await.expect("opens");
+    let (mut early, mut late) = (0, 0);
+    while !feed.passed(&mark) {
+        let Next::Batch(batch) = feed.next(Duration::from_secs(1)).await.expect("followed") else { continue };
+        let edge = second.get(&batch.partition).expect("the only one");
+        let copied = batch.rows().mutations.iter().filter(|one| one.change == Change::Recopy).count();
+        match source.order(&batch.to, edge).expect("one log").is_gt() {
+            true => late += copied,
+            false => early += copied,
+        }
+    }
+    assert_eq!((early, late), (1, 1));
+}
+
+/// Hazard A2: the rows of a prepared transaction come with its end, which may be cut anywhere.
+#[tokio::test]
+async fn the_rest_of_a_prepared_transaction_comes_after_an_alter_of_another_of_its_tables() {
+    let server = Server::mariadb(&[]);
+    server.sql("CREATE TABLE t (id INT PRIMARY KEY, v INT); CREATE TABLE u (id INT PRIMARY KEY, v INT)");
+    let mut follower = Follower::begin(&server, &["t", "u"]).await;
+    server.sql(
+        "XA START 'x'; INSERT INTO t VALUES (1, 1), (2, 2), (3, 3), (4, 4); INSERT INTO u VALUES (1, 1), (2, 2), (3, 3); \
+         XA END 'x'; XA PREPARE 'x'; XA COMMIT 'x'",
+    );
+    follower.agrees().await;
+    let batch = follower.batches.iter().find(|batch| batch.rows().mutations.len() == 7).expect("all of it").clone();
+    // Behind the first row of the second table.
+    follower.at = Checkpoint::only(follower.source.cut(&batch, 5));
+    server.sql("ALTER TABLE t MODIFY v BIGINT");
+    follower.restart_anew(&server);
+    follower.seen.clear();
+    follower.agrees().await;
+    assert_eq!(follower.count(Change::Upsert, "u"), 2);
 }

@@ -26,7 +26,12 @@ impl Tail {
         for (name, (what, known)) in last {
             match &known {
                 // Further changes come: what it is then counts.
-                Some(Known::Ahead(ahead)) if !at.contains(&ahead.until)? => continue,
+                Some(Known::Ahead(ahead)) if !at.contains(&ahead.until)? => {
+                    if what == What::Truncated {
+                        self.history.set_changed(&name);
+                    }
+                    continue;
+                }
                 Some(Known::Certain(_)) if what == What::Truncated => {}
                 _ => {
                     // Foreign keys follow a parent that gets another name, without a statement about its children.
@@ -45,6 +50,12 @@ impl Tail {
         }
         let Some(Altering { ended, .. }) = self.altering.take() else { return Ok(()) };
         for (name, what, known) in before {
+            // What it did to its children's rows so far is not known where it was not known itself.
+            if self.expands && matches!(&known, Some(Known::Ahead(Ahead { keeps: false, .. }))) {
+                for child in self.history.children(&name) {
+                    self.recopy(&child)?;
+                }
+            }
             if self.history.followed.contains(&name) {
                 self.changed(&name, what, known)?;
             }
@@ -57,8 +68,10 @@ impl Tail {
             Some(Known::Certain(shape)) => Arc::clone(shape),
             Some(Known::Ahead(_)) => {
                 // Its rows are copied again where the next one is met, or where the last change is.
-                let keeps =
-                    matches!(what, What::Altered(OldRows::Grow(_) | OldRows::Keep) | What::Created { if_absent: true });
+                let keeps = matches!(
+                    what,
+                    What::Altered(OldRows::Grow(_) | OldRows::Keep | OldRows::Bind) | What::Created { if_absent: true }
+                );
                 if matches!(before, Some(Known::Certain(_))) && !keeps {
                     self.history.set_changed(name);
                 }
@@ -79,7 +92,7 @@ impl Tail {
                 self.tell(&Told { table: &before.table, change: Change::Truncate, row: None, before: None })
             }
             (Some(Known::Certain(_)), What::Created { if_absent: true }) => Ok(()),
-            (Some(Known::Certain(before)), What::Altered(OldRows::Grow(_) | OldRows::Keep)) => {
+            (Some(Known::Certain(before)), What::Altered(OldRows::Grow(_) | OldRows::Keep | OldRows::Bind)) => {
                 self.reshape(&before, &now)
             }
             (Some(Known::Ahead(Ahead { told: true, .. })), _) => Ok(()),

@@ -23,6 +23,10 @@ const BUDGET_MUTATIONS: usize = 50_000;
 
 const STEP_BITS: u32 = 24;
 
+/// A row's own mutations are counted from here on, what it does to other tables' rows before: how much that is depends on
+/// foreign keys, which may be others when the transaction is read again.
+pub(super) const OWN: u64 = 1 << (STEP_BITS - 1);
+
 /// How far into a transaction: behind so many mutations of the row, which comes after so many rows.
 pub(super) fn ordinal(row: u64, step: u64) -> u64 {
     row << STEP_BITS | step
@@ -54,6 +58,8 @@ pub(super) struct Batches {
     committed_ms: u64,
     ready: VecDeque<Batch>,
     edges: VecDeque<(Reach, Position)>,
+    /// Edges that were passed.
+    passed: u64,
     /// The transaction that is open, as its batch names it; empty: not yet named in this batch.
     start: Vec<u8>,
     named: bool,
@@ -90,6 +96,7 @@ impl Batches {
             committed_ms: 0,
             ready: VecDeque::new(),
             edges: sorted.into(),
+            passed: 0,
             start: Vec::new(),
             named: false,
         })
@@ -118,7 +125,7 @@ impl Batches {
         {
             self.to = edge.clone();
             self.complete = false;
-            self.edges.pop_front();
+            self.pass_edge();
             self.seal();
         }
         if !self.named {
@@ -141,6 +148,17 @@ impl Batches {
         }
     }
 
+    fn pass_edge(&mut self) {
+        self.edges.pop_front();
+        self.passed += 1;
+    }
+
+    /// How many edges a mutation at this place is behind: who stands at one has heard nothing of what is before it.
+    pub fn edges_before(&self, at: &Reach, done: u64) -> u64 {
+        let inside = |(reach, edge): &&(Reach, Position)| edge.ordinal() > 0 && edge.ordinal() <= done && reach == at;
+        self.passed + self.edges.iter().take_while(inside).count() as u64
+    }
+
     /// The batch ends in the middle of its transaction, or at the end of the one before.
     fn stand_behind_the_last(&mut self) {
         if !self.complete
@@ -159,7 +177,7 @@ impl Batches {
             }
             self.to = edge.clone();
             self.complete = is_here;
-            self.edges.pop_front();
+            self.pass_edge();
             self.seal();
             if is_here {
                 return Ok(());

@@ -1,9 +1,6 @@
 //! How a column's texts are compared on a server that may not know the source's rules. Pure.
 
-use super::{
-    definition::words,
-    server::{Family, Server},
-};
+use super::server::{Family, Server};
 
 /// A character set and a collation that a server has.
 #[derive(Clone, Debug, PartialEq)]
@@ -51,26 +48,6 @@ pub(super) fn exact(server: &Server) -> String {
         _ => "utf8mb4_bin",
     };
     format!("CHARACTER SET utf8mb4 COLLATE {name}")
-}
-
-/// A line or the options of a definition, with the collation that its server left out: what it took for the character set's
-/// own. Servers that take another one for it write that one out.
-pub(super) fn named(text: &str, server: &Server) -> String {
-    let words = words(text);
-    for (at, word) in words.iter().enumerate() {
-        let (set, collate) = match word.strip_prefix("CHARSET=") {
-            Some(set) => (set, "COLLATE="),
-            None if words[..at].ends_with(&["CHARACTER", "SET"]) => (*word, "COLLATE "),
-            None => continue,
-        };
-        let is_named = words.get(at + 1).is_some_and(|next| next.starts_with("COLLATE"));
-        if is_named || !["utf8", "utf8mb3", "utf8mb4", "ucs2", "utf16", "utf16le", "utf32"].contains(&set) {
-            continue;
-        }
-        let end = word.as_ptr() as usize - text.as_ptr() as usize + word.len();
-        return format!("{} {collate}{}{}", &text[..end], spelled(&format!("{set}_general_ci"), server), &text[end..]);
-    }
-    text.to_owned()
 }
 
 /// Whether texts that differ by `own` differ by `other`, too.
@@ -123,7 +100,7 @@ fn is_known(own: &str, apart: bool, server: &Server) -> bool {
 }
 
 /// `utf8mb3` has had two names.
-fn spelled(name: &str, server: &Server) -> String {
+pub(super) fn spelled(name: &str, server: &Server) -> String {
     let is_long = match server.family {
         Family::Mariadb => server.version >= (10, 6, 0),
         Family::Mysql => server.version >= (8, 0, 30),
@@ -182,32 +159,6 @@ mod tests {
             let here = here(charset, own, apart, to);
             assert!(here.words.ends_with(&format!(" COLLATE {expected}")), "{own} on {to}: {here:?}");
             assert_eq!(here.loses.is_some(), is_told, "{own} on {to}: {here:?}");
-        }
-    }
-
-    #[test]
-    fn a_collation_that_goes_without_saying_is_said() {
-        let new = server(Family::Mysql, (9, 7, 4));
-        for (old, expected) in [
-            (
-                "ENGINE=InnoDB DEFAULT CHARSET=utf8mb4",
-                "ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_general_ci",
-            ),
-            (
-                "ENGINE=InnoDB DEFAULT CHARSET=utf8 COMMENT='CHARSET=utf8'",
-                "ENGINE=InnoDB DEFAULT CHARSET=utf8 COLLATE=utf8mb3_general_ci COMMENT='CHARSET=utf8'",
-            ),
-            (
-                "`a` enum('CHARACTER SET ucs2') CHARACTER SET ucs2 NOT NULL",
-                "`a` enum('CHARACTER SET ucs2') CHARACTER SET ucs2 COLLATE ucs2_general_ci NOT NULL",
-            ),
-        ] {
-            assert_eq!(named(old, &new), expected);
-        }
-        for same in
-            ["ENGINE=InnoDB DEFAULT CHARSET=latin1", "`a` text CHARACTER SET utf8mb4 COLLATE utf8mb4_bin", "`a` int"]
-        {
-            assert_eq!(named(same, &new), same);
         }
     }
 

@@ -139,6 +139,15 @@ impl History {
         }
     }
 
+    /// Not all who listen have heard of what was said.
+    pub fn untell(&mut self) {
+        for known in self.known.values_mut() {
+            if let Known::Ahead(ahead) = known {
+                ahead.told = false;
+            }
+        }
+    }
+
     /// Of a table that is ahead: a change that rows do not survive was met on the way.
     pub fn set_changed(&mut self, name: &TableName) {
         if let Some(Known::Ahead(ahead)) = self.known.get_mut(name) {
@@ -238,8 +247,9 @@ impl History {
     /// Tables that the log alters in `(at, upto]`: where last, and whether each time their rows stayed as they are.
     async fn altered(&self, at: &Reach, upto: &Reach, names: &[TableName]) -> Result<BTreeMap<TableName, Later>> {
         let session = Session::open(&self.world.config).await?;
-        let mut wire = Wire::open(&self.world.config, session, at).await?;
-        let (mut decoder, mut transactions) = (Decoder::default(), Transactions::new(at));
+        let since = at.askable();
+        let mut wire = Wire::open(&self.world.config, session, &since).await?;
+        let (mut decoder, mut transactions) = (Decoder::default(), Transactions::new(&since));
         let mut altered: BTreeMap<TableName, Later> = BTreeMap::new();
         let mut now = Vec::new();
         let mut quiet = Instant::now();
@@ -271,6 +281,9 @@ impl History {
             }
             if !transactions.step(&header, &event)?.ended {
                 continue;
+            }
+            if at.contains(&transactions.at)? {
+                now.clear();
             }
             for (changed, what) in now.drain(..) {
                 if what == What::Truncated || what == (What::Created { if_absent: true }) {

@@ -42,6 +42,7 @@ mod finish;
 mod fit;
 mod fixture;
 mod follow;
+mod foreign;
 mod grants;
 mod gtid;
 mod history;

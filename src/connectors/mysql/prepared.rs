@@ -13,6 +13,8 @@ const MOST_BYTES: usize = 32 << 20;
 /// A change that outlives the event that told of it.
 #[derive(Clone, Debug)]
 pub(super) struct Owned {
+    /// Row and step in its transaction, which do not depend on what else of it can be read.
+    pub place: (u64, u64),
     table: Arc<Table>,
     change: Change,
     row: Option<Vec<u8>>,
@@ -20,9 +22,10 @@ pub(super) struct Owned {
 }
 
 impl Owned {
-    pub fn of(told: &Told<'_>) -> Owned {
+    pub fn of(told: &Told<'_>, place: (u64, u64)) -> Owned {
         let bytes = |row: Option<RowRef<'_>>| row.map(|row| row.bytes().to_vec());
-        Owned { table: Arc::clone(told.table), change: told.change, row: bytes(told.row), before: bytes(told.before) }
+        let (row, before) = (bytes(told.row), bytes(told.before));
+        Owned { place, table: Arc::clone(told.table), change: told.change, row, before }
     }
 
     pub fn told(&self) -> Told<'_> {

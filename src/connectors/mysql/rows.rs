@@ -1,7 +1,7 @@
 //! Rows of the log told as changes of the tables that are watched.
 
 use super::{
-    batches::Told,
+    batches::{OWN, Told},
     binlog::{self, Bytes, Operation, RowsEvent, TableMap},
     changes::{self, Watched},
     history::Known,
@@ -74,6 +74,7 @@ impl Tail {
                         self.expand(plan, images, &slab)?;
                     }
                     if *followed {
+                        self.open.step = OWN;
                         for (change, place) in
                             changes::of_row(plan, event, images.0, images.1, &mut slab)?.into_iter().flatten()
                         {
@@ -109,7 +110,16 @@ impl Tail {
                 }
             }
         }
-        Ok(())
+        match self.open.step < OWN {
+            true => Ok(()),
+            false => Err(Error::config(format!(
+                "{}: more of its rows go in one transaction than are counted",
+                table.name
+            ))
+            .hint(
+                "delete the job and create it again with `existing: replace`; delete parents in smaller transactions",
+            )),
+        }
     }
 
     fn rows_ahead(
@@ -126,7 +136,8 @@ impl Tail {
         if followed && count > 0 {
             (self.open.row, self.open.step) = (after - 1, 0);
         }
-        self.open.step = self.open.step.max(self.steps_before());
+        let before = self.steps_before();
+        self.open.step = self.open.step.max(before.min(OWN - 1));
         if self.expands && event.operation != Operation::Insert && !self.tells_children(event) {
             let children: Vec<Arc<Table>> = self.history.children(name);
             for child in children {
@@ -134,6 +145,7 @@ impl Tail {
             }
         }
         if followed {
+            self.open.step = OWN.max(before);
             self.tell_ahead(name)?;
             (self.open.row, self.open.step) = (after, 0);
         }
@@ -142,6 +154,7 @@ impl Tail {
 
     /// Rows that cannot be read: the table is copied again, from behind its last change.
     fn tell_ahead(&mut self, name: &TableName) -> Result<()> {
+        self.note_edges();
         let Some(Known::Ahead(ahead)) = self.history.known(name) else { return Ok(()) };
         let (told, shape) = (ahead.told, ahead.shape.clone());
         if let Some(shape) = shape.filter(|_| !told) {

@@ -5,16 +5,19 @@ use super::{
     decode,
     definition::{self, Definition, Line},
     failure::Answer,
+    foreign,
     indexes::{self, Index},
     server::Family,
     text::{self, literal, quote},
     types::Native,
 };
-use crate::model::{Action, Column, Equality, Finding, ForeignKey, Severity, Table, TableName, Type};
+use crate::model::{Column, Equality, Finding, ForeignKey, Severity, Table, TableName, Type};
 use std::{collections::BTreeMap, sync::Arc};
 
-/// A list is read anew when a table changes while it is being read.
+/// A table is read anew when it changes while it is being read.
 const TRIES: usize = 5;
+const UNSETTLED: &str = "its columns are others than those of `SHOW CREATE TABLE`: it is altered all the time, or the \
+                         account may not read all of them (GRANT SELECT on the whole table)";
 
 /// The server's own databases.
 const SYSTEM: &str = "'mysql', 'information_schema', 'performance_schema', 'sys'";
@@ -62,44 +65,56 @@ pub(super) async fn list(session: &mut Session, database: Option<&str>) -> Answe
         Some(name) => format!("TABLE_SCHEMA = {}", literal(name)),
         None => format!("TABLE_SCHEMA NOT IN ({SYSTEM})"),
     };
-    read_all(session, &filter).await
-}
-
-/// The catalogue takes several queries, and a statement for each table: columns of before an ALTER are not those of the
-/// statement behind it. So it is read again behind them, and names must be the same in both.
-async fn read_all(session: &mut Session, filter: &str) -> Answer<(Vec<Shape>, Vec<Finding>)> {
-    let mut before = catalogue(session, filter).await?;
-    for _ in 0..TRIES {
-        let listed = read_once(session, filter, before).await?;
-        let after = catalogue(session, filter).await?;
-        match listed {
-            Some((shapes, findings, known)) if known == after => return Ok((shapes, findings)),
-            _ => before = after,
+    let Listed { mut shapes, mut findings, torn } = read_all(session, &filter).await?;
+    for name in torn {
+        match read(session, &name).await {
+            Ok(shape) => shapes.extend(shape),
+            Err(mysql_async::Error::Other(_)) => {
+                findings.push(Finding::new(Severity::Blocking, name.to_string(), UNSETTLED));
+            }
+            Err(failure) => return Err(failure),
         }
     }
-    Err(mysql_async::Error::Other("tables are altered faster than the catalogue can be read".into()))
+    shapes.sort_by(|a, b| a.table.name.cmp(&b.table.name));
+    Ok((shapes, findings))
 }
 
-#[derive(Clone, PartialEq)]
+#[derive(PartialEq)]
 struct Catalogue {
     columns: BTreeMap<TableName, Vec<Column>>,
     indexes: BTreeMap<TableName, Vec<Index>>,
-    foreign_keys: BTreeMap<TableName, Vec<Foreign>>,
 }
 
-async fn catalogue(session: &mut Session, filter: &str) -> Answer<Catalogue> {
-    Ok(Catalogue {
-        columns: columns(session, filter).await?,
-        indexes: indexes::read(session, filter).await?,
-        foreign_keys: foreign_keys(session, filter).await?,
-    })
+impl Catalogue {
+    async fn read(session: &mut Session, filter: &str) -> Answer<Catalogue> {
+        let columns = columns(session, filter).await?;
+        Ok(Catalogue { columns, indexes: indexes::read(session, filter).await? })
+    }
+
+    fn is_same(&self, other: &Catalogue, name: &TableName) -> bool {
+        self.columns.get(name) == other.columns.get(name) && self.indexes.get(name) == other.indexes.get(name)
+    }
+}
+
+/// What was read of several tables.
+#[derive(Default)]
+struct Listed {
+    shapes: Vec<Shape>,
+    findings: Vec<Finding>,
+    /// The catalogue takes several queries, and a statement for each table: these were altered meanwhile.
+    torn: Vec<TableName>,
 }
 
 /// One table; `None`: there is no such table, or none that we carry.
 pub(super) async fn read(session: &mut Session, name: &TableName) -> Answer<Option<Shape>> {
     let filter = format!("TABLE_SCHEMA = {} AND TABLE_NAME = {}", literal(&name.schema), literal(&name.name));
-    let (shapes, _) = read_all(session, &filter).await?;
-    Ok(shapes.into_iter().find(|shape| shape.table.name == *name))
+    for _ in 0..TRIES {
+        let listed = read_all(session, &filter).await?;
+        if listed.torn.is_empty() {
+            return Ok(listed.shapes.into_iter().find(|shape| shape.table.name == *name));
+        }
+    }
+    Err(mysql_async::Error::Other(UNSETTLED.into()))
 }
 
 /// What `SHOW CREATE TABLE` says, without the counter that every insert moves. `None`: there is no such table.
@@ -112,43 +127,44 @@ pub(super) async fn statement(session: &mut Session, name: &TableName) -> Answer
     Ok(statement.map(|statement| without_counter(&statement)))
 }
 
-/// `None`: a table was altered meanwhile.
-async fn read_once(session: &mut Session, filter: &str, known: Catalogue) -> Answer<Option<Listed>> {
+async fn read_all(session: &mut Session, filter: &str) -> Answer<Listed> {
+    let known = Catalogue::read(session, filter).await?;
     let sql = format!(
         "SELECT TABLE_SCHEMA, TABLE_NAME, TABLE_TYPE, COALESCE(ENGINE, ''), UNIX_TIMESTAMP(CREATE_TIME) \
          FROM information_schema.TABLES WHERE {filter} ORDER BY TABLE_SCHEMA, TABLE_NAME"
     );
     let tables = session.rows(sql).await?;
-    let Catalogue { mut columns, mut indexes, mut foreign_keys } = known.clone();
-    let (mut shapes, mut findings) = (Vec::new(), Vec::new());
+    let mut listed = Listed::default();
+    let mut all = Vec::new();
     for table in tables {
         let [schema, name, kind, engine, altered] = strings(table);
         let name = TableName::new(schema, name);
         if let Some(why) = not_carried(&kind) {
-            findings.push(Finding::new(Severity::Info, name.to_string(), why));
+            listed.findings.push(Finding::new(Severity::Info, name.to_string(), why));
             continue;
         }
         if name.name.starts_with("whimbrel_") {
             continue;
         }
-        let (Some(columns), Some(definition)) = (columns.remove(&name), statement(session, &name).await?) else {
+        let (Some(columns), Some(definition)) = (known.columns.get(&name), statement(session, &name).await?) else {
             continue; // Dropped this very moment.
         };
-        let indexes = indexes.remove(&name).unwrap_or_default();
-        let made = Made { columns, indexes, foreign_keys: foreign_keys.remove(&name).unwrap_or_default(), definition };
-        if !made.is_of_one_moment() {
-            return Ok(None);
+        let indexes = known.indexes.get(&name).cloned().unwrap_or_default();
+        all.push((name, Made { columns: columns.clone(), indexes, definition }, engine, altered));
+    }
+    let after = Catalogue::read(session, filter).await?;
+    for (name, made, engine, altered) in all {
+        if !known.is_same(&after, &name) || !made.is_of_one_moment() {
+            listed.torn.push(name);
+            continue;
         }
         match made.shape(name.clone(), session.server.family, altered.parse().unwrap_or(0), engine) {
-            Ok(shape) => shapes.push(shape),
-            Err(why) => findings.push(Finding::new(Severity::Blocking, name.to_string(), why)),
+            Ok(shape) => listed.shapes.push(shape),
+            Err(why) => listed.findings.push(Finding::new(Severity::Blocking, name.to_string(), why)),
         }
     }
-    Ok(Some((shapes, findings, known)))
+    Ok(listed)
 }
-
-/// And the catalogue that they were made of.
-type Listed = (Vec<Shape>, Vec<Finding>, Catalogue);
 
 fn not_carried(kind: &str) -> Option<&'static str> {
     Some(match kind {
@@ -164,7 +180,6 @@ fn not_carried(kind: &str) -> Option<&'static str> {
 struct Made {
     columns: Vec<Column>,
     indexes: Vec<Index>,
-    foreign_keys: Vec<Foreign>,
     definition: String,
 }
 
@@ -190,7 +205,13 @@ impl Made {
         let terms: Vec<Term> = key.map(|index| index.terms(&self.columns)).unwrap_or_default();
         let uniques = self.indexes.iter().filter(|index| index.unique && key.is_none_or(|key| key.name != index.name));
         let uniques = uniques.map(|index| index.unique(&name, &self.columns, &self.definition)).collect();
-        let foreign_keys = self.foreign_keys.iter().map(|foreign| ForeignKey {
+        let stated = match Definition::read(&self.definition) {
+            Some(definition) => {
+                foreign::of(&definition, &name.schema, family).ok_or("its foreign keys cannot be read")?
+            }
+            None => Vec::new(),
+        };
+        let foreign_keys = stated.iter().map(|foreign| ForeignKey {
             columns: foreign.columns.iter().filter_map(|column| place(column)).collect(),
             parent: foreign.parent.clone(),
             parent_columns: foreign.parent_columns.clone(),
@@ -247,65 +268,6 @@ pub(super) fn equality(declared: &str, collation: &str) -> Equality {
     let labelled = declared.starts_with("enum") || declared.starts_with("set");
     let exact = matches!(collation, "" | "binary" | "utf8mb4_0900_bin") || collation.ends_with("_nopad_bin");
     if labelled || exact { Equality::Exact } else { Equality::Coarse }
-}
-
-#[derive(Clone, PartialEq)]
-struct Foreign {
-    columns: Vec<String>,
-    parent: TableName,
-    parent_columns: Vec<String>,
-    on_delete: Action,
-    on_update: Action,
-}
-
-async fn foreign_keys(session: &mut Session, filter: &str) -> Answer<BTreeMap<TableName, Vec<Foreign>>> {
-    let of_constraints = filter.replace("TABLE_SCHEMA", "CONSTRAINT_SCHEMA");
-    let sql = format!(
-        "SELECT CONSTRAINT_SCHEMA, TABLE_NAME, CONSTRAINT_NAME, DELETE_RULE, UPDATE_RULE \
-         FROM information_schema.REFERENTIAL_CONSTRAINTS WHERE {of_constraints}"
-    );
-    let mut rules = BTreeMap::new();
-    for row in session.rows(sql).await? {
-        let [schema, table, constraint, delete, update] = strings(row);
-        rules.insert((TableName::new(schema, table), constraint), (action(&delete), action(&update)));
-    }
-    let mut found: BTreeMap<TableName, Vec<Foreign>> = BTreeMap::new();
-    if rules.is_empty() {
-        return Ok(found);
-    }
-    let sql = format!(
-        "SELECT TABLE_SCHEMA, TABLE_NAME, CONSTRAINT_NAME, COLUMN_NAME, REFERENCED_TABLE_SCHEMA, \
-         REFERENCED_TABLE_NAME, REFERENCED_COLUMN_NAME FROM information_schema.KEY_COLUMN_USAGE \
-         WHERE {filter} AND REFERENCED_TABLE_NAME IS NOT NULL \
-         ORDER BY TABLE_SCHEMA, TABLE_NAME, CONSTRAINT_NAME, ORDINAL_POSITION"
-    );
-    let mut last = None;
-    for row in session.rows(sql).await? {
-        let [schema, table, constraint, column, parent_schema, parent, parent_column] = strings(row);
-        let table = TableName::new(schema, table);
-        let this = (table.clone(), constraint);
-        let Some(&(on_delete, on_update)) = rules.get(&this) else { continue };
-        let keys = found.entry(table).or_default();
-        if last.as_ref() != Some(&this) {
-            let parent = TableName::new(parent_schema, parent);
-            keys.push(Foreign { columns: Vec::new(), parent, parent_columns: Vec::new(), on_delete, on_update });
-            last = Some(this);
-        }
-        let key = keys.last_mut().expect("just pushed");
-        key.columns.push(column);
-        key.parent_columns.push(parent_column);
-    }
-    Ok(found)
-}
-
-fn action(name: &str) -> Action {
-    match name {
-        "CASCADE" => Action::Cascade,
-        "SET NULL" => Action::SetNull,
-        "SET DEFAULT" => Action::SetDefault,
-        "RESTRICT" => Action::Restrict,
-        _ => Action::None,
-    }
 }
 
 /// The values of a catalogue's row, NULL as an empty text.

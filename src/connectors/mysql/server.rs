@@ -90,6 +90,7 @@ impl Server {
             },
             "sql_auto_is_null = 0".to_owned(),
             "sql_big_selects = 1".to_owned(),
+            "sql_quote_show_create = 1".to_owned(),
             "sql_select_limit = DEFAULT".to_owned(),
             "net_write_timeout = 3600".to_owned(),
             "net_read_timeout = 3600".to_owned(),

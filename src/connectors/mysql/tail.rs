@@ -38,6 +38,8 @@ pub(super) struct Tail {
     /// Whether parents' changes tell of their children's.
     pub(super) expands: bool,
     prepared: Prepared,
+    /// Edges that were behind us when it was last asked.
+    edges: u64,
     pub(super) open: Current,
     pub(super) altering: Option<Altering>,
     pub(super) scratch: Vec<u8>,
@@ -117,6 +119,7 @@ impl Tail {
             skip: from.ordinal(),
             expands,
             prepared: Prepared::default(),
+            edges: 0,
             open,
             altering: None,
             scratch: Vec::new(),
@@ -241,6 +244,7 @@ impl Tail {
     /// The server died while it wrote the transaction, and has taken it back.
     fn torn(&mut self) -> Result<()> {
         self.open.held.clear();
+        self.history.untell();
         let happened = self.open.mode == Mode::Apply && self.open.row + self.open.step > 0;
         match self.open.what.take() {
             Some(open) if happened && !self.batches.take_back() => Err(Error::lost(format!(
@@ -257,7 +261,8 @@ impl Tail {
         match self.open.mode {
             Mode::Skip => return Ok(()),
             Mode::Prepare { .. } => {
-                let held = Owned::of(told);
+                let held = Owned::of(told, (self.open.row, self.open.step));
+                self.open.step += 1;
                 self.open.held_bytes += held.bytes();
                 prepared::check(self.open.held_bytes)?;
                 self.open.held.push(held);
@@ -286,6 +291,16 @@ impl Tail {
         ordinal(self.open.row, self.open.step) < self.skip
     }
 
+    /// Targets that stand further on have not been told what was told before: it is told again behind each edge.
+    pub(super) fn note_edges(&mut self) {
+        let edges = self.batches.edges_before(&self.point.at, ordinal(self.open.row, self.open.step));
+        if edges != self.edges {
+            self.edges = edges;
+            self.history.untell();
+            self.open.recopied.clear();
+        }
+    }
+
     /// How many mutations of the present row were applied by the last run.
     pub(super) fn steps_before(&self) -> u64 {
         steps_of(self.open.row, self.skip)
@@ -293,6 +308,7 @@ impl Tail {
 
     /// The table is copied again; once in a transaction is enough.
     pub(super) fn recopy(&mut self, table: &Arc<Table>) -> Result<()> {
+        self.note_edges();
         if self.open.mode == Mode::Apply && !self.applied_before() && !self.open.recopied.insert(table.name.clone()) {
             return Ok(());
         }
@@ -343,6 +359,7 @@ impl Tail {
 
     /// A table that we watch changes: the catalogue must be looked at before anything else is read.
     fn alter(&mut self, changes: Vec<(TableName, What)>, ended: bool) {
+        self.note_edges();
         let known = |(name, what)| {
             let name = self.history.spelled(&name)?;
             let known = self.history.known(&name).cloned();
@@ -389,9 +406,10 @@ impl Tail {
     /// Rows of a transaction that was prepared and is committed now.
     fn replay(&mut self, held: &[Owned]) -> Result<()> {
         for owned in held {
+            (self.open.row, self.open.step) = owned.place;
             self.tell(&owned.told())?;
-            (self.open.row, self.open.step) = (self.open.row + 1, 0);
         }
+        (self.open.row, self.open.step) = (self.open.row + 1, 0);
         Ok(())
     }
 }

@@ -28,10 +28,9 @@ pub(super) fn translate(table: &Table, server: &Server) -> Option<Translation> {
     let definition = Definition::read(table.definition.as_deref()?)?;
     if is_verbatim(table, server) {
         let (lines, mut told) = verbatim::lines(table, &definition, server);
-        let lines = lines.iter().map(|line| collations::named(line, server)).collect();
-        let (options, engine) = transactional(&collations::named(definition.options, server));
+        let (options, engine) = transactional(&verbatim::options(definition.options, server));
         told.extend(engine);
-        return Some(Translation { lines, options: verbatim::options(&options), told });
+        return Some(Translation { lines, options, told });
     }
     Family::named(&table.family)?;
     let mut translation = Translation::default();
@@ -277,7 +276,7 @@ impl Translation {
     }
 
     fn options(&mut self, definition: &Definition<'_>, server: &Server) -> String {
-        let named = verbatim::options(definition.options);
+        let named = verbatim::options(definition.options, server);
         let all = words(&named);
         let value = |name: &str| all.iter().find_map(|word| word.strip_prefix(name));
         let mut text = "ENGINE=InnoDB".to_owned();

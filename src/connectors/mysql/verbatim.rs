@@ -13,8 +13,8 @@ use super::{
 use crate::model::{Column, Severity, Table};
 use std::collections::BTreeSet;
 
-/// Of every server that does not name it.
-const OLD_DEFAULT: (&str, &str) = ("utf8mb4", "utf8mb4_general_ci");
+/// Character sets whose collation was `general_ci` where none is named. Servers of another default name that.
+const OLD_SETS: [&str; 7] = ["utf8", "utf8mb3", "utf8mb4", "ucs2", "utf16", "utf16le", "utf32"];
 
 /// Functions whose result depends on the session's zone, whatever they are given.
 const ZONED: [&str; 3] = ["from_unixtime(", "unix_timestamp(", "convert_tz("];
@@ -76,14 +76,16 @@ pub(super) fn lines(
     (lines, told)
 }
 
-/// With the collation that the source's default is.
-pub(super) fn options(options: &str) -> String {
+/// With the collation that goes without saying at the source: that of columns which come later.
+pub(super) fn options(options: &str, server: &Server) -> String {
     let all = words(options);
-    let (charset, collation) = OLD_DEFAULT;
-    let named = format!("CHARSET={charset}");
-    match all.contains(&named.as_str()) && !all.iter().any(|word| word.starts_with("COLLATE=")) {
-        true => options.replacen(&named, &format!("{named} COLLATE={collation}"), 1),
-        false => options.to_owned(),
+    let sets = all.iter().filter_map(|word| word.strip_prefix("CHARSET="));
+    match sets.into_iter().find(|set| OLD_SETS.contains(set)) {
+        Some(set) if !all.iter().any(|word| word.starts_with("COLLATE=")) => {
+            let (named, here) = (format!("CHARSET={set}"), collations::spelled(&format!("{set}_general_ci"), server));
+            options.replacen(&named, &format!("{named} COLLATE={here}"), 1)
+        }
+        _ => options.to_owned(),
     }
 }
 
@@ -221,13 +223,17 @@ mod tests {
         assert_eq!(lines, expected);
         assert_eq!(told, []);
         assert_eq!(
-            options("ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COMMENT='x'"),
+            options("ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COMMENT='x'", &server()),
             "ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_general_ci COMMENT='x'"
+        );
+        assert_eq!(
+            options("ENGINE=InnoDB DEFAULT CHARSET=utf8 COMMENT='CHARSET=ucs2'", &server()),
+            "ENGINE=InnoDB DEFAULT CHARSET=utf8 COLLATE=utf8mb3_general_ci COMMENT='CHARSET=ucs2'"
         );
         for same in
             ["ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin", "ENGINE=InnoDB DEFAULT CHARSET=latin1"]
         {
-            assert_eq!(options(same), same);
+            assert_eq!(options(same, &server()), same);
         }
     }
 

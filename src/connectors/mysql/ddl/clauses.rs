@@ -5,6 +5,8 @@ use crate::model::TableName;
 
 pub(super) enum Clause {
     Keeps,
+    /// A foreign key comes or goes.
+    Binds,
     Changes,
     Comes(String),
     Goes(String),
@@ -32,11 +34,15 @@ impl Words<'_> {
     /// One clause of `ALTER TABLE`. What is not known here changes values, for all we know.
     pub(super) fn clause(&mut self) -> Option<Clause> {
         let index = |words: &mut Words<'_>| {
-            ["INDEX", "KEY", "UNIQUE", "FULLTEXT", "SPATIAL", "FOREIGN", "CONSTRAINT", "CHECK"]
-                .iter()
-                .any(|word| words.skip(&[word]))
+            ["INDEX", "KEY", "UNIQUE", "FULLTEXT", "SPATIAL", "CHECK"].iter().any(|word| words.skip(&[word]))
         };
+        // A constraint that is dropped by its name may be a foreign key.
+        let binds =
+            |words: &Words<'_>| words.tokens.first().is_some_and(|token| token.is("FOREIGN") || token.is("CONSTRAINT"));
         if self.skip(&["ADD"]) {
+            if binds(self) {
+                return Some(Clause::Binds);
+            }
             if index(self) {
                 return Some(Clause::Keeps);
             }
@@ -52,12 +58,17 @@ impl Words<'_> {
             // A value for the rows that are there, or several columns at once.
             let gives = ["DEFAULT", "AS", "GENERATED", "NOT", "AUTO_INCREMENT", "SERIAL", "PRIMARY"];
             let plain = !self.tokens.iter().any(|token| gives.iter().any(|word| token.is(word)));
+            let refers = self.tokens.iter().any(|token| token.is("REFERENCES"));
             return Some(match self.next()? {
+                _ if plain && refers => Clause::Binds,
                 Token::Word(name) | Token::Name(name) if plain => Clause::Comes(name.to_lowercase()),
                 _ => Clause::Changes,
             });
         }
         if self.skip(&["DROP"]) {
+            if binds(self) {
+                return Some(Clause::Binds);
+            }
             if index(self) {
                 return Some(Clause::Keeps);
             }

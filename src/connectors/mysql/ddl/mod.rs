@@ -51,6 +51,8 @@ pub(super) enum OldRows {
     Grow(Vec<String>),
     /// Columns come, empty, or go.
     Keep,
+    /// They stay as they are, and so do the columns, or come empty; what parents' rows do to them is another thing now.
+    Bind,
     /// They get other values, for all we know.
     Change,
 }
@@ -278,11 +280,12 @@ impl<'t> Words<'t> {
         }
         self.skip(&["NOWAIT"]);
         let (mut renamed, mut others) = (None, Vec::new());
-        let (mut keeps, mut come, mut gone) = (true, Vec::new(), Vec::new());
+        let (mut keeps, mut binds, mut come, mut gone) = (true, false, Vec::new(), Vec::new());
         for clause in clauses(self.tokens) {
             let mut words = Words { tokens: clause, schema: self.schema };
             match words.clause()? {
                 Clause::Keeps => {}
+                Clause::Binds => binds = true,
                 Clause::Changes => keeps = false,
                 Clause::Comes(name) => come.push(name),
                 Clause::Goes(name) => gone.push(name),
@@ -295,6 +298,7 @@ impl<'t> Words<'t> {
         }
         let rows = match (keeps && !come.iter().any(|name| gone.contains(name)), gone.is_empty()) {
             (false, _) => OldRows::Change,
+            (true, _) if binds => OldRows::Bind,
             (true, true) => OldRows::Grow(come),
             (true, false) => OldRows::Keep,
         };

@@ -86,8 +86,11 @@ fn what_keeps_values_is_told_from_what_changes_them() {
         ("COMMENT 'a, DROP b'", grow(&[])),
         ("ENGINE=InnoDB", grow(&[])),
         ("TRUNCATE PARTITION p", OldRows::Change),
-        ("ADD CONSTRAINT f FOREIGN KEY (a) REFERENCES p (a)", grow(&[])),
-        ("DROP FOREIGN KEY f", grow(&[])),
+        ("ADD CONSTRAINT f FOREIGN KEY (a) REFERENCES p (a) ON DELETE SET DEFAULT", OldRows::Bind),
+        ("ADD c INT REFERENCES p (a)", OldRows::Bind),
+        ("ADD c INT NOT NULL REFERENCES p (a)", OldRows::Change),
+        ("DROP FOREIGN KEY f", OldRows::Bind),
+        ("DROP CONSTRAINT f", OldRows::Bind),
         ("ALTER COLUMN a SET DEFAULT 3", grow(&[])),
     ] {
         assert_eq!(
