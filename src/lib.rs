@@ -134,7 +134,8 @@
 //! - MariaDB servers have no identity. One is its number, host, port and folder; that it is not an older state of itself
 //!   is proven by the log. A position has five parts: all before it (`at`); where reading starts (`since`: one transaction
 //!   earlier, or before what is prepared); who that last transaction was (`proof`: the number and the second of its first
-//!   event, which replicas keep; met again at each start); what reads have shown beyond it (`seen`); and a sum of the
+//!   event, which replicas keep; met again at each start: an older state of a server that writes another transaction under
+//!   that number within the same second is not told apart); what reads have shown beyond it (`seen`); and a sum of the
 //!   tables' shapes there (`shapes`). A snapshot shows less than the log has, since a commit is logged before it is
 //!   visible: a begin takes the snapshot's end, a mark the log's.
 //! - Rows of the log are read with the shapes of their time, which only the catalogue tells, and that of now. Where its

@@ -1,13 +1,17 @@
 //! MariaDB and MySQL servers of a test's own: unpacked by `tests/setup`, in a temporary folder, on a free port, judged by
 //! their own client (MySQL 5.6, which has none here, by MariaDB's).
 
-use super::{tools, wait};
+use super::{
+    tools,
+    wait::{self, until},
+};
 use std::{
     fs,
     io::Write,
     net::TcpListener,
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
+    time::SystemTime,
 };
 use tempfile::TempDir;
 
@@ -223,12 +227,15 @@ impl Server {
         self.start();
     }
 
-    /// Puts the backup in the place of what it holds.
+    /// Puts the backup in the place of what it holds; in a later second than its last transaction, which a log tells.
     pub fn restore(&mut self) {
+        let second = || SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("after 1970").as_secs();
+        let last = second();
         self.kill();
         fs::remove_dir_all(self.path().join("data")).expect("ours");
         copy(&self.path().join("backup"), &self.path().join("data"));
         self.start();
+        until("the next second", || (second() > last).then_some(()));
     }
 
     /// Another server's folder comes to this one's place, which is stopped, and starts there.
