@@ -208,7 +208,7 @@ async fn whoever_stands_further_on_is_told_again_that_a_table_is_copied() {
     server.sql("INSERT INTO t VALUES (3, 3); ALTER TABLE t MODIFY v BIGINT");
     let source = source(&server);
     let mark = source.mark().await.expect("told");
-    let mut feed = source.tail(JOB, &first, &[second.clone()], &[name("t")]).await.expect("opens");
+    let mut feed = source.tail(JOB, &first, std::slice::from_ref(&second), &[name("t")]).await.expect("opens");
     let (mut early, mut late) = (0, 0);
     while !feed.passed(&mark) {
         let Next::Batch(batch) = feed.next(Duration::from_secs(1)).await.expect("followed") else { continue };
