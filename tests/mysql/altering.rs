@@ -131,9 +131,9 @@ pub async fn a_log_is_read_once_after_a_restart_unless_a_table_was_altered_meanw
 /// Hazard A4: what a parent's rows do to their children depends on keys that come, go, and follow a name.
 #[tokio::test]
 async fn foreign_keys_of_then_and_not_of_now_act_on_rows_of_the_log() {
-    let tables = "CREATE TABLE p (id INT PRIMARY KEY); CREATE TABLE c (id INT PRIMARY KEY, p INT, CONSTRAINT f FOREIGN \
-                  KEY (p) REFERENCES p (id) ON DELETE CASCADE); INSERT INTO p VALUES (1), (2), (3); INSERT INTO c VALUES \
-                  (10, 1), (20, 2), (30, 3)";
+    let tables = "CREATE TABLE p (id INT PRIMARY KEY); CREATE TABLE c (id INT PRIMARY KEY, p INT, v INT, CONSTRAINT f \
+                  FOREIGN KEY (p) REFERENCES p (id) ON DELETE CASCADE); INSERT INTO p VALUES (1), (2), (3); \
+                  INSERT INTO c VALUES (10, 1, 1), (20, 2, 2), (30, 3, 3)";
     for (names, then) in [
         (&["p", "c"][..], "DELETE FROM p WHERE id = 1; ALTER TABLE c DROP FOREIGN KEY f"),
         (&["c"], "DELETE FROM p WHERE id = 1; RENAME TABLE p TO q"),
@@ -143,8 +143,8 @@ async fn foreign_keys_of_then_and_not_of_now_act_on_rows_of_the_log() {
             "ALTER TABLE c DROP FOREIGN KEY f; DELETE FROM p WHERE id = 1; INSERT INTO p VALUES (1); ALTER TABLE c ADD \
              CONSTRAINT f FOREIGN KEY (p) REFERENCES p (id) ON DELETE CASCADE",
         ),
-        (&["c"], "DELETE FROM c; ALTER TABLE c DROP FOREIGN KEY f, DROP COLUMN p"),
-        (&["c"], "TRUNCATE c; ALTER TABLE c DROP FOREIGN KEY f, DROP COLUMN p"),
+        (&["c"], "DELETE FROM c; ALTER TABLE c DROP COLUMN v"),
+        (&["c"], "TRUNCATE c; ALTER TABLE c DROP COLUMN v"),
     ] {
         let server = Server::mariadb(&[]);
         server.sql(tables);
