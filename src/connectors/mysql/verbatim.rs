@@ -98,7 +98,8 @@ pub(super) fn computed_by_zone(table: &Table) -> Vec<&str> {
     names.filter(|name| zoned.contains(*name) && stored(name)).collect()
 }
 
-/// A column's line, with how its texts are compared.
+/// A column's line, with how its texts are compared where it names a character set alone. One that names neither is as the
+/// table's options say.
 fn collated(line: &str, column: &Column, server: &Server) -> String {
     let mut all = words(line);
     let Some((_, own)) = column.declared.split_once(" CHARACTER SET ") else { return line.to_owned() };
@@ -108,9 +109,11 @@ fn collated(line: &str, column: &Column, server: &Server) -> String {
     }
     // Name, type, and how MariaDB packs it.
     let at = 2 + usize::from(all.get(2).is_some_and(|word| word.starts_with("/*") && word.contains("COMPRESSED")));
-    let named = if all.get(at) == Some(&"CHARACTER") { 3 } else { 0 };
+    if all.get(at) != Some(&"CHARACTER") || !OLD_SETS.contains(&charset) {
+        return line.to_owned();
+    }
     let here = collations::here(charset, own, false, server).words;
-    all.splice(at..at + named, [here.as_str()]);
+    all.splice(at..at + 3, [here.as_str()]);
     all.join(" ")
 }
 
@@ -214,8 +217,7 @@ mod tests {
             ],
         );
         let expected = [
-            "`a` varchar(9) CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci NOT NULL DEFAULT 'it''s, (' COMMENT 'x \
-             COLLATE y'",
+            "`a` varchar(9) NOT NULL DEFAULT 'it''s, (' COMMENT 'x COLLATE y'",
             "`b` enum('COLLATE','b') CHARACTER SET utf8mb3 COLLATE utf8mb3_general_ci DEFAULT NULL",
             "`c` text /*M!100301 COMPRESSED*/ CHARACTER SET latin1 COLLATE latin1_bin DEFAULT NULL",
             "`n` int(11) DEFAULT NULL",
