@@ -48,6 +48,20 @@ async fn children_follow_a_parent_that_got_another_name() {
     follower.agrees().await;
 }
 
+#[tokio::test]
+async fn children_of_children_follow_through_a_table_that_is_not_followed() {
+    let server = Server::mariadb(&[]);
+    server.sql("CREATE TABLE p (id INT PRIMARY KEY)");
+    server.sql("CREATE TABLE m (id INT PRIMARY KEY, FOREIGN KEY (id) REFERENCES p (id) ON DELETE CASCADE)");
+    server.sql("CREATE TABLE c (id INT PRIMARY KEY, FOREIGN KEY (id) REFERENCES m (id) ON DELETE CASCADE)");
+    server.sql("INSERT INTO p VALUES (1), (2); INSERT INTO m VALUES (1), (2); INSERT INTO c VALUES (1), (2)");
+    let mut follower = Follower::begin(&server, &["c"]).await;
+    server.sql("DELETE FROM p WHERE id = 1");
+    follower.agrees().await;
+    server.sql("RENAME TABLE p TO q; DELETE FROM q WHERE id = 2");
+    follower.agrees().await;
+}
+
 /// The catalogue is read by several queries.
 #[tokio::test]
 async fn the_columns_of_a_table_are_those_of_its_statement_while_it_is_altered() {

@@ -34,8 +34,9 @@ impl Tail {
                 }
                 Some(Known::Certain(_)) if what == What::Truncated => {}
                 _ => {
-                    // Foreign keys follow a parent that gets another name, without a statement about its children.
-                    let children = self.history.children(&name).into_iter().map(|child| child.name.clone());
+                    // Foreign keys follow a parent that gets another name, without a statement about its children: also
+                    // those of tables in between that are not followed.
+                    let children = self.history.cascades.below(&name).map(|child| child.name.clone());
                     let certain = |child: &TableName| matches!(self.history.known(child), Some(Known::Certain(_)));
                     look.extend(children.filter(certain));
                     look.push(name.clone());
