@@ -54,7 +54,7 @@ impl TailFeed {
         Ok(())
     }
 
-    /// The next event, if it can be read on.
+    /// Takes the next event. Dropping the future loses nothing.
     async fn event(&mut self) -> Result<()> {
         let event = self.wire.next().await?;
         faults::point("mysql/tail-event");
@@ -85,9 +85,9 @@ impl Feed for TailFeed {
                 self.tail.take(&first)?;
                 continue;
             }
-            let ready = self.wire.next().now_or_never();
-            let event = match ready {
-                Some(event) => event?,
+            let ready = self.event().now_or_never();
+            match ready {
+                Some(taken) => taken?,
                 None => {
                     if let Some(batch) = self.batch(true)? {
                         return Ok(batch);
@@ -95,14 +95,12 @@ impl Feed for TailFeed {
                     if self.has_moved() {
                         return self.idle();
                     }
-                    match timeout_at(until, self.wire.next()).await {
-                        Ok(event) => event?,
+                    match timeout_at(until, self.event()).await {
+                        Ok(taken) => taken?,
                         Err(_) => return self.idle(),
                     }
                 }
-            };
-            faults::point("mysql/tail-event");
-            self.tail.take(&event)?;
+            }
         }
     }
 

@@ -35,15 +35,13 @@ fn read(line: &str, schema: &str, family: Family) -> Option<Foreign> {
         (name, None) => TableName::new(schema, name),
     };
     let action = |event: &str| {
-        let rule = words.windows(3).find(|words| words[0] == "ON" && words[1] == event).map(|words| words[2]);
-        match (rule, family) {
-            (Some("CASCADE"), _) => Action::Cascade,
-            (Some("SET"), _) => {
-                let to = words.windows(4).find(|words| words[0] == "ON" && words[1] == event).map(|words| words[3]);
-                if to == Some("DEFAULT") { Action::SetDefault } else { Action::SetNull }
-            }
+        let on = words.windows(2).position(|words| words == ["ON", event]);
+        match (on.map_or(&[][..], |on| &words[on + 2..]), family) {
+            (["CASCADE", ..], _) => Action::Cascade,
+            (["SET", "DEFAULT", ..], _) => Action::SetDefault,
+            (["SET", ..], _) => Action::SetNull,
             // What goes without saying.
-            (Some("RESTRICT"), _) | (None, Family::Mariadb) => Action::Restrict,
+            (["RESTRICT", ..], _) | ([], Family::Mariadb) => Action::Restrict,
             _ => Action::None,
         }
     };

@@ -137,7 +137,10 @@ impl Tail {
             (self.open.row, self.open.step) = (after - 1, 0);
         }
         let before = self.steps_before();
-        self.open.step = self.open.step.max(before.min(OWN - 1));
+        // Where one of its own was applied, all that comes before those was.
+        if before < OWN {
+            self.open.step = self.open.step.max(before);
+        }
         if self.expands && event.operation != Operation::Insert && !self.tells_children(event) {
             let children: Vec<Arc<Table>> = self.history.children(name);
             for child in children {

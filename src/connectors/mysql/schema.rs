@@ -79,7 +79,6 @@ pub(super) async fn list(session: &mut Session, database: Option<&str>) -> Answe
     Ok((shapes, findings))
 }
 
-#[derive(PartialEq)]
 struct Catalogue {
     columns: BTreeMap<TableName, Vec<Column>>,
     indexes: BTreeMap<TableName, Vec<Index>>,
@@ -205,12 +204,9 @@ impl Made {
         let terms: Vec<Term> = key.map(|index| index.terms(&self.columns)).unwrap_or_default();
         let uniques = self.indexes.iter().filter(|index| index.unique && key.is_none_or(|key| key.name != index.name));
         let uniques = uniques.map(|index| index.unique(&name, &self.columns, &self.definition)).collect();
-        let stated = match Definition::read(&self.definition) {
-            Some(definition) => {
-                foreign::of(&definition, &name.schema, family).ok_or("its foreign keys cannot be read")?
-            }
-            None => Vec::new(),
-        };
+        let stated = Definition::read(&self.definition);
+        let stated = stated.and_then(|definition| foreign::of(&definition, &name.schema, family));
+        let stated = stated.ok_or("its foreign keys cannot be read from `SHOW CREATE TABLE`")?;
         let foreign_keys = stated.iter().map(|foreign| ForeignKey {
             columns: foreign.columns.iter().filter_map(|column| place(column)).collect(),
             parent: foreign.parent.clone(),

@@ -51,7 +51,7 @@ pub(super) enum OldRows {
     Grow(Vec<String>),
     /// Columns come, empty, or go.
     Keep,
-    /// They stay as they are, and so do the columns, or come empty; what parents' rows do to them is another thing now.
+    /// As `Keep`, and what parents' rows do to them is another thing from now on.
     Bind,
     /// They get other values, for all we know.
     Change,
