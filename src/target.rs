@@ -5,7 +5,7 @@
 //! pipeline: `open` → `prepare` of every table → `apply` of batch after batch → `finish` of every table.
 
 use crate::{
-    error::Result,
+    error::{Error, Result},
     model::{
         Batch, COARSE_HASH_VERSION, Existing, Finding, JobId, Key, Kind, LaneMark, Mutation, Partition, Position, Rows,
         Table, TableName,
@@ -131,6 +131,13 @@ pub struct Noted {
     pub generation: u64,
     /// `finish` is done.
     pub finished: bool,
+}
+
+/// A column that `prepare` found or made is gone: its values are lost, and what comes for it would be, too.
+pub fn lost_column(table: &TableName, column: &str) -> Error {
+    Error::config(format!("{table}: the target lacks its column `{column}`, which was there")).hint(
+        "add it again with the values of its rows, or delete the job and create it again with `existing: replace`",
+    )
 }
 
 /// One job as a target remembers it.

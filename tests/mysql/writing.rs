@@ -320,6 +320,41 @@ async fn opens_again(kind: Which) {
 }
 
 #[tokio::test]
+async fn a_column_taken_away_by_hand_is_missed_until_its_rows_are_copied_again() {
+    for kind in [Which::Mariadb, Which::Mysql] {
+        let server = Server::of(kind, &[]);
+        server.sql("CREATE TABLE t (id INT PRIMARY KEY, v VARCHAR(20), w INT)");
+        let shapes = shapes(&server, &["t"]).await;
+        let table = Arc::clone(&shapes[0]);
+        let row = |id| vec![Value::Int(id), text("v"), Value::Int(7)];
+        let mut written = Written::open(&server, &shapes).await;
+        written.apply(upsert(&table, &[&row(1)])).await;
+        server.sql("ALTER TABLE copy.t DROP COLUMN w");
+        // Also by a daemon that did not see it go.
+        written.target.open(&claim(2, &shapes)).await.expect("opens");
+        let error = written.try_apply(upsert(&table, &[&row(2)])).await.expect_err("its values would be lost");
+        assert!(error.kind() == ErrorKind::Config && error.to_string().contains("column `w`"), "{error:?}");
+        assert!(error.hint_text().is_some_and(|hint| hint.contains("existing: replace")), "{error:?}");
+        let error = written.target.prepare(&table, 1).await.expect_err("old rows have no value");
+        assert!(error.to_string().contains("column `w`"), "{error:?}");
+        assert_eq!(server.sql("SELECT id FROM copy.t"), "1\n");
+        // One that the source had before the table was prepared was never here.
+        let mut before = Table::clone(&table);
+        before.columns.push(whimbrel::model::Column::new("x", whimbrel::model::Type::Int));
+        server.sql("ALTER TABLE copy.t ADD w INT");
+        let before = Arc::new(before);
+        let older = [row(3), vec![Value::Int(1)]].concat();
+        written.apply(upsert(&before, &[&older])).await;
+        assert_eq!(server.sql("SELECT * FROM copy.t WHERE id = 3"), "3\tv\t7\n");
+        // A copy brings them all.
+        server.sql("ALTER TABLE copy.t DROP COLUMN w");
+        written.target.prepare(&table, 2).await.expect("prepared");
+        written.apply(upsert(&table, &[&row(1), &row(3)])).await;
+        assert_eq!(server.sql("SELECT w FROM copy.t"), "7\n7\n");
+    }
+}
+
+#[tokio::test]
 async fn what_the_first_version_noted_is_taken_over() {
     let server = Server::mariadb(&[]);
     server.sql("CREATE TABLE t (id INT PRIMARY KEY); INSERT INTO t VALUES (1)");

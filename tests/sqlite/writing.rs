@@ -499,6 +499,24 @@ async fn a_fresh_copy_that_meets_a_row_makes_it_its_own() {
     assert_eq!(shell(&path, "SELECT * FROM t;").trim(), "A|2", "the spelling of the key too");
 }
 
+#[tokio::test]
+async fn a_column_taken_away_by_hand_is_missed_until_its_rows_are_copied_again() {
+    let world = World::new();
+    let (mut applier, tables, path) = made(&world, "CREATE TABLE t(id INTEGER PRIMARY KEY, v TEXT, w INT);").await;
+    let t = &tables[0];
+    let upsert = |id| changes(t, &[(Change::Upsert, vec![number(id), text("v"), number(7)])]);
+    applier.apply(&upsert(1)).await.expect("applied");
+    shell(&path, "ALTER TABLE t DROP COLUMN w;");
+    let error = applier.apply(&upsert(2)).await.expect_err("its values would be lost");
+    assert!(error.kind() == ErrorKind::Config && error.to_string().contains("column `w`"), "{error:?}");
+    let error = applier.target.prepare(t, 1).await.expect_err("old rows have no value");
+    assert!(error.to_string().contains("column `w`") && error.hint_text().is_some(), "{error:?}");
+    assert_eq!(shell(&path, "SELECT id FROM t;").trim(), "1");
+    applier.target.prepare(t, 2).await.expect("a copy brings its values");
+    applier.apply(&upsert(1)).await.expect("applied");
+    assert_eq!(shell(&path, "SELECT w FROM t;").trim(), "7");
+}
+
 #[test]
 fn our_tables_on_users_disks_are_the_golden_ones() {
     let golden = |name: &str| {

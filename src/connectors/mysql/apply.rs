@@ -93,7 +93,8 @@ async fn plans(lane: &mut Lane, work: &Work<'_>) -> Result<PlansOf> {
     for mutation in work.part.mutations {
         let shape = usize::from(mutation.shape);
         if plans[shape].is_none() && !matches!(mutation.change, Change::Reshape | Change::Recopy) {
-            plans[shape] = Some(work.plans.get(&mut lane.session, &work.part.rows.shapes[shape]).await?);
+            let table = &work.part.rows.shapes[shape];
+            plans[shape] = Some(work.plans.get(&mut lane.session, work.home, work.claim.job, table).await?);
         }
     }
     Ok(plans)

@@ -1,6 +1,7 @@
 //! What a target remembers of a job's tables: each has a row of its own, so that many cost no more than a few.
 
 use super::{
+    compare::find,
     connect::Session,
     schema::strings,
     text::{hex, literal},
@@ -8,7 +9,8 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    model::{JobId, TableName},
+    model::{JobId, Table, TableName},
+    target,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -42,6 +44,17 @@ pub(super) struct Noted {
     pub waiting: Vec<String>,
     /// Indexes that we made: their names at the source, and here.
     pub indexes: BTreeMap<String, String>,
+    /// The source's columns, all of which are here since. Earlier builds did not note them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub columns: Vec<String>,
+}
+
+impl Noted {
+    /// That a column which was prepared is gone: its values are lost here, and what comes for it would be, too.
+    pub fn prove_columns(&self, there: &Table) -> Result<()> {
+        let lost = self.columns.iter().find(|name| find(there, name).is_none());
+        lost.map_or(Ok(()), |lost| Err(target::lost_column(&there.name, lost)))
+    }
 }
 
 impl Owned {

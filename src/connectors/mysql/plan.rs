@@ -1,6 +1,7 @@
 //! How rows of one source shape are written into a table: the pieces of its statements, made once.
 
 use super::{
+    compare::find,
     connect::Session,
     definition::{self, Definition},
     encode::{Misfit, Slot, is_invalid_label},
@@ -9,10 +10,11 @@ use super::{
     server::{Family, Server},
     text,
     types::Native,
+    watermark::Home,
 };
 use crate::{
     error::{Error, Result},
-    model::{Equality, Field, RowRef, Table, ValueRef},
+    model::{Equality, Field, JobId, RowRef, Table, ValueRef},
 };
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -53,7 +55,7 @@ pub(super) struct Plans {
 }
 
 impl Plans {
-    pub async fn get(&self, session: &mut Session, table: &Arc<Table>) -> Result<Arc<Plan>> {
+    pub async fn get(&self, session: &mut Session, home: &Home, job: JobId, table: &Arc<Table>) -> Result<Arc<Plan>> {
         let found = {
             let plans = self.plans.lock();
             let same = plans.iter().find(|plan| Arc::ptr_eq(&plan.table, table));
@@ -68,6 +70,12 @@ impl Plans {
             Error::config(format!("the target has no table `{}` any more", table.name))
                 .hint("restore it, or delete the job and create it again")
         })?;
+        // One that the source had before it was prepared, or one that is lost.
+        if table.columns.iter().any(|column| find(&target.table, &column.name).is_none())
+            && let Some(noted) = home.noted(session, job, &table.name).await?
+        {
+            noted.prove_columns(&target.table)?;
+        }
         let plan = Arc::new(Plan::new(Arc::clone(table), target, &session.server)?);
         let mut plans = self.plans.lock();
         if plans.len() >= PLANS {

@@ -42,6 +42,10 @@ pub(super) async fn prepare(
             if let Some((text, mend)) = objections.into_iter().next() {
                 return Err(Error::config(format!("{}: {text}", table.name)).hint(format!("run at the target: {mend}")));
             }
+            // A copy of its own brings the values of a column that was lost.
+            if let Some(noted) = known.as_ref().filter(|noted| noted.generation == generation) {
+                noted.prove_columns(&there.table)?;
+            }
             add_columns(session, table, &there).await?;
         }
     }
@@ -50,6 +54,7 @@ pub(super) async fn prepare(
     let kept = finish::drop_stale(session, table, noted).await?;
     let stood = note(session, home, claim, &table.name, |noted| {
         (noted.finished, noted.generation, noted.indexes) = (false, generation, kept);
+        noted.columns = table.columns.iter().map(|column| column.name.clone()).collect();
         noted.made |= made;
         noted.stood
     })

@@ -5,7 +5,7 @@
 //! session that writes, which here is ours.
 
 use super::{
-    collations,
+    collations, columns,
     definition::{Definition, Line, kind, words},
     server::Server,
     text::quote,
@@ -29,10 +29,10 @@ pub(super) fn lines(
     let mut told = Vec::new();
     let mut one = |line: &&str| match kind(line) {
         Line::Column(name) => {
-            let Some(column) = table.columns.iter().find(|column| quote(&column.name) == name) else {
+            let Some(at) = table.columns.iter().position(|column| quote(&column.name) == name) else {
                 return (*line).to_owned();
             };
-            let line = collated(line, column, server);
+            let (line, column) = (collated(line, table, at, server), &table.columns[at]);
             match zoned.contains(&column.name) && is_stored(&line) {
                 true => {
                     told.push((
@@ -100,9 +100,9 @@ pub(super) fn computed_by_zone(table: &Table) -> Vec<&str> {
 
 /// A column's line, with how its texts are compared where it names a character set alone. One that names neither is as the
 /// table's options say.
-fn collated(line: &str, column: &Column, server: &Server) -> String {
+fn collated(line: &str, table: &Table, column: usize, server: &Server) -> String {
     let mut all = words(line);
-    let Some((_, own)) = column.declared.split_once(" CHARACTER SET ") else { return line.to_owned() };
+    let Some((_, own)) = table.columns[column].declared.split_once(" CHARACTER SET ") else { return line.to_owned() };
     let Some((charset, own)) = own.split_once(" COLLATE ") else { return line.to_owned() };
     if all.contains(&"COLLATE") {
         return line.to_owned();
@@ -112,7 +112,7 @@ fn collated(line: &str, column: &Column, server: &Server) -> String {
     if all.get(at) != Some(&"CHARACTER") || !OLD_SETS.contains(&charset) {
         return line.to_owned();
     }
-    let here = collations::here(charset, own, false, server).words;
+    let here = collations::here(charset, own, columns::is_told_apart(table, column), server).words;
     all.splice(at..at + 3, [here.as_str()]);
     all.join(" ")
 }
@@ -237,6 +237,19 @@ mod tests {
         {
             assert_eq!(options(same, &server()), same);
         }
+    }
+
+    #[test]
+    fn what_an_older_server_does_not_know_is_told_apart_where_a_key_depends_on_it() {
+        let older = Server { version: (5, 7, 44), ..server() };
+        let accents = "varchar(9) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_ai_ci";
+        let definition = Definition {
+            lines: vec!["`id` varchar(9) CHARACTER SET utf8mb4 NOT NULL", "`v` varchar(9) CHARACTER SET utf8mb4"],
+            options: "",
+        };
+        let (lines, _) = lines(&table(&[("id", accents), ("v", accents)]), &definition, &older);
+        assert_eq!(lines[0], "`id` varchar(9) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL");
+        assert_eq!(lines[1], "`v` varchar(9) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci");
     }
 
     #[test]

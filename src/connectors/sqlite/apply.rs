@@ -69,7 +69,7 @@ pub(super) fn apply(
             // Told to `prepare` by the engine; here only the watermark moves.
             continue;
         }
-        let plan = plans.get(db, table)?;
+        let plan = plans.get(db, job, table)?;
         work.mutation(db, plan, &part.rows, index, mutation).map_err(|error| error.at(&table.name))?;
     }
     Ok(match work {

@@ -86,8 +86,10 @@ fn in_target(db: &mut Database, known: &BTreeSet<String>) -> Result<Vec<Leftover
     let orphans: Vec<_> = jobs.iter().filter(|row| !is_known(&row.job)).collect();
     let mut left = Vec::new();
     for (index, row) in orphans.iter().enumerate() {
-        let deletes = [("whimbrel_job", "uuid"), ("whimbrel_watermark", "job"), ("whimbrel_rowid", "job")]
-            .map(|(table, column)| format!("DELETE FROM {table} WHERE {column} = '{}';", row.job));
+        let deletes = watermark::TABLES.iter().map(|(table, _)| {
+            let column = if *table == "whimbrel_job" { "uuid" } else { "job" };
+            format!("DELETE FROM {table} WHERE {column} = '{}';", row.job)
+        });
         // The tables go with the last job's rows.
         let drops = watermark::TABLES.iter().map(|(name, _)| format!("DROP TABLE IF EXISTS {name};"));
         let goes = is_last && index + 1 == orphans.len();

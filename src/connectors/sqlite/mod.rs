@@ -25,6 +25,7 @@ mod fixture;
 mod large;
 mod leftovers;
 mod log;
+mod noted;
 mod paging;
 mod plan;
 mod position;

@@ -4,7 +4,7 @@ use super::{
     columns::{Affinity, affinity},
     failure::Answer,
     file::Database,
-    paging,
+    noted, paging,
     schema::{self, SCHEMA, Shape},
     statement::Statement,
     text::quote,
@@ -52,7 +52,7 @@ impl Plans {
         Ok(renewed)
     }
 
-    pub fn get(&mut self, db: &mut Database, table: &Arc<Table>) -> Result<&mut Plan> {
+    pub fn get(&mut self, db: &mut Database, job: &str, table: &Arc<Table>) -> Result<&mut Plan> {
         let found = self.plans.iter().position(|plan| Arc::ptr_eq(&plan.table, table));
         let found = found.or_else(|| self.plans.iter().position(|plan| plan.table == *table));
         let index = match found {
@@ -61,7 +61,12 @@ impl Plans {
                 if self.plans.len() >= PLANS {
                     self.plans.clear();
                 }
-                self.plans.push(Plan::new(db, table)?);
+                let plan = Plan::new(db, table)?;
+                // One that the source had before it was prepared, or one that is lost.
+                if plan.lacks_columns() {
+                    noted::prove(db, job, &table.name, &plan.target.table)?;
+                }
+                self.plans.push(plan);
                 self.plans.len() - 1
             }
         };
@@ -91,6 +96,11 @@ impl Plan {
         let (insert, upsert, delete) = (None, None, None);
         let (table, target) = (Arc::clone(table), Arc::new(target));
         Ok(Plan { table, target, names, writes_all, insert, upsert, delete, patches: HashMap::new() })
+    }
+
+    fn lacks_columns(&self) -> bool {
+        let there = &self.target.table.columns;
+        !self.table.columns.iter().all(|column| there.iter().any(|there| there.name.eq_ignore_ascii_case(&column.name)))
     }
 
     pub fn is_keyless(&self) -> bool {

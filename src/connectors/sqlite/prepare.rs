@@ -6,6 +6,7 @@ use super::{
     file::Database,
     finish,
     log::HIGH,
+    noted,
     schema::{self, ROWID, SCHEMA, Shape},
     text::{quote, quoted},
     watermark,
@@ -64,11 +65,9 @@ pub(super) fn prepare(
 ) -> Result<Prepared> {
     let sql = create(table)?;
     let there = schema::read(db, &table.name.name)?;
-    if !existing.admits(table)
-        && there.is_some()
-        && !watermark::owned(db, job)?.prepared.contains_key(&table.name)
-        && has_rows(db, table)?
-    {
+    let mut owned = watermark::owned(db, job)?;
+    let known = owned.prepared.get(&table.name);
+    if !existing.admits(table) && there.is_some() && known.is_none() && has_rows(db, table)? {
         return Ok(Prepared { has_rows: true });
     }
     match there {
@@ -78,10 +77,14 @@ pub(super) fn prepare(
             if let Some((text, mend)) = objections.into_iter().next() {
                 return Err(Error::config(format!("{}: {text}", table.name)).hint(format!("run at the target: {mend}")));
             }
+            // A copy of its own brings the values of a column that was lost.
+            if known.is_some_and(|noted| noted.generation == generation) {
+                noted::prove(db, job, &table.name, &there.table)?;
+            }
             add_columns(db, table, &there)?;
         }
     }
-    let mut owned = watermark::owned(db, job)?;
+    noted::note(db, job, table)?;
     let noted = owned.prepared.entry(table.name.clone()).or_default();
     (noted.finished, noted.generation) = (false, generation);
     let stood = noted.stood;

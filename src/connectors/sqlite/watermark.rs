@@ -29,6 +29,10 @@ pub(super) const TABLES: &[(&str, &str)] = &[
     ),
     // A row for each table whose rows have SQLite's hidden number for a key, far above the numbers that VACUUM gives.
     ("whimbrel_rowid", "CREATE TABLE whimbrel_rowid (job TEXT, name TEXT)"),
+    (
+        "whimbrel_columns",
+        "CREATE TABLE whimbrel_columns (job TEXT, name TEXT, columns TEXT NOT NULL, PRIMARY KEY (job, name)) WITHOUT ROWID",
+    ),
 ];
 
 /// `whimbrel_job.tables`, as JSON.
@@ -314,6 +318,7 @@ pub(super) fn forget(db: &mut Database, job: JobId) -> Result<()> {
         "DELETE FROM whimbrel_job WHERE uuid = ?1",
         "DELETE FROM whimbrel_watermark WHERE job = ?1",
         "DELETE FROM whimbrel_rowid WHERE job = ?1",
+        "DELETE FROM whimbrel_columns WHERE job = ?1",
     ] {
         db.statement(sql)?.run([ValueRef::Text(&job)])?;
     }
