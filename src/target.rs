@@ -154,6 +154,9 @@ pub struct JobRow {
 pub struct Prepared {
     /// The table had rows already, of ours or of others.
     pub has_rows: bool,
+    /// Nothing was changed: a column that comes is here already, from before, and rows have a value in it. What comes is
+    /// empty at the source, so the table is to be copied again.
+    pub stale: bool,
 }
 
 /// What one transaction has to carry: all of a batch, or one lane's share.

@@ -127,7 +127,7 @@ impl KeyRange {
 
 /// A hash of a row's key that is the same for all keys which any store may take for equal: numbers by value, coarse
 /// text by its ASCII letters and digits without case. `None`: the key cannot be grouped safely (a non-ASCII character
-/// under a coarse equality; 'é' may equal 'e'), so the batch runs on one lane.
+/// under a coarse equality, 'é' may equal 'e'; any text under a tailored one), so the batch runs on one lane.
 ///
 /// `version` is the watermark's `hash_version`; a torn batch is split by the one that split it first.
 pub fn coarse_hash(version: u8, table: &Table, row: RowRef<'_>) -> Option<u64> {
@@ -151,7 +151,7 @@ pub fn coarse_hash(version: u8, table: &Table, row: RowRef<'_>) -> Option<u64> {
                 text.bytes().filter(u8::is_ascii_alphanumeric).for_each(|b| hash.write_u8(b.to_ascii_lowercase()));
                 hash.write_u8(0xff);
             }
-            _ if table.columns[column].equality == Equality::Coarse && !is_number(row.get(column)) => return None,
+            _ if table.columns[column].equality.is_coarse() && !is_number(row.get(column)) => return None,
             ValueRef::Bool(v) => number(&mut hash, f64::from(u8::from(v))),
             ValueRef::Int(v) => number(&mut hash, v as f64),
             ValueRef::Unsigned(v) => number(&mut hash, v as f64),
@@ -220,6 +220,8 @@ mod tests {
         assert_eq!(coarse("a b"), coarse("AB  "));
         assert_ne!(coarse("a"), coarse("b"));
         assert_eq!(coarse("é"), None);
+        assert_eq!(hash(Equality::Tailored, Value::Text("i".into())), None);
+        assert_eq!(hash(Equality::Tailored, Value::Int(1)), exact(Value::Int(1)));
     }
 
     #[test]

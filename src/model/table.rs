@@ -101,6 +101,14 @@ pub enum Equality {
     Exact,
     /// Something coarser than bytes: case, accents, padding. Lanes and folding treat such keys with care.
     Coarse,
+    /// Coarse, and also plain letters are taken for others ('i' for 'y'): no two keys are known to differ.
+    Tailored,
+}
+
+impl Equality {
+    pub fn is_coarse(self) -> bool {
+        self != Equality::Exact
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -199,7 +207,7 @@ impl Table {
 
     /// Whether two keys with other bytes may be one row to the store.
     pub fn has_coarse_key(&self) -> bool {
-        self.key.iter().any(|&column| self.columns[column].equality == Equality::Coarse)
+        self.key.iter().any(|&column| self.columns[column].equality.is_coarse())
     }
 }
 

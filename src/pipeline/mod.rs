@@ -52,7 +52,7 @@ pub(crate) use route::Routed;
 use crate::{
     error::{Error, Result},
     faults::{self, Saboteur},
-    model::{Limits, Progress, Table, TableName},
+    model::{Finding, Limits, Progress, Severity, Table, TableName},
     source::{Backlog, Source},
     state::{JobRecord, State, remember},
     target::Target,
@@ -391,6 +391,14 @@ async fn not_known(job: &JobRun) -> Result<()> {
 }
 
 async fn selected(source: &dyn Source, route: &Route) -> Result<Vec<Arc<Table>>> {
-    let (all, _) = source.tables().await?;
+    let (all, findings) = source.tables().await?;
+    // Such a table has rows that would be left out.
+    let is_blocked = |finding: &&Finding| {
+        finding.severity == Severity::Blocking && finding.subject.parse().is_ok_and(|name| route.selects(&name))
+    };
+    if let Some(finding) = findings.iter().find(is_blocked) {
+        let mend = finding.mend.as_deref().unwrap_or("leave it out of the job's `tables`");
+        return Err(Error::config(format!("{}: {}", finding.subject, finding.text)).hint(mend));
+    }
     Ok(all.into_iter().filter(|table| route.selects(&table.name)).collect())
 }

@@ -23,7 +23,9 @@ pub async fn new_shapes(line: &Line, batch: &Batch, open: bool) -> Result<()> {
             // transaction; columns it lacks are left out, the log brings them.
             TableState::Streaming { .. } if open => {}
             TableState::Streaming { .. } => {
-                line.prepare(&source).await?;
+                if line.prepare(&source).await?.stale {
+                    continue; // The log tells of the column, and the table is copied again then.
+                }
                 finish(line, &source).await?;
                 prepared(line, &source.name, shape.version);
             }
@@ -110,13 +112,20 @@ pub async fn before_alone(line: &Line, batch: &Batch, change: Change) -> Result<
         admit(line, &source).await?;
     }
     // A11: a shape that changes inside the window of a copy leaves rows of both shapes behind.
-    let again = change != Change::Reshape || !stands;
-    let generation = line.ledger.read(|progress| {
+    let mut again = change != Change::Reshape || !stands;
+    let (known, next) = line.ledger.read(|progress| {
         let known = progress.tables.get(&source.name).map_or(0, |table| table.generation);
-        if again { progress.epoch.max(known + 1) } else { known }
+        (known, progress.epoch.max(known + 1))
     });
-    line.prepare_for(&source, generation).await?;
-    if change == Change::Reshape && stands {
+    if !again && line.prepare_for(&source, known).await?.stale {
+        tracing::info!(table = %source.name, "copied again: the target has values in a column that comes empty");
+        again = true;
+    }
+    let generation = if again { next } else { known };
+    if again {
+        line.prepare_for(&source, generation).await?;
+    }
+    if !again {
         // `prepare` noted it as unfinished; its rows are whole.
         finish(line, &source).await?;
     }

@@ -3,7 +3,7 @@
 use super::reading::{copied, source, table};
 use crate::support::mysql::{Kind, Server};
 use std::collections::BTreeMap;
-use whimbrel::model::{KeyRange, Value};
+use whimbrel::model::{Equality, KeyRange, Value};
 
 /// Characters of one, two and three bytes, by their first bytes.
 const BYTES: &str = "SELECT seq AS n FROM numbers.seq_1_to_255 \
@@ -84,5 +84,53 @@ async fn no_byte_is_another_character(kind: Kind) {
     for set in READ {
         let (raw, all) = bytes_only[*set];
         assert!(raw * 4 <= all, "{set}: {raw} of {all} characters are read as bytes");
+    }
+}
+
+/// Keys are spread over lanes by their letters and digits, so these must tell apart what a collation does.
+#[tokio::test]
+async fn where_letters_are_taken_for_others_no_two_keys_are_known_to_differ() {
+    for kind in [Kind::Mariadb, Kind::Mysql] {
+        no_two_keys_are_known_to_differ(kind).await;
+    }
+}
+
+async fn no_two_keys_are_known_to_differ(kind: Kind) {
+    let server = Server::of(kind, &["--sql-mode=", "--sync-binlog=0", "--innodb-flush-log-at-trx-commit=0"]);
+    let list = |letters: &str| {
+        let all: Vec<String> = letters.chars().map(|letter| format!("SELECT '{letter}' AS c")).collect();
+        format!("({})", all.join(" UNION "))
+    };
+    // All letters and digits, alone and in pairs; and what languages write as one letter, also doubled.
+    let (all, few) = (list("019abcdefghijklmnopqrstuvwxyz"), list("cszdglntyhkv"));
+    server.sql(&format!(
+        "CREATE TABLE words (word VARCHAR(8) CHARACTER SET ascii COLLATE ascii_bin PRIMARY KEY); \
+         INSERT INTO words SELECT c FROM {all} a; INSERT INTO words SELECT CONCAT(a.c, b.c) FROM {all} a, {all} b; \
+         INSERT INTO words SELECT CONCAT(a.c, b.c, c.c) FROM {few} a, {few} b, {few} c; \
+         INSERT INTO words SELECT CONCAT(a.c, b.c, a.c, b.c) FROM {few} a, {few} b"
+    ));
+    // Rules of one name are the same in all of Unicode's sets.
+    let rules = server.sql(
+        "SELECT CHARACTER_SET_NAME, COLLATION_NAME FROM information_schema.COLLATION_CHARACTER_SET_APPLICABILITY \
+         WHERE CHARACTER_SET_NAME NOT IN ('binary', 'ucs2', 'utf16', 'utf16le', 'utf32', 'utf8mb3')",
+    );
+    assert!(rules.lines().count() > 150, "{kind:?}: {rules}");
+    let ask = |line: &str| {
+        let (set, collation) = line.split_once('\t').expect("two values");
+        format!(
+            "SELECT '{set}', '{collation}', GROUP_CONCAT(word) FROM words \
+             GROUP BY CONVERT(word USING {set}) COLLATE {collation} HAVING COUNT(*) > 1 LIMIT 1"
+        )
+    };
+    let found = server.sql(&rules.lines().map(ask).collect::<Vec<_>>().join(";"));
+    assert!(found.contains("lithuanian_ci\t0i,0y") || found.contains("lithuanian_ci\t0y,0i"), "{kind:?}: {found}");
+    let source = source(&server);
+    let found = format!("{found}utf8mb4\tutf8mb4_unicode_ci\tnone");
+    for (number, line) in found.lines().enumerate() {
+        let [set, collation, words] = line.split('\t').collect::<Vec<_>>()[..] else { panic!("{line}") };
+        server
+            .sql(&format!("CREATE TABLE t{number} (k VARCHAR(9) CHARACTER SET {set} COLLATE {collation} PRIMARY KEY)"));
+        let expected = if words == "none" { Equality::Coarse } else { Equality::Tailored };
+        assert_eq!(table(&*source, &format!("t{number}")).await.columns[0].equality, expected, "{kind:?}: {line}");
     }
 }

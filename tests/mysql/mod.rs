@@ -17,6 +17,7 @@ mod many;
 mod names;
 pub mod positions;
 mod reading;
+mod reshaping;
 pub mod tailing;
 pub mod targets;
 pub mod types;

@@ -353,7 +353,7 @@ impl Inner {
         let known = self.ledger.jobs.get(&session.job).is_some_and(|entry| entry.prepared.contains_key(&table.name));
         let has_rows = self.tables.get(&table.name).is_some_and(|heap| !heap.is_empty());
         if !session.existing.admits(table) && !known && has_rows {
-            return Ok(Prepared { has_rows });
+            return Ok(Prepared { has_rows, stale: false });
         }
         let before = self.ledger.clone();
         let mut steps = Vec::new();
@@ -372,7 +372,7 @@ impl Inner {
             entry.prepared.insert(table.name.clone(), Noted { generation, finished: false });
         }
         self.commit_with(steps, &[], before);
-        Ok(Prepared { has_rows })
+        Ok(Prepared { has_rows, stale: false })
     }
 
     fn finish(&mut self, session: &Session, table: &Arc<Table>) -> Result<Finished> {

@@ -6,7 +6,7 @@
 
 use super::schema::Shape;
 use crate::model::{
-    Action, Change, Criterion, Equality, Field, ForeignKey, Operator, RowRef, Rows, Table, TableName, Value, ValueRef,
+    Action, Change, Criterion, Field, ForeignKey, Operator, RowRef, Rows, Table, TableName, Value, ValueRef,
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -146,7 +146,7 @@ fn effect(
     new: Option<Option<Vec<Value>>>,
 ) -> Effect {
     let table = &child.table;
-    let is_coarse = key.columns.iter().any(|&column| table.columns[column].equality == Equality::Coarse);
+    let is_coarse = key.columns.iter().any(|&column| table.columns[column].equality.is_coarse());
     let moves_key = key.columns.iter().any(|column| table.key.contains(column));
     let deletes = action == Action::Cascade && new.is_none();
     let points_to_itself = key.parent == table.name;

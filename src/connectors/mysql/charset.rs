@@ -53,6 +53,19 @@ impl Charset {
         !matches!(self.form, Form::Single(_) | Form::Multi(_) | Form::Foreign) && self.decode(bytes).is_none()
     }
 
+    /// How many bytes the text has in this set; no less where characters are of several widths.
+    pub fn bytes_of(&self, text: &str) -> usize {
+        let of_width = |wide| text.chars().map(|char| if char.is_ascii() { 1 } else { wide }).sum();
+        match self.form {
+            Form::Utf8 | Form::Ascii => text.len(),
+            Form::Ucs2 | Form::Utf16 | Form::Utf16le => text.encode_utf16().count() * 2,
+            Form::Utf32 => text.chars().count() * 4,
+            Form::Single(_) => text.chars().count(),
+            Form::Multi(multi) => of_width(if multi.of_three.is_some() { 3 } else { 2 }),
+            Form::Foreign => of_width(4),
+        }
+    }
+
     /// `None`: not text that we can tell.
     pub fn decode<'a>(&self, bytes: &'a [u8]) -> Option<Cow<'a, str>> {
         let text = |chars: Option<String>| chars.map(Cow::Owned);

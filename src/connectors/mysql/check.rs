@@ -31,9 +31,10 @@ pub(super) async fn check(
     settings(session, &mut findings).await.map_err(asking)?;
     grants(session, config, &mut findings).await.map_err(asking)?;
     let is_silent = is_silent(session).await.map_err(asking)?;
+    let there = schema::read_many(session, tables).await?;
     for table in tables {
-        match schema::read(session, &table.name).await.map_err(asking)? {
-            Some(shape) => of_table(session, &shape, is_silent, &mut findings).await.map_err(asking)?,
+        match there.get(&table.name) {
+            Some(shape) => of_table(session, shape, is_silent, &mut findings).await.map_err(asking)?,
             None => findings.push(
                 Finding::new(Severity::Blocking, table.name.to_string(), "there is no such table at the source")
                     .mend("take it out of the job's tables, or create it"),

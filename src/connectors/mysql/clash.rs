@@ -38,9 +38,13 @@ pub(super) async fn holders(session: &mut Session, plan: &Plan, row: RowRef<'_>)
     Ok(Some(holders))
 }
 
-/// Whether the table has a unique index of which nobody here can tell who holds a row's values: over expressions.
+/// Whether the table has a unique index of which nobody here can tell who holds a row's values: over expressions, or a key
+/// over the beginnings of values.
 pub(super) fn has_hidden(table: &Table) -> bool {
+    let definition = || Definition::read(table.definition.as_deref()?);
+    let is_cut = |line: &&str| kind(line) == Line::Primary && line.trim_end_matches(',').contains("`(");
     table.uniques.iter().any(|unique| terms(table, unique).is_none())
+        || definition().is_some_and(|definition| definition.lines.iter().any(|line| is_cut(line)))
 }
 
 /// The key of a row of which the query has the key's columns only.

@@ -40,6 +40,13 @@ pub(super) fn here(charset: &str, own: &str, apart: bool, server: &Server) -> He
     }
 }
 
+/// Whether texts of different plain letters may be equal. As measured on servers (`tests/mysql/charsets.rs`).
+pub(super) fn is_tailored(collation: &str) -> bool {
+    const RULES: [&str; 7] =
+        ["_lithuanian_", "_roman_", "_lt_0900_", "_lv_0900_", "_la_0900_", "_hu_0900_", "macce_general_"];
+    RULES.iter().any(|rule| collation.contains(rule))
+}
+
 /// Tells all texts apart, spaces at the end too, where the server has such a collation.
 pub(super) fn exact(server: &Server) -> String {
     let name = match server.family {

@@ -39,6 +39,25 @@ pub(super) fn compare(table: &Table, there: &Shape, server: &Server) -> Vec<(Str
             let declared = create::declaration(table, index, server);
             objections.push((text, format!("ALTER TABLE {name} MODIFY COLUMN {declared}")));
         }
+        if table.key.contains(&index) && !reads_back(at_source, &there.natives[place]) {
+            let text = format!(
+                "its key column `{}` is declared `{}` there, which may show the source's keys in another spelling: rows \
+                 could not be told from others that are too many",
+                here.name, here.declared
+            );
+            let declared = create::declaration(table, index, server);
+            objections.push((text, format!("ALTER TABLE {name} MODIFY COLUMN {declared}")));
+            continue;
+        }
+        if at_source.nullable && !here.nullable && matches!(there.natives[place], Native::Timestamp(_)) {
+            let text = format!(
+                "its column `{}` may not be NULL there, as it may at the source: servers may put the present moment in",
+                here.name
+            );
+            let declared = create::declaration(table, index, server);
+            objections.push((text, format!("ALTER TABLE {name} MODIFY COLUMN {declared}")));
+            continue;
+        }
         if here.generated && !at_source.generated {
             let text = format!("its column `{}` is computed there, but not at the source", here.name);
             objections.push((text, anew.clone()));
@@ -91,10 +110,8 @@ pub(super) fn is_coarser(at_source: &Column, here: &Column) -> bool {
     match (here.equality, at_source.equality) {
         (Equality::Exact, _) => false,
         // Their texts have no spaces at the end, which alone such a collation does not see.
-        (Equality::Coarse, Equality::Exact) => {
-            !(is_spelled_without_spaces(at_source) && collation(here).ends_with("_bin"))
-        }
-        (Equality::Coarse, Equality::Coarse) => !collations::is_as_fine(collation(at_source), collation(here)),
+        (_, Equality::Exact) => !(is_spelled_without_spaces(at_source) && collation(here).ends_with("_bin")),
+        _ => !collations::is_as_fine(collation(at_source), collation(here)),
     }
 }
 
@@ -124,6 +141,20 @@ fn carries(at_source: &Column, native: &Native) -> bool {
         // Rows with a value there are refused, as the check says.
         (Type::List | Type::Map | Type::Native, N::Text(_)) => own.is_none_or(|own| own == N::Vector),
         _ => false,
+    }
+}
+
+/// Whether the source finds its row again by what the target shows of its key: as it was written, not as another form of
+/// the same.
+fn reads_back(at_source: &Column, native: &Native) -> bool {
+    use Native as N;
+    let own = Native::of(&at_source.declared).filter(|own| own.kind() == at_source.kind);
+    match (at_source.kind, native) {
+        _ if own.as_ref() == Some(native) => true,
+        (Type::Any, native) => matches!(native, N::Text(_) | N::Int(_) | N::Unsigned(_) | N::Bytes { .. }),
+        (Type::Text, N::Uuid | N::Inet6 | N::Inet4 | N::Enum(_) | N::Set(_) | N::Json) => false,
+        (Type::Int | Type::Unsigned, N::Year) => false,
+        _ => true,
     }
 }
 

@@ -60,12 +60,11 @@ impl CopyFeed {
     ) -> Result<CopyFeed> {
         let mut session = reads.connections.lease().await?;
         reads.sight.prove(&mut session, after).await?;
-        let reading = |failure| failure::error(failure, "reading the table's shape").at(table);
+        let reading = |failure| failure::error(failure, "asking where the log ends").at(table);
         let shape = reads
             .shapes
             .get(&mut session, table)
-            .await
-            .map_err(reading)?
+            .await?
             .ok_or_else(|| Error::transient(format!("{table}: the table is gone while it was to be copied")))?;
         let mut stands_at = None;
         if shape.table.is_keyless() && columns == Columns::All {

@@ -21,19 +21,39 @@ pub(super) struct Slot {
     /// Quoted.
     pub name: String,
     pub native: Native,
-    /// Characters that it takes; a `char` also drops spaces at the end.
-    pub limit: Option<(u32, bool)>,
+    /// What the server would cut without an error.
+    limit: Limit,
+    /// The key's column of a source that keeps any kind there: what becomes text here would be read as another key.
+    text_only: bool,
+}
+
+/// Of spaces at the end of a text.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Limit {
+    None,
+    Chars(u32),
+    /// Spaces at the end are dropped in any case.
+    Padded(u32),
+    Bytes(usize),
 }
 
 impl Slot {
     pub fn new(name: &str, declared: &str, native: Native) -> Slot {
         let length = || declared.split_once('(')?.1.split(')').next()?.parse().ok();
-        let limit = match native {
-            Native::Text(_) if declared.starts_with("varchar") => length().map(|length| (length, false)),
-            Native::Text(_) if declared.starts_with("char") => Some((length().unwrap_or(1), true)),
-            _ => None,
+        let limit = match (&native, declared.split([' ', '(']).next()) {
+            (Native::Text(_), Some("varchar")) => length().map_or(Limit::None, Limit::Chars),
+            (Native::Text(_), Some("char")) => Limit::Padded(length().unwrap_or(1)),
+            (Native::Text(_), Some("tinytext")) => Limit::Bytes(0xff),
+            (Native::Text(_), Some("text")) => Limit::Bytes(0xffff),
+            (Native::Text(_), Some("mediumtext")) => Limit::Bytes(0xff_ffff),
+            _ => Limit::None,
         };
-        Slot { name: text::quote(name), native, limit }
+        Slot { name: text::quote(name), native, limit, text_only: false }
+    }
+
+    pub fn text_only(mut self, text_only: bool) -> Slot {
+        self.text_only = text_only;
+        self
     }
 
     /// Writes the literal to the end of `out`.
@@ -41,8 +61,12 @@ impl Slot {
         use ValueRef as V;
         match (&self.native, value) {
             (_, V::Null) => put(out, "NULL"),
-            (Native::Int(_) | Native::Unsigned(_) | Native::Year | Native::Bit(_), V::Int(v)) => put(out, v),
-            (Native::Int(_) | Native::Unsigned(_) | Native::Year | Native::Bit(_), V::Unsigned(v)) => put(out, v),
+            (Native::Year, V::Int(v)) => put(out, year(v)?),
+            (Native::Year, V::Unsigned(v)) => put(out, year(i64::try_from(v).unwrap_or(-1))?),
+            // It would be its bits.
+            (Native::Bit(_), V::Int(..0)) => return Err("is below 0".to_owned()),
+            (Native::Int(_) | Native::Unsigned(_) | Native::Bit(_), V::Int(v)) => put(out, v),
+            (Native::Int(_) | Native::Unsigned(_) | Native::Bit(_), V::Unsigned(v)) => put(out, v),
             (Native::Int(_) | Native::Unsigned(_) | Native::Bit(_), V::Bool(v)) => put(out, u8::from(v)),
             (Native::Decimal { .. }, V::Int(v)) => put(out, v),
             (Native::Decimal { .. }, V::Unsigned(v)) => put(out, v),
@@ -64,6 +88,9 @@ impl Slot {
             }
             (Native::Text(_), V::Text(v) | V::Json(v)) => self.text(v, out)?,
             (Native::Text(charset), V::Native(name, bytes)) if charset.name == name => raw(charset, bytes, out),
+            (Native::Text(_), value) if self.text_only => {
+                return Err(format!("is {}, and would be another key as text", kind(value)));
+            }
             (Native::Text(_), value) => self.text(&spelled(value)?, out)?,
             (Native::Bytes { width: Some(width) }, V::Bytes(v)) if v.len() != *width as usize => {
                 return Err(format!("has {} bytes, the column exactly {width}", v.len()));
@@ -105,7 +132,8 @@ impl Slot {
         use ValueRef as V;
         Ok(Some(match (&self.native, value) {
             (_, V::Null) => Bound::NULL,
-            (Native::Int(_) | Native::Year, V::Int(v)) => Bound::Int(v),
+            (Native::Int(_), V::Int(v)) => Bound::Int(v),
+            (Native::Year, V::Int(v)) => Bound::Int(year(v)?),
             (Native::Unsigned(_) | Native::Bit(_), V::Unsigned(v)) => Bound::UInt(v),
             (Native::Text(_), V::Text(v) | V::Json(v)) => {
                 self.is_taken(v)?;
@@ -187,22 +215,39 @@ impl Slot {
 
     /// Whether the column keeps all of the text.
     fn is_taken(&self, text: &str) -> Result<(), Misfit> {
-        if let Some((limit, drops_spaces)) = self.limit {
-            // The server cuts spaces at the end without an error.
-            if text.len() > limit as usize && text.chars().count() > limit as usize {
-                return Err(format!("is longer than {limit} characters"));
+        let is_longer = |limit: u32| text.len() > limit as usize && text.chars().count() > limit as usize;
+        match self.limit {
+            Limit::Chars(limit) | Limit::Padded(limit) if is_longer(limit) => {
+                Err(format!("is longer than {limit} characters"))
             }
-            if drops_spaces && text.ends_with(' ') {
-                return Err("ends with a space, which a `char` column drops".to_owned());
+            Limit::Padded(_) if text.ends_with(' ') => Err("ends with a space, which a `char` column drops".to_owned()),
+            Limit::Bytes(limit) if text.ends_with(' ') && self.bytes_of(text) > limit => {
+                Err(format!("is longer than {limit} bytes"))
             }
+            _ => Ok(()),
         }
-        Ok(())
+    }
+
+    /// As the column keeps it; where its character set has several widths, no less.
+    fn bytes_of(&self, text: &str) -> usize {
+        match &self.native {
+            Native::Text(charset) => charset.bytes_of(text),
+            _ => text.len(),
+        }
     }
 }
 
 /// Whether a row of ours needs a second statement, in a mode that is not strict, for this value.
 pub(super) fn is_invalid_label(value: ValueRef<'_>) -> bool {
     value == INVALID_ENUM
+}
+
+/// The server takes numbers of one or two digits for years of this century or the last.
+fn year(value: i64) -> Result<i64, Misfit> {
+    match value {
+        0 | 1901..=2155 => Ok(value),
+        _ => Err("is no year from 1901 to 2155".to_owned()),
+    }
 }
 
 fn put(out: &mut Vec<u8>, value: impl std::fmt::Display) {
@@ -409,8 +454,20 @@ mod tests {
             ("int", ValueRef::Text("1")),
             ("blob", ValueRef::Text("1")),
             ("text CHARACTER SET utf8mb4", ValueRef::Native("geometry", b"")),
+            ("year(4)", ValueRef::Int(5)),
+            ("bit(64)", ValueRef::Int(-1)),
+            ("tinytext CHARACTER SET utf8mb4", ValueRef::Text(&format!("é{}", " ".repeat(254)))),
+            ("tinytext CHARACTER SET utf16", ValueRef::Text(&" ".repeat(128))),
         ] {
             assert!(written(declared, value).is_err(), "{declared}");
+            let bound = Slot::new("c", declared, Native::of(declared).unwrap()).bind(value);
+            assert!(bound.is_err() || bound == Ok(None), "{declared}");
         }
+        let full = "é".repeat(255);
+        written("tinytext CHARACTER SET latin1", ValueRef::Text(&full)).expect("a byte each");
+        let mut key = Slot::new("c", "varchar(9)", Native::of("varchar(9) CHARACTER SET utf8mb4").unwrap());
+        key.text_only = true;
+        assert!(key.literal(ValueRef::Int(1), &mut Vec::new()).is_err() && key.bind(ValueRef::Int(1)) == Ok(None));
+        key.literal(ValueRef::Text("1"), &mut Vec::new()).expect("as it is");
     }
 }

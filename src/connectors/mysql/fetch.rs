@@ -59,8 +59,7 @@ impl Budget {
 }
 
 async fn table(reads: &Reads, session: &mut Session, wanted: &Wanted, budget: &mut Budget) -> Result<Fetched> {
-    let reading = |failure| failure::error(failure, "reading the table's shape");
-    let Some(shape) = reads.shapes.get(session, &wanted.table.name).await.map_err(reading)? else {
+    let Some(shape) = reads.shapes.get(session, &wanted.table.name).await? else {
         return Ok(Fetched { table: None, slab: Vec::new(), rows: vec![None; wanted.keys.len()] });
     };
     if shape.table.is_keyless() {

@@ -43,11 +43,12 @@ pub(super) async fn check(
     if home.is_there(session).await.map_err(said)? {
         findings.extend(claimed(session, home, tables).await?);
     }
+    let there = schema::read_many(session, tables).await?;
     for table in tables {
         findings.extend(lossy(session, table));
         findings.extend(documents(session, table));
-        match prepare::read(session, &table.name).await? {
-            Some(there) => into(session, table, &there, existing, &mut findings).await?,
+        match there.get(&table.name) {
+            Some(there) => into(session, table, there, existing, &mut findings).await?,
             None => made(session, table, &mut findings).await?,
         }
     }

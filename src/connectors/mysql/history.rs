@@ -104,8 +104,7 @@ impl History {
     }
 
     async fn shape(&self, session: &mut Session, name: &TableName) -> Result<Option<Arc<Shape>>> {
-        let shape = self.world.shapes.get(session, name).await;
-        shape.map_err(|failure| failure::error(failure, "reading the catalogue"))
+        self.world.shapes.get(session, name).await
     }
 
     /// Of all the shapes that we know for certain; `None` while one of them is not.
@@ -273,7 +272,11 @@ impl History {
                 match ddl::read(query) {
                     Statement::Tables(changes) => now.extend(changes),
                     Statement::DropDatabase(schema) => {
-                        let gone = names.iter().filter(|name| name.schema == schema);
+                        let same = |name: &&TableName| match self.folds_names {
+                            true => name.schema.eq_ignore_ascii_case(&schema),
+                            false => name.schema == schema,
+                        };
+                        let gone = names.iter().filter(same);
                         now.extend(gone.map(|name| (name.clone(), What::Gone)));
                     }
                     _ => {}

@@ -50,6 +50,15 @@ pub(super) struct Noted {
 }
 
 impl Noted {
+    /// Columns of the source's that come to rows which are here, and are here already: a column that went and comes back,
+    /// or one of others. Or the table was prepared for a later copy than the daemon knows of.
+    pub fn returning<'t>(&self, table: &'t Table, there: &Table) -> Vec<&'t str> {
+        let noted =
+            |name: &str| self.columns.is_empty() || self.columns.iter().any(|own| own.eq_ignore_ascii_case(name));
+        let names = table.columns.iter().map(|column| column.name.as_str());
+        names.filter(|name| !noted(name) && find(there, name).is_some()).collect()
+    }
+
     /// That a column which was prepared is gone: its values are lost here, and what comes for it would be, too.
     pub fn prove_columns(&self, there: &Table) -> Result<()> {
         let lost = self.columns.iter().find(|name| find(there, name).is_none());

@@ -1,11 +1,11 @@
 //! How rows of one source shape are written into a table: the pieces of its statements, made once.
 
 use super::{
+    columns,
     compare::find,
     connect::Session,
     definition::{self, Definition},
     encode::{Misfit, Slot, is_invalid_label},
-    failure,
     schema::{self, Shape},
     server::{Family, Server},
     text,
@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    model::{Equality, Field, JobId, RowRef, Table, ValueRef},
+    model::{Field, JobId, RowRef, Table, Type, ValueRef},
 };
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -64,8 +64,7 @@ impl Plans {
         if let Some(plan) = found {
             return Ok(plan);
         }
-        let target =
-            schema::read(session, &table.name).await.map_err(|error| failure::error(error, "reading a table"))?;
+        let target = schema::read(session, &table.name).await?;
         let target = target.ok_or_else(|| {
             Error::config(format!("the target has no table `{}` any more", table.name))
                 .hint("restore it, or delete the job and create it again")
@@ -98,18 +97,22 @@ impl Plan {
             let column = &target.table.columns[place];
             Slot::new(&column.name, &column.declared, target.natives[place].clone())
         };
+        let is_any = |column: usize| table.columns[column].kind == Type::Any && table.key.contains(&column);
         let slots: Vec<Option<Slot>> = table
             .columns
             .iter()
-            .map(|column| {
+            .enumerate()
+            .map(|(index, column)| {
                 let place = there(&column.name)?;
+                let slot = || slot(place).text_only(is_any(index));
                 // What the source computes and the target does not is written as any other value.
-                (!target.table.columns[place].generated).then(|| slot(place))
+                (!target.table.columns[place].generated).then(slot)
             })
             .collect();
         let key = table.key.iter().map(|&column| {
             let name = &table.columns[column].name;
-            there(name).map(slot).ok_or_else(|| {
+            let own = |place| slot(place).text_only(is_any(column));
+            there(name).map(own).ok_or_else(|| {
                 Error::config(format!("{}: the target lacks the key's column `{name}`", table.name))
                     .hint("add it at the target, or delete the job and create it again")
             })
@@ -312,7 +315,10 @@ impl Plan {
             }
             out.extend_from_slice(slot.name.as_bytes());
             out.push(b'=');
-            self.literal(column, slot, row.get(column).value().unwrap_or(ValueRef::Null), out)?;
+            match row.get(column).value().unwrap_or(ValueRef::Null) {
+                value if is_invalid_label(value) => out.push(b'0'),
+                value => self.literal(column, slot, value, out)?,
+            }
         }
         Ok(())
     }
@@ -338,6 +344,13 @@ impl Plan {
         if self.is_keyless() {
             return Err("holds none of its labels, in a table without a key".to_owned());
         }
+        // It would be another row until then: the one with the first label.
+        let of = |(column, field): (usize, Field<'_>)| {
+            field.value().is_some_and(is_invalid_label) && columns::is_told_apart(&self.table, column)
+        };
+        if row.fields().enumerate().any(of) {
+            return Err("holds none of its labels, and is part of a key".to_owned());
+        }
         let mut set: Vec<String> = names.iter().map(|name| format!("{name}=0")).collect();
         let touched = self.touched.iter().filter(|name| !names.contains(&name.as_str()));
         set.extend(touched.map(|name| format!("{name}={name}")));
@@ -351,7 +364,7 @@ impl Plan {
     fn may_respell(&self, column: usize) -> bool {
         let name = &self.table.columns[column].name;
         let there = self.target.table.columns.iter().find(|there| there.name.eq_ignore_ascii_case(name));
-        there.is_some_and(|there| there.equality == Equality::Coarse)
+        there.is_some_and(|there| there.equality.is_coarse())
     }
 
     fn literal(&self, column: usize, slot: &Slot, value: ValueRef<'_>, out: &mut Vec<u8>) -> Result<(), Misfit> {

@@ -31,7 +31,12 @@ pub(super) async fn prepare(
     let known = prove(session, home, claim, table).await?;
     let there = read(session, &table.name).await?;
     if !claim.existing.admits(table) && there.is_some() && known.is_none() && has_rows(session, &table.name).await? {
-        return Ok(Prepared { has_rows: true });
+        return Ok(Prepared { has_rows: true, stale: false });
+    }
+    if let (Some(noted), Some(there)) = (&known, &there)
+        && is_stale(session, noted, table, there, generation).await?
+    {
+        return Ok(Prepared { has_rows: true, stale: true });
     }
     let made = there.is_none();
     match there {
@@ -62,7 +67,23 @@ pub(super) async fn prepare(
     if stood && finish::complete(session, home, claim, table).await? != Finished::Done {
         tracing::warn!(table = %table.name, "a unique index of the source cannot be made yet: rows have equal values");
     }
-    Ok(Prepared { has_rows: has_rows(session, &table.name).await? })
+    Ok(Prepared { has_rows: has_rows(session, &table.name).await?, stale: false })
+}
+
+/// Whether rows have values in a column that comes empty; or the table was prepared for a copy of which the daemon that
+/// asks was not told in the end.
+async fn is_stale(session: &mut Session, noted: &Noted, table: &Table, there: &Shape, generation: u64) -> Result<bool> {
+    if noted.generation != generation {
+        return Ok(noted.generation > generation);
+    }
+    for column in noted.returning(table, &there.table) {
+        let (name, column) = (text::table(&table.name), quote(column));
+        let one = session.value(format!("SELECT 1 FROM {name} WHERE {column} IS NOT NULL LIMIT 1")).await;
+        if one.map_err(said)?.is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Whether `prepare`, or `finish`, finds everything as it should be.
@@ -171,7 +192,7 @@ pub(super) async fn triggers(session: &mut Session, table: &TableName) -> Result
 }
 
 pub(super) async fn read(session: &mut Session, name: &TableName) -> Result<Option<Shape>> {
-    schema::read(session, name).await.map_err(said)
+    schema::read(session, name).await
 }
 
 pub(super) async fn has_rows(session: &mut Session, name: &TableName) -> Result<bool> {

@@ -1,18 +1,25 @@
 //! Shapes from the server's catalogue: columns, keys, unique indexes, foreign keys with their actions.
 
 use super::{
+    collations,
     connect::Session,
     decode,
     definition::{self, Definition, Line},
-    failure::Answer,
+    failure::{self, Answer},
     foreign,
     indexes::{self, Index},
     server::Family,
     text::{self, literal, quote},
     types::Native,
 };
-use crate::model::{Column, Equality, Finding, ForeignKey, Severity, Table, TableName, Type};
-use std::{collections::BTreeMap, sync::Arc};
+use crate::{
+    error::{Error, Result},
+    model::{Column, Equality, Finding, ForeignKey, Severity, Table, TableName, Type},
+};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 /// A table is read anew when it changes while it is being read.
 const TRIES: usize = 5;
@@ -67,10 +74,12 @@ pub(super) async fn list(session: &mut Session, database: Option<&str>) -> Answe
     };
     let Listed { mut shapes, mut findings, torn } = read_all(session, &filter).await?;
     for name in torn {
-        match read(session, &name).await {
-            Ok(shape) => shapes.extend(shape),
+        match read_one(session, &name).await {
+            Ok(One::Shape(shape)) => shapes.push(*shape),
+            Ok(One::Uncarried(why)) => findings.push(uncarried(&name, Severity::Blocking, why)),
+            Ok(One::Nothing) => {}
             Err(mysql_async::Error::Other(_)) => {
-                findings.push(Finding::new(Severity::Blocking, name.to_string(), UNSETTLED));
+                findings.push(uncarried(&name, Severity::Blocking, UNSETTLED.to_owned()));
             }
             Err(failure) => return Err(failure),
         }
@@ -104,13 +113,75 @@ struct Listed {
     torn: Vec<TableName>,
 }
 
-/// One table; `None`: there is no such table, or none that we carry.
-pub(super) async fn read(session: &mut Session, name: &TableName) -> Answer<Option<Shape>> {
+/// Of these tables those that are there, each few in one question.
+pub(super) async fn read_many(session: &mut Session, tables: &[Arc<Table>]) -> Result<BTreeMap<TableName, Shape>> {
+    const AT_ONCE: usize = 100;
+    let mut found = BTreeMap::new();
+    for some in tables.chunks(AT_ONCE) {
+        let pair = |table: &Arc<Table>| format!("({},{})", literal(&table.name.schema), literal(&table.name.name));
+        let pairs: Vec<String> = some.iter().map(pair).collect();
+        // Both alone as well: without them the server opens all that it has.
+        let alone = |part: fn(&Table) -> &str| {
+            some.iter()
+                .map(|table| literal(part(table)))
+                .collect::<BTreeSet<_>>()
+                .into_iter()
+                .collect::<Vec<_>>()
+                .join(",")
+        };
+        let filter = format!(
+            "TABLE_SCHEMA IN ({}) AND TABLE_NAME IN ({}) AND (TABLE_SCHEMA, TABLE_NAME) IN ({})",
+            alone(|table| &table.name.schema),
+            alone(|table| &table.name.name),
+            pairs.join(",")
+        );
+        let listed = read_all(session, &filter).await.map_err(|failure| failure::error(failure, "reading tables"))?;
+        found.extend(listed.shapes.into_iter().map(|shape| (shape.table.name.clone(), shape)));
+        // What is not as it should be is looked at by itself.
+        let is_odd = |name: &TableName| {
+            let blocks =
+                |finding: &Finding| finding.severity == Severity::Blocking && finding.subject == name.to_string();
+            listed.torn.contains(name) || listed.findings.iter().any(blocks)
+        };
+        for table in some.iter().filter(|table| is_odd(&table.name)) {
+            if let Some(shape) = read(session, &table.name).await? {
+                found.insert(table.name.clone(), shape);
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// One table; `None`: there is no such table. One that cannot be carried or read is an error, not nothing.
+pub(super) async fn read(session: &mut Session, name: &TableName) -> Result<Option<Shape>> {
+    match read_one(session, name).await.map_err(|failure| failure::error(failure, "reading a table"))? {
+        One::Shape(shape) => Ok(Some(*shape)),
+        One::Nothing => Ok(None),
+        One::Uncarried(why) => {
+            Err(Error::config(format!("{name}: {why}")).hint(format!("leave it out of the job: tables: [\"!{name}\"]")))
+        }
+    }
+}
+
+enum One {
+    Shape(Box<Shape>),
+    Nothing,
+    /// It holds rows, and why we do not.
+    Uncarried(String),
+}
+
+async fn read_one(session: &mut Session, name: &TableName) -> Answer<One> {
     let filter = format!("TABLE_SCHEMA = {} AND TABLE_NAME = {}", literal(&name.schema), literal(&name.name));
     for _ in 0..TRIES {
         let listed = read_all(session, &filter).await?;
         if listed.torn.is_empty() {
-            return Ok(listed.shapes.into_iter().find(|shape| shape.table.name == *name));
+            let shape = listed.shapes.into_iter().find(|shape| shape.table.name == *name);
+            let why = listed.findings.into_iter().find(|finding| finding.severity == Severity::Blocking);
+            return Ok(match (shape, why) {
+                (Some(shape), _) => One::Shape(Box::new(shape)),
+                (None, Some(why)) => One::Uncarried(why.text),
+                (None, None) => One::Nothing,
+            });
         }
     }
     Err(mysql_async::Error::Other(UNSETTLED.into()))
@@ -138,8 +209,8 @@ async fn read_all(session: &mut Session, filter: &str) -> Answer<Listed> {
     for table in tables {
         let [schema, name, kind, engine, altered] = strings(table);
         let name = TableName::new(schema, name);
-        if let Some(why) = not_carried(&kind) {
-            listed.findings.push(Finding::new(Severity::Info, name.to_string(), why));
+        if let Some((severity, why)) = not_carried(&kind) {
+            listed.findings.push(uncarried(&name, severity, why.to_owned()));
             continue;
         }
         if name.name.starts_with("whimbrel_") {
@@ -159,20 +230,33 @@ async fn read_all(session: &mut Session, filter: &str) -> Answer<Listed> {
         }
         match made.shape(name.clone(), session.server.family, altered.parse().unwrap_or(0), engine) {
             Ok(shape) => listed.shapes.push(shape),
-            Err(why) => listed.findings.push(Finding::new(Severity::Blocking, name.to_string(), why)),
+            Err(why) => listed.findings.push(uncarried(&name, Severity::Blocking, why)),
         }
     }
     Ok(listed)
 }
 
-fn not_carried(kind: &str) -> Option<&'static str> {
+fn not_carried(kind: &str) -> Option<(Severity, &'static str)> {
     Some(match kind {
         "BASE TABLE" => return None,
-        "VIEW" => "a view is not carried: it has no rows of its own; create it at the target by hand",
-        "SEQUENCE" => "a sequence is not carried: create it at the target by hand, beyond its value here",
-        "SYSTEM VERSIONED" => "a system-versioned table is not carried: its history cannot be written elsewhere",
-        _ => "it is no table that holds rows",
+        "VIEW" => (Severity::Info, "a view is not carried: it has no rows of its own; create it at the target by hand"),
+        "SEQUENCE" => {
+            (Severity::Info, "a sequence is not carried: create it at the target by hand, beyond its value here")
+        }
+        "SYSTEM VERSIONED" => {
+            (Severity::Blocking, "a system-versioned table is not carried: its history cannot be written elsewhere")
+        }
+        _ => (Severity::Info, "it is no table that holds rows"),
     })
+}
+
+/// Why a table is left out; where it has rows that nobody else would carry, a job that selects it does not start.
+fn uncarried(name: &TableName, severity: Severity, why: String) -> Finding {
+    let finding = Finding::new(severity, name.to_string(), why);
+    match severity {
+        Severity::Blocking => finding.mend(format!("tables: [\"!{name}\"]")),
+        _ => finding,
+    }
 }
 
 /// What the catalogue says of one table.
@@ -263,7 +347,11 @@ async fn columns(session: &mut Session, filter: &str) -> Answer<BTreeMap<TableNa
 pub(super) fn equality(declared: &str, collation: &str) -> Equality {
     let labelled = declared.starts_with("enum") || declared.starts_with("set");
     let exact = matches!(collation, "" | "binary" | "utf8mb4_0900_bin") || collation.ends_with("_nopad_bin");
-    if labelled || exact { Equality::Exact } else { Equality::Coarse }
+    match (labelled || exact, collations::is_tailored(collation)) {
+        (true, _) => Equality::Exact,
+        (false, true) => Equality::Tailored,
+        (false, false) => Equality::Coarse,
+    }
 }
 
 /// The values of a catalogue's row, NULL as an empty text.

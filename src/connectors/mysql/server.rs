@@ -109,9 +109,9 @@ impl Server {
     }
 }
 
-/// Strict, so that nothing is cut or bent on its way in; dates as applications have stored them; 0 is a key like others.
-pub(super) const SQL_MODE: &str = "STRICT_ALL_TABLES,ALLOW_INVALID_DATES,NO_AUTO_VALUE_ON_ZERO,NO_ENGINE_SUBSTITUTION,\
-                        ERROR_FOR_DIVISION_BY_ZERO";
+/// Strict, so that nothing is cut or bent on its way in; dates as applications have stored them; 0 is a key like others; a
+/// column that divides by 0 is NULL, as where it was computed first.
+pub(super) const SQL_MODE: &str = "STRICT_ALL_TABLES,ALLOW_INVALID_DATES,NO_AUTO_VALUE_ON_ZERO,NO_ENGINE_SUBSTITUTION";
 
 impl fmt::Display for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

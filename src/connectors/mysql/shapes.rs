@@ -2,10 +2,13 @@
 
 use super::{
     connect::Session,
-    failure::Answer,
+    failure,
     schema::{self, Shape},
 };
-use crate::model::{Table, TableName};
+use crate::{
+    error::{Error, Result},
+    model::{Table, TableName},
+};
 use parking_lot::Mutex;
 use std::{collections::HashMap, sync::Arc};
 
@@ -20,10 +23,11 @@ pub(super) struct Shapes {
 
 impl Shapes {
     /// The table's shape now; `None`: there is no such table.
-    pub async fn get(&self, session: &mut Session, name: &TableName) -> Answer<Option<Arc<Shape>>> {
+    pub async fn get(&self, session: &mut Session, name: &TableName) -> Result<Option<Arc<Shape>>> {
         for _ in 0..TRIES {
             let known = self.known.lock().get(name).cloned();
-            let statement = schema::statement(session, name).await?;
+            let statement = schema::statement(session, name).await;
+            let statement = statement.map_err(|failure| failure::error(failure, "reading a table"))?;
             if let (Some(known), Some(_)) = (&known, &statement)
                 && known.table.definition == statement
             {
@@ -35,7 +39,7 @@ impl Shapes {
                 return Ok(Some(self.note(shape)));
             }
         }
-        Err(mysql_async::Error::Other("the table is altered faster than it can be read".into()))
+        Err(Error::transient(format!("{name}: the table is altered faster than it can be read")))
     }
 
     /// A shape as it was read, with its version: that of the same shape before, else a higher one. The server does not

@@ -78,8 +78,7 @@ impl Source for MysqlSource {
 
     async fn split(&self, table: &Arc<Table>, range: &KeyRange, pieces: usize) -> Result<Vec<KeyRange>> {
         let mut session = self.lease().await?;
-        let reading = |failure| failure::error(failure, "reading the table's shape").at(&table.name);
-        let ranges = match self.reads.shapes.get(&mut session, &table.name).await.map_err(reading)? {
+        let ranges = match self.reads.shapes.get(&mut session, &table.name).await? {
             Some(shape) => {
                 split::split(&mut session, &shape, range, pieces).await.map_err(|error| error.at(&table.name))?
             }

@@ -45,7 +45,7 @@ pub(super) fn definition(table: &Table, server: &Server) -> String {
     let column = |(at, column): (usize, &Column)| {
         let collation = match column.equality {
             _ if column.kind != Type::Text || !column.declared.is_empty() => String::new(),
-            Equality::Coarse => " CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci".to_owned(),
+            Equality::Coarse | Equality::Tailored => " CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci".to_owned(),
             Equality::Exact => format!(" CHARACTER SET utf8mb4 COLLATE {exact}"),
         };
         let null = if column.nullable { "NULL" } else { "NOT NULL" };

@@ -3,6 +3,7 @@
 use super::{
     file::Database,
     schema::{ROWID, text},
+    text::quote,
 };
 use crate::{
     error::{Error, Result},
@@ -23,18 +24,37 @@ pub(super) fn note(db: &mut Database, job: &str, table: &Table) -> Result<()> {
     Ok(())
 }
 
+/// Whether a column comes that is here already, and rows have a value in it: one that went and comes back, or of others.
+pub(super) fn returns(db: &mut Database, job: &str, table: &Table, there: &Table) -> Result<bool> {
+    let Some(noted) = columns(db, job, &table.name)? else { return Ok(false) };
+    let is_in = |names: &[String], name: &str| names.iter().any(|other| other.eq_ignore_ascii_case(name));
+    let here: Vec<String> = there.columns.iter().map(|column| column.name.clone()).collect();
+    let names = table.columns.iter().filter(|column| column.declared != ROWID).map(|column| column.name.as_str());
+    for name in names.filter(|name| !is_in(&noted, name) && is_in(&here, name)) {
+        let sql = format!("SELECT 1 FROM {} WHERE {} IS NOT NULL LIMIT 1", quote(&table.name.name), quote(name));
+        if !db.rows(&sql, [], |_| ())?.is_empty() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// Refuses a table that lacks a column which it was prepared with.
 pub(super) fn prove(db: &mut Database, job: &str, name: &TableName, there: &Table) -> Result<()> {
+    let Some(columns) = columns(db, job, name)? else { return Ok(()) };
+    let has = |name: &str| there.columns.iter().any(|there| there.name.eq_ignore_ascii_case(name));
+    columns.iter().find(|column| !has(column)).map_or(Ok(()), |lost| Err(target::lost_column(name, lost)))
+}
+
+fn columns(db: &mut Database, job: &str, name: &TableName) -> Result<Option<Vec<String>>> {
     let of = name.to_string();
     let json = db
         .statement("SELECT columns FROM whimbrel_columns WHERE job = ?1 AND name = ?2")?
         .first([ValueRef::Text(job), ValueRef::Text(&of)], |row| text(row.get(0)))?;
-    let Some(json) = json else { return Ok(()) };
-    let columns: Vec<String> = serde_json::from_str(&json).map_err(|error| {
+    let Some(json) = json else { return Ok(None) };
+    serde_json::from_str(&json).map(Some).map_err(|error| {
         Error::config(format!("{}: the row of {name} in `whimbrel_columns` cannot be read", db.path.display()))
             .because(error)
             .hint(format!("delete it: DELETE FROM whimbrel_columns WHERE name = '{}'", of.replace('\'', "''")))
-    })?;
-    let has = |name: &str| there.columns.iter().any(|there| there.name.eq_ignore_ascii_case(name));
-    columns.iter().find(|column| !has(column)).map_or(Ok(()), |lost| Err(target::lost_column(name, lost)))
+    })
 }

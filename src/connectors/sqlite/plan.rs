@@ -206,7 +206,7 @@ impl Plan {
         let name = &self.table.columns[column].name;
         let there = self.target.table.columns.iter().find(|there| there.name.eq_ignore_ascii_case(name));
         there.is_some_and(|there| {
-            there.equality == crate::model::Equality::Coarse
+            there.equality.is_coarse()
                 || (there.declared != schema::ROWID && affinity(&there.declared) == Affinity::Blob)
         })
     }

@@ -68,7 +68,13 @@ pub(super) fn prepare(
     let mut owned = watermark::owned(db, job)?;
     let known = owned.prepared.get(&table.name);
     if !existing.admits(table) && there.is_some() && known.is_none() && has_rows(db, table)? {
-        return Ok(Prepared { has_rows: true });
+        return Ok(Prepared { has_rows: true, stale: false });
+    }
+    if let (Some(noted), Some(there)) = (known, &there) {
+        let later = noted.generation > generation;
+        if later || noted.generation == generation && noted::returns(db, job, table, &there.table)? {
+            return Ok(Prepared { has_rows: true, stale: true });
+        }
     }
     match there {
         None => db.run(&sql)?,
@@ -105,7 +111,7 @@ pub(super) fn prepare(
     if is_by_hidden_number(table) {
         stand_up_high(db, job, &table.name)?;
     }
-    Ok(Prepared { has_rows: has_rows(db, table)? })
+    Ok(Prepared { has_rows: has_rows(db, table)?, stale: false })
 }
 
 fn has_rows(db: &Database, table: &Table) -> Result<bool> {
@@ -129,7 +135,7 @@ pub(super) fn compare(table: &Table, there: &Shape) -> Vec<(String, String)> {
     for (index, at_source) in table.columns.iter().enumerate() {
         let Some(here) = column(&at_source.name) else { continue };
         let is_key = table.key.contains(&index);
-        if is_key && here.equality == Equality::Coarse && at_source.equality == Equality::Exact {
+        if is_key && here.equality.is_coarse() && at_source.equality == Equality::Exact {
             let text = format!(
                 "its key column `{}` takes more values for equal than the source does: two rows would become one",
                 here.name

@@ -9,6 +9,8 @@ pub(super) enum Clause {
     Binds,
     Changes,
     Comes(String),
+    /// If it is not there yet.
+    MayCome(String),
     Goes(String),
     Renamed(TableName),
     /// Rows go to another table, or come from it.
@@ -54,14 +56,15 @@ impl Words<'_> {
                 return Some(Clause::Changes);
             }
             self.skip(&["COLUMN"]);
-            self.skip(&["IF", "NOT", "EXISTS"]);
+            let is_sure = !self.skip(&["IF", "NOT", "EXISTS"]);
             // A value for the rows that are there, or several columns at once.
             let gives = ["DEFAULT", "AS", "GENERATED", "NOT", "AUTO_INCREMENT", "SERIAL", "PRIMARY"];
             let plain = !self.tokens.iter().any(|token| gives.iter().any(|word| token.is(word)));
             let refers = self.tokens.iter().any(|token| token.is("REFERENCES"));
             return Some(match self.next()? {
                 _ if plain && refers => Clause::Binds,
-                Token::Word(name) | Token::Name(name) if plain => Clause::Comes(name.to_lowercase()),
+                Token::Word(name) | Token::Name(name) if plain && is_sure => Clause::Comes(name.to_lowercase()),
+                Token::Word(name) | Token::Name(name) if plain => Clause::MayCome(name.to_lowercase()),
                 _ => Clause::Changes,
             });
         }

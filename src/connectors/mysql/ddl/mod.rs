@@ -152,15 +152,27 @@ impl<'t> Words<'t> {
         comes
     }
 
-    /// `name` or `schema.name`.
-    fn table(&mut self) -> Option<TableName> {
-        let name = |token: &Token| match token {
+    fn name(&mut self) -> Option<String> {
+        match self.next()? {
             Token::Word(name) | Token::Name(name) => Some(name.clone()),
             Token::Text(_) | Token::Sign(_) => None,
-        };
-        let first = name(self.next()?)?;
+        }
+    }
+
+    /// How long a lock is waited for.
+    fn skip_wait(&mut self) -> Option<()> {
+        if self.skip(&["WAIT"]) {
+            self.next()?;
+        }
+        self.skip(&["NOWAIT"]);
+        Some(())
+    }
+
+    /// `name` or `schema.name`.
+    fn table(&mut self) -> Option<TableName> {
+        let first = self.name()?;
         match self.skip_sign('.') {
-            true => Some(TableName::new(first, name(self.next()?)?)),
+            true => Some(TableName::new(first, self.name()?)),
             false => Some(TableName::new(self.schema, first)),
         }
     }
@@ -183,13 +195,49 @@ impl<'t> Words<'t> {
                 self.skip(&["TABLE"]);
                 Statement::Tables(vec![(self.table()?, What::Truncated)])
             }
+            "INSERT" | "UPDATE" | "DELETE" | "REPLACE" if self.is_of_server(&first) => Statement::Other,
             "INSERT" | "UPDATE" | "DELETE" | "REPLACE" | "LOAD" | "CALL" | "WITH" | "SELECT" | "EXECUTE" => {
                 Statement::Rows
+            }
+            // The statement itself stays as it was typed.
+            "SET" if self.skip(&["STATEMENT"]) => {
+                let mut depth = 0_i32;
+                let is_for = |token: &Token| {
+                    match token {
+                        Token::Sign('(') => depth += 1,
+                        Token::Sign(')') => depth -= 1,
+                        token => return depth == 0 && token.is("FOR"),
+                    }
+                    false
+                };
+                let at = self.tokens.iter().position(is_for)?;
+                self.tokens = &self.tokens[at + 1..];
+                self.statement()?
             }
             "START" if self.skip(&["TRANSACTION"]) => Statement::Begin,
             word if HARMLESS.contains(&word) => Statement::Other,
             _ => return None,
         })
+    }
+
+    /// Whether rows of one of the server's own tables change: those of hosted servers are kept by statements.
+    fn is_of_server(&self, verb: &str) -> bool {
+        let mut rest = Words { tokens: self.tokens, schema: self.schema };
+        for word in ["LOW_PRIORITY", "HIGH_PRIORITY", "DELAYED", "QUICK", "IGNORE"] {
+            rest.skip(&[word]);
+        }
+        let names_one = match verb {
+            "DELETE" => rest.skip(&["FROM"]),
+            _ => rest.skip(&["INTO"]) || verb != "INSERT" && verb != "DELETE",
+        };
+        let is_own = rest.table().is_some_and(|table| table.schema.eq_ignore_ascii_case("mysql"));
+        // Not one of several.
+        let ends = match verb {
+            "UPDATE" => rest.skip(&["SET"]),
+            "DELETE" => rest.tokens.is_empty() || rest.skip(&["WHERE"]) || rest.skip(&["LIMIT"]),
+            _ => true,
+        };
+        names_one && is_own && ends
     }
 
     fn xa(&mut self) -> Option<Statement> {
@@ -232,7 +280,10 @@ impl<'t> Words<'t> {
     }
 
     fn create(&mut self) -> Option<Statement> {
-        self.skip(&["OR", "REPLACE"]);
+        let replaces = self.skip(&["OR", "REPLACE"]);
+        if replaces && (self.skip(&["DATABASE"]) || self.skip(&["SCHEMA"])) {
+            return Some(Statement::DropDatabase(self.name()?));
+        }
         if self.skip(&["TEMPORARY"]) {
             return Some(Statement::Other);
         }
@@ -269,18 +320,17 @@ impl<'t> Words<'t> {
 
     fn alter(&mut self) -> Option<Statement> {
         self.skip(&["ONLINE"]);
-        self.skip(&["IGNORE"]);
+        // Rows that a new unique index has no place for go without a word.
+        let drops_rows = self.skip(&["IGNORE"]);
         if !self.skip(&["TABLE"]) {
             return self.object();
         }
         self.skip(&["IF", "EXISTS"]);
         let table = self.table()?;
-        if self.skip(&["WAIT"]) {
-            self.next()?;
-        }
-        self.skip(&["NOWAIT"]);
+        self.skip_wait()?;
         let (mut renamed, mut others) = (None, Vec::new());
-        let (mut keeps, mut binds, mut come, mut gone) = (true, false, Vec::new(), Vec::new());
+        let (mut keeps, mut binds, mut come, mut gone) = (!drops_rows, false, Vec::new(), Vec::new());
+        let mut knows_all = true;
         for clause in clauses(self.tokens) {
             let mut words = Words { tokens: clause, schema: self.schema };
             match words.clause()? {
@@ -288,6 +338,10 @@ impl<'t> Words<'t> {
                 Clause::Binds => binds = true,
                 Clause::Changes => keeps = false,
                 Clause::Comes(name) => come.push(name),
+                Clause::MayCome(name) => {
+                    knows_all = false;
+                    come.push(name);
+                }
                 Clause::Goes(name) => gone.push(name),
                 Clause::Renamed(to) => renamed = Some(to),
                 Clause::Moves(other, what) => {
@@ -296,7 +350,7 @@ impl<'t> Words<'t> {
                 }
             }
         }
-        let rows = match (keeps && !come.iter().any(|name| gone.contains(name)), gone.is_empty()) {
+        let rows = match (keeps && !come.iter().any(|name| gone.contains(name)), gone.is_empty() && knows_all) {
             (false, _) => OldRows::Change,
             (true, _) if binds => OldRows::Bind,
             (true, true) => OldRows::Grow(come),
@@ -316,8 +370,7 @@ impl<'t> Words<'t> {
         }
         if self.skip(&["DATABASE"]) || self.skip(&["SCHEMA"]) {
             self.skip(&["IF", "EXISTS"]);
-            let (Token::Word(name) | Token::Name(name)) = self.next()? else { return None };
-            return Some(Statement::DropDatabase(name.clone()));
+            return Some(Statement::DropDatabase(self.name()?));
         }
         if self.skip(&["TABLE"]) || self.skip(&["TABLES"]) {
             self.skip(&["IF", "EXISTS"]);
@@ -342,6 +395,7 @@ impl<'t> Words<'t> {
         let mut changes = Vec::new();
         loop {
             let from = self.table()?;
+            self.skip_wait()?;
             if !self.skip(&["TO"]) {
                 return None;
             }

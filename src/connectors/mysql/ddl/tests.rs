@@ -50,6 +50,44 @@ fn tables_that_come_change_and_go() {
 }
 
 #[test]
+fn what_stands_before_a_statement_does_not_hide_it() {
+    let truncated = || tables(&[("shop", "t", What::Truncated)]);
+    assert_eq!(read("SET STATEMENT a = 1, b = (SELECT 2 FOR UPDATE) FOR TRUNCATE t"), truncated());
+    assert_eq!(read("SET STATEMENT a=1 FOR SET STATEMENT b=2 FOR TRUNCATE TABLE t"), truncated());
+    assert_eq!(read("SET STATEMENT a='FOR' FOR INSERT INTO t VALUES (1)"), Statement::Rows);
+    assert_eq!(read("SET a = 1"), Statement::Other);
+    assert_eq!(read("CREATE OR REPLACE DATABASE `other`"), Statement::DropDatabase("other".into()));
+    let renamed = tables(&[("shop", "t", What::Gone), ("shop", "u", What::Created { if_absent: false })]);
+    assert_eq!(read("RENAME TABLE t WAIT 5 TO u"), renamed);
+    assert_eq!(read("RENAME TABLE IF EXISTS t NOWAIT TO u"), renamed);
+    let altered = |rows| tables(&[("shop", "t", What::Altered(rows))]);
+    assert_eq!(read("ALTER TABLE t ADD COLUMN IF NOT EXISTS c INT"), altered(OldRows::Keep));
+    assert_eq!(read("ALTER IGNORE TABLE t ADD UNIQUE (c)"), altered(OldRows::Change));
+}
+
+#[test]
+fn rows_of_the_servers_own_tables_are_nothing_to_us() {
+    for own in [
+        "INSERT INTO mysql.rds_heartbeat2(id, value) VALUES (1, 2) ON DUPLICATE KEY UPDATE value = 2",
+        "DELETE FROM mysql.rds_sysinfo where name = 'x'",
+        "UPDATE LOW_PRIORITY mysql.proc SET a = 1",
+        "REPLACE INTO `mysql`.`t` VALUES (1)",
+    ] {
+        assert_eq!(read(own), Statement::Other, "{own}");
+    }
+    for other in [
+        "INSERT INTO t SELECT * FROM mysql.user",
+        "UPDATE mysql.a, shop.b SET b.c = 1",
+        "UPDATE mysql.a JOIN shop.b SET b.c = 1",
+        "DELETE mysql.a, shop.b FROM mysql.a JOIN shop.b",
+        "DELETE FROM mysql.a, shop.b USING mysql.a JOIN shop.b",
+        "DELETE FROM t",
+    ] {
+        assert_eq!(read(other), Statement::Rows, "{other}");
+    }
+}
+
+#[test]
 fn rows_that_go_to_another_table_change_it_too() {
     let changed = || What::Altered(OldRows::Change);
     assert_eq!(
