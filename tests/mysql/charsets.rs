@@ -52,7 +52,10 @@ async fn no_byte_is_another_character(kind: Kind) {
              INSERT INTO {set} SELECT n, {value} FROM ({numbers}) numbers; \
              DELETE FROM {set} WHERE v IS NULL"
         ));
-        let told = server.sql(&format!("SELECT HEX(v), HEX(CONVERT(v USING utf8mb4)) FROM {set} ORDER BY id"));
+        let told = server.sql(&format!(
+            "SELECT HEX(v), HEX(CONVERT(v USING utf8mb4)), HEX(CONVERT(CONVERT(v USING utf8mb4) USING {set})) \
+             FROM {set} ORDER BY id"
+        ));
         let table = table(&*source, set).await;
         let rows = copied(&*source, &table, &KeyRange::all()).await;
         assert_eq!(rows.len(), told.lines().count());
@@ -60,8 +63,10 @@ async fn no_byte_is_another_character(kind: Kind) {
         let mut wrong: Vec<String> = Vec::new();
         let mut raw = 0;
         for (row, told) in rows.iter().zip(told.lines()) {
-            let (bytes, text) = told.split_once('\t').expect("two values");
+            let [bytes, text, back] = told.split('\t').collect::<Vec<_>>()[..] else { panic!("{told}") };
             match &row[1] {
+                // A target would get other bytes for the same text.
+                Value::Text(_) if back != bytes => wrong.push(format!("{bytes}: comes back as {back}")),
                 Value::Text(read) if hex(read.as_bytes()) == text => {}
                 Value::Text(read) => wrong.push(format!("{bytes}: {} not {text}", hex(read.as_bytes()))),
                 Value::Native(kind, read) if kind == set && hex(read) == bytes => raw += 1,

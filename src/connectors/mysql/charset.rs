@@ -99,7 +99,8 @@ fn single(byte: u8, table: &[u16; 128]) -> Option<char> {
     match byte.checked_sub(128) {
         None => Some(char::from(byte)),
         Some(place) => match table[usize::from(place)] {
-            0 => None,
+            // Another spelling of a plain one comes back as that.
+            ..128 => None,
             unit => char::from_u32(unit.into()),
         },
     }
@@ -116,7 +117,7 @@ struct Multi {
     second: u8,
     /// First byte of characters of three bytes.
     of_three: Option<u8>,
-    /// Characters, as numbers of their bytes, that the server reads otherwise or not at all.
+    /// Characters, as numbers of their bytes, that the server reads otherwise or not at all, or writes as other bytes.
     unlike: &'static [(u32, u32)],
 }
 
@@ -216,6 +217,7 @@ static MULTI: [Multi; 7] = [
         second: 0x40,
         of_three: None,
         unlike: &[
+            (0x5c, 0x5c),
             (0x815f, 0x8161),
             (0x817c, 0x817c),
             (0x8191, 0x8192),
@@ -224,7 +226,21 @@ static MULTI: [Multi; 7] = [
             (0xed40, 0xfcfc),
         ],
     },
-    Multi { names: &["cp932"], table: SHIFT_JIS, alone: (0xa1, 0xdf), second: 0x40, of_three: None, unlike: &[] },
+    Multi {
+        names: &["cp932"],
+        table: SHIFT_JIS,
+        alone: (0xa1, 0xdf),
+        second: 0x40,
+        of_three: None,
+        unlike: &[
+            (0x8790, 0x8792),
+            (0x8795, 0x8797),
+            (0x879a, 0x879c),
+            (0xed40, 0xeefc),
+            (0xfa4a, 0xfa54),
+            (0xfa58, 0xfa5b),
+        ],
+    },
     Multi { names: &["euckr"], table: EUC_KR, alone: NONE_ALONE, second: 0x41, of_three: None, unlike: &[] },
     Multi {
         names: &["ujis", "eucjpms"],
@@ -241,6 +257,7 @@ static MULTI: [Multi; 7] = [
             (0xf9a1, 0xfcfe),
             (0x8f_a2b7, 0x8f_a2b7),
             (0x8f_a2c3, 0x8f_a2c3),
+            (0x8f_a2f1, 0x8f_a2f1),
         ],
     },
 ];
@@ -258,10 +275,10 @@ impl Multi {
                 _ => 2,
             };
             let char = rest.get(..length)?;
-            if length > 1 {
+            if length > 1 || first == b'\\' {
                 let number = char.iter().fold(0, |number, byte| number << 8 | u32::from(*byte));
                 let differs = self.unlike.iter().any(|(from, to)| (*from..=*to).contains(&number));
-                (after[0] >= self.second && !differs).then_some(())?;
+                (!differs && (length == 1 || after[0] >= self.second)).then_some(())?;
             }
             rest = &rest[length..];
         }

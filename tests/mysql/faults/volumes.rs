@@ -5,8 +5,9 @@ use crate::support::{mysql::Kind, wait::until};
 use std::time::Instant;
 use whimbrel::control::v1::ObservedState;
 
-/// What the documentation promises: rows in flight, and as much again for the rest of the daemon.
-const PEAK: u64 = 128 << 20;
+/// What the documentation promises, less what a daemon at rest has: rows in flight, and the rest of the daemon's work. (The
+/// code of a build for tests is several times as large, so that a sum would say little.)
+const PEAK: u64 = (128 - 20) << 20;
 
 /// Rows of about 120 bytes.
 const WIDE: &str = "CREATE TABLE wide (id INT PRIMARY KEY, v INT, text VARCHAR(200)) ENGINE=InnoDB";
@@ -52,6 +53,7 @@ fn goes_through_bounded_memory(kind: Kind) {
     rig.create("apply:\n  lanes: 4\n");
     rig.run_job();
     rig.settle();
+    let rest = rig.peak();
     let fill = format!(
         "INSERT INTO wide SELECT n, 0, CONCAT(REPEAT('row ', 25), n) FROM {} WHERE n < {rows}",
         numbers(digits)
@@ -61,9 +63,9 @@ fn goes_through_bounded_memory(kind: Kind) {
         rig.source.sql(&format!("BEGIN; {step}; COMMIT"));
         comes(&rig, content);
     }
-    let peak = rig.peak();
-    println!("{kind:?}: {rows} rows in one transaction: peak {} MiB", peak >> 20);
-    assert!(peak <= PEAK, "the daemon had {} MiB in memory", peak >> 20);
+    let peak = rig.peak() - rest;
+    println!("{kind:?}: {rows} rows in one transaction: {} MiB above the {} MiB at rest", peak >> 20, rest >> 20);
+    assert!(peak <= PEAK, "the daemon had {} MiB more in memory than at rest", peak >> 20);
     rig.settle();
     rig.stop();
 }
@@ -95,12 +97,16 @@ fn many_tables(kind: Kind, count: usize) -> u64 {
     assert!(plan.status.success(), "{}", String::from_utf8_lossy(&plan.stderr));
     let (before, started) = (traffic(&rig), Instant::now());
     rig.run_job();
-    // Each of them has its own time.
-    for wanted in 1..=count {
-        until(&format!("{wanted} of {count} tables stand"), || {
+    // Each step of each has its own time: all are made before the first is copied.
+    let (mut stand, mut steps) = (0, 0);
+    while stand < count {
+        (stand, steps) = until(&format!("more than {steps} steps; {stand} of {count} tables stand"), || {
             let tables = rig.seen()?.tables;
-            let stand = tables.iter().filter(|table| table.observed_state == i32::from(ObservedState::Streaming));
-            (stand.count() >= wanted).then_some(())
+            let stand =
+                tables.iter().filter(|table| table.observed_state == i32::from(ObservedState::Streaming)).count();
+            let made = "SELECT COUNT(*) FROM information_schema.TABLES WHERE TABLE_SCHEMA = 'shop'";
+            let now = stand + rig.target.sql(made).trim().parse::<usize>().ok()?;
+            (now > steps || stand >= count).then_some((stand, now))
         });
     }
     let (bytes, took) = (traffic(&rig) - before, started.elapsed());
