@@ -211,6 +211,11 @@ pub trait Feed: Send {
     /// Whether everything up to `mark` is among what `next` has returned.
     fn passed(&mut self, mark: &Mark) -> bool;
 
+    /// Tables of a tail that the source had no more when it was looked at last. Asked about once a second.
+    fn gone(&self) -> Vec<TableName> {
+        Vec::new()
+    }
+
     /// Copies of keyless tables: exactly where in the log the one snapshot stands.
     fn stands_at(&self) -> Option<Checkpoint> {
         None

@@ -117,6 +117,11 @@ pub fn whole(job: &Job, show: Show) -> String {
             false => healed(&mut text, target.error.as_ref()),
         }
         text.push_str(&tables(target).text(show));
+        if target.tables.iter().any(|table| table.gone) {
+            text.push_str(
+                "  gone: not at the source any more; kept here as it was, and followed again if it comes back\n",
+            );
+        }
     }
     text
 }
@@ -149,7 +154,7 @@ fn tables(target: &TargetStatus) -> Table {
         let is_copied = one.observed_state() == ObservedState::Copying;
         table.row([
             one.name.as_str().into(),
-            state_cell(one.observed_state()),
+            if one.gone { Cell::new("gone", Paint::Careful) } else { state_cell(one.observed_state()) },
             count(one.rows).into(),
             percent(one.share).into(),
             if is_copied { rate(one.rows_per_s) } else { "-".into() }.into(),

@@ -145,9 +145,12 @@ impl Scrape {
         self.put_known(&names::LAST_ANSWER, &labels, target.last_answer_ms.map(seconds));
         self.errors(job, name, target.errors);
         let mut states = [0; Observed::ALL.len()];
-        target.tables.values().for_each(|table| states[place(table.observed)] += 1);
-        for (state, count) in Observed::ALL.iter().zip(states) {
-            self.put(&names::TABLES, &[job, name, state.name()], f64::from(count));
+        let there = target.tables.values().filter(|table| !table.gone);
+        there.for_each(|table| states[place(table.observed)] += 1);
+        let gone = target.tables.values().filter(|table| table.gone).count();
+        let gone = ("gone", u32::try_from(gone).unwrap_or(u32::MAX));
+        for (state, count) in Observed::ALL.iter().map(|state| state.name()).zip(states).chain([gone]) {
+            self.put(&names::TABLES, &[job, name, state], f64::from(count));
         }
         self.tables += target.tables.len();
         if target.tables.len() <= TABLES_PER_TARGET && self.tables <= TABLES {

@@ -94,7 +94,7 @@ struct Target<'a> {
     last_answer_ms: Option<u64>,
     error: Option<&'a Stopped>,
     /// How many tables are in which state.
-    tables_in: BTreeMap<Observed, usize>,
+    tables_in: BTreeMap<&'static str, usize>,
     /// Copied of all tables, 0 to 1.
     share: f64,
     tables: Vec<Table<'a>>,
@@ -130,8 +130,9 @@ impl<'a> Job<'a> {
 
 impl<'a> Target<'a> {
     fn new(store: &'a str, target: &'a TargetStatus, samples: Option<Vec<Sample>>, tables: usize) -> Target<'a> {
-        let mut tables_in: BTreeMap<Observed, usize> = BTreeMap::new();
-        target.tables.values().for_each(|table| *tables_in.entry(table.observed).or_default() += 1);
+        let mut tables_in: BTreeMap<&str, usize> = BTreeMap::new();
+        let state = |table: &TableStatus| if table.gone { "gone" } else { table.observed.name() };
+        target.tables.values().for_each(|table| *tables_in.entry(state(table)).or_default() += 1);
         let share = target.tables.values().fold(0.0, |sum, table| sum + table.share);
         let listed = target.tables.iter().take(tables);
         Target {

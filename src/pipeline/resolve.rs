@@ -3,7 +3,9 @@
 use crate::{
     error::{Error, Result},
     faults::{self, Saboteur},
-    model::{Batch, Body, Change, Checkpoint, Key, Kind, Mark, Mutation, NO_ROW, Partition, Position, Rows, Table},
+    model::{
+        Batch, Body, Change, Checkpoint, Key, Kind, Mark, Mutation, NO_ROW, Partition, Position, Rows, Table, TableName,
+    },
     source::{Feed, Fetched, Next, Source, Wanted},
 };
 use async_trait::async_trait;
@@ -255,5 +257,9 @@ impl Feed for Resolve {
 
     fn passed(&mut self, mark: &Mark) -> bool {
         self.rest.is_none() && self.feed.passed(mark)
+    }
+
+    fn gone(&self) -> Vec<TableName> {
+        self.feed.gone()
     }
 }

@@ -158,6 +158,10 @@ impl<F: Feed> Feed for Routed<F> {
         self.feed.passed(mark)
     }
 
+    fn gone(&self) -> Vec<TableName> {
+        self.feed.gone()
+    }
+
     fn stands_at(&self) -> Option<Checkpoint> {
         self.feed.stands_at()
     }

@@ -114,6 +114,9 @@ impl Errors {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct TableStatus {
     pub observed: Observed,
+    /// The source has it no more.
+    #[serde(default)]
+    pub gone: bool,
     pub rows: u64,
     pub bytes: u64,
     pub rows_per_s: f64,

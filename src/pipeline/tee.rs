@@ -166,7 +166,11 @@ impl Reading {
         if self.feed.is_none() {
             self.open().await?;
         }
-        self.acknowledge().await?;
+        if self.acknowledged.elapsed() >= PATIENCE {
+            self.acknowledged = Instant::now();
+            self.acknowledge().await?;
+            self.tee.board.gone(self.feed.as_ref().map(|feed| feed.gone()).unwrap_or_default());
+        }
         let asks = |branch: &Branch| branch.asked.as_ref().is_some_and(|ask| branch.complete || !ask.at_commit);
         let asking = self.branches.iter().find(|(_, branch)| asks(branch)).map(|(name, _)| name.clone());
         if let Some(name) = asking {
@@ -354,10 +358,6 @@ impl Reading {
 
     /// Invariant 1: only what every target has applied and saved, and that long enough ago.
     async fn acknowledge(&mut self) -> Result<()> {
-        if self.acknowledged.elapsed() < PATIENCE {
-            return Ok(());
-        }
-        self.acknowledged = Instant::now();
         let least = self.tee.applied.least(&*self.tee.source)?;
         if let (Some(mut upto), Some(feed)) = (self.tee.retention.release(least.clone()), &mut self.feed) {
             // A target that lost commits stands before what it had applied when this began to wait.

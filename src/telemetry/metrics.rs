@@ -102,8 +102,11 @@ pub static LAST_ANSWER: Metric = gauge(
     TARGET,
     "When the source last answered for this target, with changes or with the news that there are none",
 );
-pub static TABLES: Metric =
-    gauge("whimbrel_tables", &["job_name", "target", "state"], "Tables of the job in this state in the target");
+pub static TABLES: Metric = gauge(
+    "whimbrel_tables",
+    &["job_name", "target", "state"],
+    "Tables of the job in this state in the target; gone: the source has them no more",
+);
 pub static COPIED_ROWS: Metric = gauge(
     "whimbrel_table_copied_rows",
     TABLE,

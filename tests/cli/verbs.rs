@@ -1,7 +1,7 @@
 //! Every verb against the real binary, with its exit codes and what it says to type next.
 
 use super::scene::{JOB, Shop, ends, json, shows, stdout};
-use crate::support::daemon::whimbrel;
+use crate::support::{daemon::whimbrel, wait::until};
 
 #[test]
 fn a_plan_shows_what_is_found_on_each_side_and_writes_nothing() {
@@ -156,6 +156,26 @@ fn stores_are_listed_checked_and_read_again() {
     ends(&target, 3, &["mkdir", "then again: whimbrel store check far --role target"]);
     std::fs::write(&shop.home.config, "[stores.more]\nurl = \"nosuch:more\"\n").expect("ours");
     ends(&daemon.ask(&["store", "reload"]), 3, &["nosuch", "hint:"]);
+}
+
+#[test]
+fn a_table_that_is_dropped_is_shown_as_gone_until_it_is_back() {
+    let shop = Shop::new(5);
+    let daemon = shop.streaming();
+    let db = rusqlite::Connection::open(shop.file("shop.db")).expect("there");
+    db.execute_batch("DROP TABLE people").expect("it was there");
+    shows(&daemon, &["status", "shop"], &["gone", "not at the source any more"]);
+    let job = json(&daemon.ask(&["status", "shop", "-o", "json"]));
+    assert_eq!(job["status"]["targets"][0]["tables"][0]["gone"], true, "{job}");
+    let people =
+        "CREATE TABLE people (id INTEGER PRIMARY KEY, name TEXT); INSERT INTO people VALUES (7, 'x'), (8, 'y')";
+    db.execute_batch(people).expect("new");
+    let table = || json(&daemon.ask(&["status", "shop", "-o", "json"]))["status"]["targets"][0]["tables"][0].clone();
+    until("it is followed again, and its rows are counted", || {
+        let table = table();
+        let follows = table["observed_state"] == "OBSERVED_STATE_STREAMING" && table["gone"] != true;
+        (follows && table["rows"] == 2).then_some(())
+    });
 }
 
 #[test]

@@ -233,6 +233,10 @@ impl Feed for FaultyFeed {
         self.feed.passed(mark)
     }
 
+    fn gone(&self) -> Vec<TableName> {
+        self.feed.gone()
+    }
+
     fn stands_at(&self) -> Option<Checkpoint> {
         self.feed.stands_at()
     }

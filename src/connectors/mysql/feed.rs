@@ -9,7 +9,7 @@ use super::{
 use crate::{
     error::{Error, Result},
     faults,
-    model::{Checkpoint, Mark, Position},
+    model::{Checkpoint, Mark, Position, TableName},
     source::{Feed, Next},
 };
 use async_trait::async_trait;
@@ -120,6 +120,10 @@ impl Feed for TailFeed {
 
     fn passed(&mut self, mark: &Mark) -> bool {
         self.returned.at.has_passed(mark)
+    }
+
+    fn gone(&self) -> Vec<TableName> {
+        self.tail.history.gone()
     }
 }
 

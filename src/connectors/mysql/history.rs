@@ -132,6 +132,13 @@ impl History {
         self.known.get(name)
     }
 
+    /// Followed tables that the catalogue does not have.
+    pub fn gone(&self) -> Vec<TableName> {
+        let gone = |known: &Known| matches!(known, Known::Gone | Known::Ahead(Ahead { shape: None, .. }));
+        let all = self.known.iter().filter(|(name, known)| gone(known) && self.followed.contains(*name));
+        all.map(|(name, _)| name.clone()).collect()
+    }
+
     pub fn set_told(&mut self, name: &TableName) {
         if let Some(Known::Ahead(ahead)) = self.known.get_mut(name) {
             ahead.told = true;

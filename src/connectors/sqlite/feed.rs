@@ -8,12 +8,16 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    model::{Checkpoint, Mark, Partition, Position},
+    model::{Checkpoint, Mark, Partition, Position, TableName},
     source::{Feed, Next},
 };
 use async_trait::async_trait;
+use parking_lot::Mutex;
 use std::{
-    sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel},
+    sync::{
+        Arc,
+        mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel},
+    },
     time::{Duration, Instant},
 };
 use tokio::sync::oneshot;
@@ -38,6 +42,7 @@ pub(super) struct TailFeed {
     pending: Option<oneshot::Receiver<Result<Next>>>,
     /// What `next` has returned last.
     returned: Point,
+    gone: Arc<Mutex<Vec<TableName>>>,
 }
 
 impl TailFeed {
@@ -47,7 +52,7 @@ impl TailFeed {
         let (opened, answer) = oneshot::channel();
         let run = move || match open() {
             Ok(tail) => {
-                if opened.send(Ok(tail.point())).is_ok() {
+                if opened.send(Ok((tail.point(), Arc::clone(&tail.gone)))).is_ok() {
                     Follower { tail, busy, acknowledged: None, busy_since: None, active: Instant::now(), shown: None }
                         .run(&queue);
                 }
@@ -59,8 +64,8 @@ impl TailFeed {
             .name("sqlite-tail".to_owned())
             .spawn(move || span.in_scope(run))
             .map_err(|error| Error::transient("cannot start a thread").because(error))?;
-        let returned = answer.await.map_err(|_| thread::gone())??;
-        Ok(TailFeed { requests, pending: None, returned })
+        let (returned, gone) = answer.await.map_err(|_| thread::gone())??;
+        Ok(TailFeed { requests, pending: None, returned, gone })
     }
 }
 
@@ -102,6 +107,10 @@ impl Feed for TailFeed {
 
     fn passed(&mut self, mark: &Mark) -> bool {
         position::has_passed(self.returned.token, self.returned.seq, mark)
+    }
+
+    fn gone(&self) -> Vec<TableName> {
+        self.gone.lock().clone()
     }
 }
 

@@ -19,6 +19,7 @@ use crate::{
     },
     source::Next,
 };
+use parking_lot::Mutex;
 use std::{
     collections::{HashMap, HashSet, VecDeque},
     ops::ControlFlow,
@@ -41,6 +42,8 @@ pub(super) struct Tail {
     seen: Arc<Seen>,
     /// Tables whose keys are handed out, by number.
     tables: HashMap<i64, Touchable>,
+    /// Those that the file does not have now.
+    pub gone: Arc<Mutex<Vec<TableName>>>,
     names: Vec<TableName>,
     /// After the last change handed out, as it was handed out.
     at: Position,
@@ -96,6 +99,7 @@ impl Tail {
             job,
             seen,
             tables: HashMap::new(),
+            gone: Arc::default(),
             names: names.to_vec(),
             at: from.clone(),
             point,
@@ -185,7 +189,7 @@ impl Tail {
     /// Reads numbers and shapes of the followed tables anew.
     fn follow(&mut self) -> Result<()> {
         let (names, job) = (&self.names, self.job.to_string());
-        let mut tables = HashMap::new();
+        let (mut tables, mut gone) = (HashMap::new(), Vec::new());
         self.db.snapshot(|db| {
             let mine = db.rows("SELECT name FROM whimbrel_follow WHERE job = ?1", [ValueRef::Text(&job)], |row| {
                 super::schema::text(row.get(0)).to_lowercase()
@@ -199,6 +203,7 @@ impl Tail {
                         .hint("delete the job and create it again, so that the table is followed from its copy on")
                 })?;
                 if table.gone {
+                    gone.push(name.clone());
                     continue;
                 }
                 let shape = Arc::new(table.shape);
@@ -209,6 +214,7 @@ impl Tail {
             Ok(())
         })?;
         self.tables = tables;
+        *self.gone.lock() = gone;
         Ok(())
     }
 

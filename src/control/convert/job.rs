@@ -65,6 +65,7 @@ fn table_status(name: &model::TableName, table: &status::TableStatus) -> TableSt
         rows_per_s: table.rows_per_s,
         share: table.share,
         eta: table.eta_s.map(|seconds| duration(seconds.saturating_mul(1000))),
+        gone: table.gone,
     }
 }
 

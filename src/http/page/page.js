@@ -95,7 +95,7 @@ function tables(target) {
   const head = make("tr", "", make("th", "", "table"), make("th", "", "state"),
     ...["rows", "bytes", "copied", "left"].map((name) => make("th", "number", name)));
   const rows = target.tables.map((table) => make("tr", "",
-    make("td", "", table.name), make("td", "", state(table.observed)),
+    make("td", "", table.name), make("td", "", state(table.gone ? "gone" : table.observed)),
     make("td", "number", count(table.rows)), make("td", "number", bytes(table.bytes)),
     make("td", "number", Math.floor(table.share * 100) + " %"),
     make("td", "number", table.eta_s === null ? "" : span(table.eta_s * 1000))));

@@ -14,7 +14,7 @@ use crate::{
 };
 use parking_lot::Mutex;
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     convert::Infallible,
     sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
@@ -44,6 +44,8 @@ struct Seen {
     source_told: Told,
     /// The job's log is reserved and its tables are known.
     begun: bool,
+    /// Tables that the source has no more.
+    gone: BTreeSet<TableName>,
 }
 
 #[derive(Default)]
@@ -273,10 +275,16 @@ impl Board {
         });
     }
 
+    /// Tables that the source has no more, as the log told or its catalogue.
+    pub fn gone(&self, tables: Vec<TableName>) {
+        self.seen.lock().gone = tables.into_iter().collect();
+    }
+
     /// What a target's progress says of its tables; called about once a second.
     pub fn tables(&self, target: &str, progress: &Progress) {
         let mut seen = self.seen.lock();
-        let paces = &mut seen.targets.entry(target.to_owned()).or_default().paces;
+        let Seen { targets, gone, .. } = &mut *seen;
+        let paces = &mut targets.entry(target.to_owned()).or_default().paces;
         let tables = progress.tables.iter().map(|(name, table)| {
             let copying = matches!(table.state, TableState::Copying | TableState::Recopying);
             let pieces = table.pieces.max(1) as f64;
@@ -290,8 +298,8 @@ impl Board {
                 TableState::CatchingUp(_) => Observed::CatchingUp,
                 TableState::Streaming { .. } => Observed::Streaming,
             };
-            let (rows, bytes) = (table.rows, table.bytes);
-            (name.clone(), TableStatus { observed, rows, bytes, rows_per_s, share, eta_s: eta })
+            let (rows, bytes, gone) = (table.rows, table.bytes, gone.contains(name));
+            (name.clone(), TableStatus { observed, gone, rows, bytes, rows_per_s, share, eta_s: eta })
         });
         let tables = tables.collect();
         drop(seen);
