@@ -112,9 +112,9 @@ pub fn whole(job: &Job, show: Show) -> String {
     error(&mut text, "  ", status.error.as_ref());
     for target in &status.targets {
         text.push_str(&target_head(target));
-        match is_in_trouble(target.observed_state()) {
+        match is_present(target) {
             true => error(&mut text, "  ", target.error.as_ref()),
-            false => healed(&mut text, target.error.as_ref()),
+            false => earlier(&mut text, target),
         }
         text.push_str(&tables(target).text(show));
         if target.tables.iter().any(|table| table.gone) {
@@ -229,7 +229,7 @@ pub fn is_in_trouble(observed: ObservedState) -> bool {
 pub fn error_of(job: &Job) -> Option<(String, &JobError)> {
     let status = job.status.as_ref()?;
     let own = status.error.as_ref().map(|error| (String::new(), error));
-    let troubled = status.targets.iter().filter(|target| is_in_trouble(target.observed_state()));
+    let troubled = status.targets.iter().filter(|target| is_present(target));
     own.or_else(|| {
         let mut errors = troubled.filter_map(|target| Some((format!(" in {}", target.store), target.error.as_ref()?)));
         errors.next()

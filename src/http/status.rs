@@ -93,6 +93,8 @@ struct Target<'a> {
     last_write_ms: Option<u64>,
     last_answer_ms: Option<u64>,
     error: Option<&'a Stopped>,
+    /// It is over.
+    passed: bool,
     /// How many tables are in which state.
     tables_in: BTreeMap<&'static str, usize>,
     /// Copied of all tables, 0 to 1.
@@ -145,6 +147,7 @@ impl<'a> Target<'a> {
             last_write_ms: target.last_write_ms,
             last_answer_ms: target.last_answer_ms,
             error: target.error.as_ref(),
+            passed: target.passed,
             tables_in,
             share: share / target.tables.len().max(1) as f64,
             tables: listed.map(|(name, seen)| Table { name: name.to_string(), seen }).collect(),

@@ -54,8 +54,11 @@ pub struct TargetStatus {
     pub last_write_ms: Option<u64>,
     /// When the feed last answered (a batch or idle), ms since 1970.
     pub last_answer_ms: Option<u64>,
-    /// The last error, with kind and hint; stays after it healed, with its time.
+    /// The last error, with kind and hint; stays after it has passed, with its time.
     pub error: Option<Stopped>,
+    /// It has: what is the case now has another cause, or none.
+    #[serde(default)]
+    pub passed: bool,
     /// Since the daemon started.
     pub errors: Errors,
 }

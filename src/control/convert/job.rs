@@ -52,7 +52,7 @@ fn target_status(name: &str, target: &status::TargetStatus) -> TargetStatus {
         behind_changes: target.behind,
         last_write_time: target.last_write_ms.map(timestamp),
         last_answer_time: target.last_answer_ms.map(timestamp),
-        error: target.error.as_ref().map(job_error),
+        error: target.error.as_ref().map(|error| JobError { passed: target.passed, ..job_error(error) }),
     }
 }
 
@@ -96,6 +96,7 @@ fn job_error(stopped: &Stopped) -> JobError {
         text: stopped.text.clone(),
         hint: stopped.hint.clone().unwrap_or_default(),
         time: Some(timestamp(stopped.at_ms)),
+        passed: false,
     }
 }
 

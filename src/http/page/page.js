@@ -129,7 +129,7 @@ function drawTarget(target, daemon, detail) {
     make("div", "head", make("strong", "", "into " + target.store), state(target.observed)),
     figures(pairs),
     graphs,
-    error(target.error, daemon.now_ms, !bad),
+    error(target.error, daemon.now_ms, target.passed || !bad),
     detail ? tables(detail) : null);
 }
 

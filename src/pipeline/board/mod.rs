@@ -330,6 +330,8 @@ impl Board {
                 let stuck = seen.waits.are_too_long();
                 target.observed =
                     if (unheard || seen.failing || stuck) && runs { Observed::Stalled } else { seen.phase };
+                let stopped = matches!(seen.phase, Observed::Failed | Observed::Lost);
+                target.passed = target.error.is_some() && !seen.failing && !stopped;
                 if unheard {
                     // Whatever was known of the log's end is old.
                     (target.lag_ms, target.behind) = (None, None);
