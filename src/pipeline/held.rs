@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     error::Result,
-    model::{KeyRange, Limits, TableName, TableState},
+    model::{KeyRange, Limits, TableName, TableProgress, TableState},
 };
 use std::sync::Arc;
 use tokio::time::Instant;
@@ -69,8 +69,14 @@ impl Held {
                 _ if table.generation != slice.ask.generation => {}
                 _ if table.todo.first().map(|todo| todo.rest()) != Some(slice.ask.range.clone())
                     && table.sweep.first() != Some(&slice.ask.range) => {}
-                (false, true) => drop(table.todo.remove(0)),
-                (false, false) => table.todo[0].done.clone_from(&slice.upto),
+                (false, true) => {
+                    counted(table, &slice);
+                    table.todo.remove(0);
+                }
+                (false, false) => {
+                    counted(table, &slice);
+                    table.todo[0].done.clone_from(&slice.upto);
+                }
                 (true, true) => drop(table.sweep.remove(0)),
                 (true, false) => {
                     table.sweep[0] = KeyRange { after: slice.upto.clone(), upto: slice.ask.range.upto.clone() }
@@ -93,4 +99,10 @@ impl Held {
         });
         Ok(())
     }
+}
+
+/// For people.
+fn counted(table: &mut TableProgress, slice: &Slice) {
+    table.rows += slice.rows;
+    table.bytes += slice.bytes;
 }
