@@ -128,9 +128,10 @@
 //!   the log (a table made anew, `VACUUM` of row numbers): those stay, and a line in the log says so. Where such a row
 //!   holds a unique value that one of ours wants, the target stops.
 //! - Tables are copied before the tail starts, not beside it: the log waits at the source, where it is durable already.
-//! - A [`plan`] makes the very check that a start makes (`pipeline::check`), so that one that blocks nothing starts. Times
-//!   are measured, by copying for a second or two into a scratch target of the same kind and setting, where the system
-//!   keeps temporary files: beside the target nothing is written.
+//! - A [`plan`] makes the very check that a start makes (`pipeline::check`), so that one that blocks nothing starts, and a
+//!   table that cannot be read is not left out without a word. Times are measured, by copying for a second or two into a
+//!   scratch target of the same kind and setting, where the system keeps temporary files: beside the target nothing is
+//!   written.
 //! - MariaDB servers have no identity. One is its number, host, port and folder; that it is not an older state of itself
 //!   is proven by the log. A position has five parts: all before it (`at`); where reading starts (`since`: one transaction
 //!   earlier, or before what is prepared); who that last transaction was (`proof`: the number and the second of its first

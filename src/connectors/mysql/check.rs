@@ -4,7 +4,7 @@ use super::{
     config::Config,
     connect::Session,
     failure::{self, Answer},
-    known,
+    grants, known,
     schema::{self, Shape},
     server::Family,
     sight, survey,
@@ -29,7 +29,7 @@ pub(super) async fn check(
     let asking = |failure| failure::error(failure, "checking the server");
     let mut findings = Vec::from_iter(known::untried(&session.server));
     settings(session, &mut findings).await.map_err(asking)?;
-    grants(session, config, &mut findings).await.map_err(asking)?;
+    granted(session, config, &mut findings).await.map_err(asking)?;
     let is_silent = is_silent(session).await.map_err(asking)?;
     let there = schema::read_many(session, tables).await?;
     for table in tables {
@@ -154,7 +154,7 @@ fn replicas(session: &Session) -> &'static str {
 }
 
 /// What the account may do: reading the log needs more than reading tables.
-async fn grants(session: &mut Session, config: &Config, findings: &mut Vec<Finding>) -> Answer<()> {
+async fn granted(session: &mut Session, config: &Config, findings: &mut Vec<Finding>) -> Answer<()> {
     let rows = session.rows("SHOW GRANTS").await?;
     let granted: Vec<String> = rows
         .into_iter()
@@ -167,8 +167,7 @@ async fn grants(session: &mut Session, config: &Config, findings: &mut Vec<Findi
             list.split(',').map(str::trim).any(|granted| granted == "ALL PRIVILEGES" || names.contains(&granted))
         })
     };
-    let account = session.value("SELECT CURRENT_USER()").await?.unwrap_or_else(|| config.user.clone());
-    let account = account.rsplit_once('@').map_or_else(|| account.clone(), |(user, host)| format!("'{user}'@'{host}'"));
+    let account = grants::account(session).await?;
     let monitor = match session.server.is_mariadb() && session.server.version >= (10, 5, 2) {
         true => "BINLOG MONITOR",
         false => "REPLICATION CLIENT",
@@ -212,6 +211,14 @@ async fn is_silent(session: &mut Session) -> Answer<bool> {
 
 async fn of_table(session: &mut Session, shape: &Shape, is_silent: bool, findings: &mut Vec<Finding>) -> Answer<()> {
     let name = &shape.table.name;
+    // Whoever may do anything else to a table sees it.
+    match session.rows(format!("SELECT * FROM {} LIMIT 0", text::table(name))).await {
+        Err(failure) if failure::is_denied(&failure) => {
+            findings.push(schema::unreadable(session, name).await?);
+            return Ok(());
+        }
+        read => drop(read?),
+    }
     let mut add = |severity, text: String, mend: Option<String>| {
         let finding = Finding::new(severity, name.to_string(), text);
         findings.push(match mend {

@@ -26,6 +26,11 @@ pub(super) fn number(failure: &Foreign) -> Option<u16> {
     }
 }
 
+/// The account may not do that to a table, or not to all of its columns.
+pub(super) fn is_denied(failure: &Foreign) -> bool {
+    matches!(number(failure), Some(1142 | 1143))
+}
+
 /// Another transaction stands in the way; this one is undone, or is to be.
 pub(super) fn is_lock(failure: &Foreign) -> bool {
     matches!(number(failure), Some(code::DEADLOCK | code::LOCK_WAIT))
@@ -117,10 +122,23 @@ pub(super) fn connecting(failure: Foreign) -> Error {
 
 fn of_server(failure: ServerError, what: &str) -> Error {
     let (kind, hint) = meaning(failure.code);
+    let hint = of_database(&failure).or_else(|| hint.map(str::to_owned));
     let error = Error::new(kind, what.to_owned()).because(failure);
     match hint {
         Some(hint) => error.hint(hint),
         None => error,
+    }
+}
+
+/// `Access denied for user 'u'@'h' to database 'd'`: the account as it is granted to, unlike where a table is denied.
+fn of_database(failure: &ServerError) -> Option<String> {
+    let quoted: Vec<&str> = failure.message.split('\'').collect();
+    match (failure.code, &quoted[..]) {
+        (1044, [_, user, _, host, _, database, ..]) => Some(format!(
+            "GRANT SELECT ON {} TO '{user}'@'{host}'; then `whimbrel plan` names what else lacks",
+            super::grants::database(database)
+        )),
+        _ => None,
     }
 }
 
@@ -129,7 +147,7 @@ fn meaning(code: u16) -> (ErrorKind, Option<&'static str>) {
     use ErrorKind::{Config, Refused, Transient};
     match code {
         1044 | 1142 | 1143 | 1227 | 1370 => {
-            (Config, Some("give the account the grant that is named; `whimbrel store check` prints the statement"))
+            (Config, Some("give the account the grant that is named; `whimbrel plan` prints the statement"))
         }
         1045 | 1698 | 1862 | 3118 | 1251 => {
             (Config, Some("look at the account in the store's URL and at `secrets.password`"))
@@ -158,6 +176,13 @@ mod tests {
 
     fn of(code: u16) -> Error {
         error(Foreign::Server(ServerError { code, message: "no".into(), state: "HY000".into() }), "reading")
+    }
+
+    #[test]
+    fn a_database_that_is_denied_is_told_with_the_grant() {
+        let message = "Access denied for user 'p'@'%' to database 'my_shop'".into();
+        let denied = error(Foreign::Server(ServerError { code: 1044, message, state: "42000".into() }), "connecting");
+        assert!(denied.hint_text().is_some_and(|hint| hint.starts_with("GRANT SELECT ON `my\\_shop`.* TO 'p'@'%'; ")));
     }
 
     #[test]

@@ -114,8 +114,7 @@ async fn granted(session: &mut Session, config: &Config, tables: &[Arc<Table>]) 
     let lines = session.rows("SHOW GRANTS").await?;
     let lines: Vec<String> = lines.into_iter().filter_map(|row| row.into_iter().next().flatten()).collect();
     let grants = Grants::read(lines.iter().map(String::as_str));
-    let account = session.value("SELECT CURRENT_USER()").await?.unwrap_or_else(|| config.user.clone());
-    let account = account.rsplit_once('@').map_or_else(|| account.clone(), |(user, host)| format!("'{user}'@'{host}'"));
+    let account = grants::account(session).await?;
     // By database, and whether the job cannot do without it.
     let mut lacks: BTreeMap<(&str, bool), BTreeSet<&str>> = BTreeMap::new();
     let own =

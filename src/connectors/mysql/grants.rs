@@ -1,6 +1,12 @@
-//! What an account may do, as `SHOW GRANTS` tells it. Pure.
+//! What an account may do, as `SHOW GRANTS` tells it, and the statements that let it do more.
 
-use super::{definition, text::quote};
+use super::{
+    connect::Session,
+    definition,
+    failure::Answer,
+    text::{self, quote},
+};
+use crate::model::TableName;
 
 /// Everything that is granted, roles that are in force included: the server shows what they give as the account's.
 #[derive(Debug, Default, PartialEq)]
@@ -96,6 +102,17 @@ fn is_like(name: &str, pattern: &str) -> bool {
     }
     let chars = |text: &str| text.chars().collect::<Vec<char>>();
     like(&chars(name), &chars(pattern))
+}
+
+/// The account that grants are given to, which is not always spelled as the one that connects.
+pub(super) async fn account(session: &mut Session) -> Answer<String> {
+    let account = session.value("SELECT CURRENT_USER()").await?.unwrap_or_default();
+    Ok(account.rsplit_once('@').map_or_else(|| account.clone(), |(user, host)| format!("'{user}'@'{host}'")))
+}
+
+/// The statement that lets us read a table.
+pub(super) async fn to_read(session: &mut Session, table: &TableName) -> Answer<String> {
+    Ok(format!("GRANT SELECT ON {} TO {}", text::table(table), account(session).await?))
 }
 
 /// The object of a `GRANT` that means this database and no other.

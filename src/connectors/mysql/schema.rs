@@ -6,7 +6,7 @@ use super::{
     decode,
     definition::{self, Definition, Line},
     failure::{self, Answer},
-    foreign,
+    foreign, grants,
     indexes::{self, Index},
     server::Family,
     text::{self, literal, quote},
@@ -24,7 +24,7 @@ use std::{
 /// A table is read anew when it changes while it is being read.
 const TRIES: usize = 5;
 const UNSETTLED: &str = "its columns are others than those of `SHOW CREATE TABLE`: it is altered all the time, or the \
-                         account may not read all of them (GRANT SELECT on the whole table)";
+                         account may not read all of them";
 
 /// The server's own databases.
 const SYSTEM: &str = "'mysql', 'information_schema', 'performance_schema', 'sys'";
@@ -72,20 +72,30 @@ pub(super) async fn list(session: &mut Session, database: Option<&str>) -> Answe
         Some(name) => format!("TABLE_SCHEMA = {}", literal(name)),
         None => format!("TABLE_SCHEMA NOT IN ({SYSTEM})"),
     };
-    let Listed { mut shapes, mut findings, torn } = read_all(session, &filter).await?;
+    let Listed { mut shapes, mut findings, torn, denied } = read_all(session, &filter).await?;
     for name in torn {
         match read_one(session, &name).await {
             Ok(One::Shape(shape)) => shapes.push(*shape),
             Ok(One::Uncarried(why)) => findings.push(uncarried(&name, Severity::Blocking, why)),
             Ok(One::Nothing) => {}
             Err(mysql_async::Error::Other(_)) => {
-                findings.push(uncarried(&name, Severity::Blocking, UNSETTLED.to_owned()));
+                let finding = uncarried(&name, Severity::Blocking, UNSETTLED.to_owned());
+                findings.push(finding.mend(grants::to_read(session, &name).await?));
             }
             Err(failure) => return Err(failure),
         }
     }
+    for (name, _) in denied {
+        findings.push(unreadable(session, &name).await?);
+    }
     shapes.sort_by(|a, b| a.table.name.cmp(&b.table.name));
     Ok((shapes, findings))
+}
+
+/// Of a table that the account sees and may not read, or not all of it.
+pub(super) async fn unreadable(session: &mut Session, name: &TableName) -> Answer<Finding> {
+    let finding = Finding::new(Severity::Blocking, name.to_string(), "the account may not read it (SELECT)");
+    Ok(finding.mend(grants::to_read(session, name).await?))
 }
 
 struct Catalogue {
@@ -111,6 +121,8 @@ struct Listed {
     findings: Vec<Finding>,
     /// The catalogue takes several queries, and a statement for each table: these were altered meanwhile.
     torn: Vec<TableName>,
+    /// Those that the account may not read.
+    denied: Vec<(TableName, mysql_async::Error)>,
 }
 
 /// Of these tables those that are there, each few in one question.
@@ -141,7 +153,8 @@ pub(super) async fn read_many(session: &mut Session, tables: &[Arc<Table>]) -> R
         let is_odd = |name: &TableName| {
             let blocks =
                 |finding: &Finding| finding.severity == Severity::Blocking && finding.subject == name.to_string();
-            listed.torn.contains(name) || listed.findings.iter().any(blocks)
+            let is_denied = listed.denied.iter().any(|(denied, _)| denied == name);
+            is_denied || listed.torn.contains(name) || listed.findings.iter().any(blocks)
         };
         for table in some.iter().filter(|table| is_odd(&table.name)) {
             if let Some(shape) = read(session, &table.name).await? {
@@ -173,7 +186,10 @@ enum One {
 async fn read_one(session: &mut Session, name: &TableName) -> Answer<One> {
     let filter = format!("TABLE_SCHEMA = {} AND TABLE_NAME = {}", literal(&name.schema), literal(&name.name));
     for _ in 0..TRIES {
-        let listed = read_all(session, &filter).await?;
+        let mut listed = read_all(session, &filter).await?;
+        if let Some((_, failure)) = listed.denied.pop() {
+            return Err(failure);
+        }
         if listed.torn.is_empty() {
             let shape = listed.shapes.into_iter().find(|shape| shape.table.name == *name);
             let why = listed.findings.into_iter().find(|finding| finding.severity == Severity::Blocking);
@@ -216,7 +232,14 @@ async fn read_all(session: &mut Session, filter: &str) -> Answer<Listed> {
         if name.name.starts_with("whimbrel_") {
             continue;
         }
-        let (Some(columns), Some(definition)) = (known.columns.get(&name), statement(session, &name).await?) else {
+        let definition = match statement(session, &name).await {
+            Err(failure) if failure::is_denied(&failure) => {
+                listed.denied.push((name, failure));
+                continue;
+            }
+            definition => definition?,
+        };
+        let (Some(columns), Some(definition)) = (known.columns.get(&name), definition) else {
             continue; // Dropped this very moment.
         };
         let indexes = known.indexes.get(&name).cloned().unwrap_or_default();
