@@ -6,7 +6,7 @@ use super::{
     findings,
     show::{Cell, Paint, Table, counted, out, painted},
 };
-use crate::client::{CertifyStoreResponse, CheckOutcome, Plain, Role};
+use crate::client::{CertifyStoreResponse, CheckOutcome, CheckStoreResponse, Plain, Role, Store};
 use clap::{Args, Subcommand, ValueEnum};
 use futures_util::StreamExt;
 
@@ -44,9 +44,9 @@ pub struct StoreArgs {
 pub struct CheckArgs {
     #[arg(value_name = "STORE")]
     name: String,
-    /// What it shall be to a job.
-    #[arg(long, value_enum, default_value = "source")]
-    role: RoleName,
+    /// What it shall be to a job; without it, what it is to the jobs there are, or else a source.
+    #[arg(long, value_enum)]
+    role: Option<RoleName>,
     /// Only these tables, as in a job's source: `shop.*`, `!shop.tmp_*`. May be repeated.
     #[arg(long = "table", value_name = "GLOB")]
     tables: Vec<String>,
@@ -72,6 +72,15 @@ pub struct CertifyArgs {
 enum RoleName {
     Source,
     Target,
+}
+
+impl RoleName {
+    fn word(self) -> &'static str {
+        match self {
+            RoleName::Source => "source",
+            RoleName::Target => "target",
+        }
+    }
 }
 
 impl From<RoleName> for Role {
@@ -120,17 +129,26 @@ fn list(args: &AllArgs) -> Result<(), Ended> {
 fn check(args: &CheckArgs) -> Result<(), Ended> {
     let (name, show) = (&args.name, args.ask.show);
     args.ask.run(async |client| {
-        let found = client.check_store(name, args.role.into(), &args.tables).await?;
+        let roles = match args.role {
+            Some(role) => vec![role],
+            None => roles(&client.store(name).await?),
+        };
+        let mut found = CheckStoreResponse { ok: true, ..Default::default() };
+        let mut placed = Vec::new();
+        for &role in &roles {
+            let one = client.check_store(name, role.into(), &args.tables).await?;
+            found.ok &= one.ok;
+            let place = if roles.len() > 1 { format!("as a {}", role.word()) } else { String::new() };
+            placed.extend(one.findings.iter().map(|_| place.clone()));
+            found.findings.extend(one.findings);
+        }
         match show.is_data() {
             true => show.data(&Plain::new(&found)),
-            false => {
-                let found: Vec<_> = found.findings.iter().map(|finding| (String::new(), finding)).collect();
-                out(&findings::text(&found, show));
-            }
+            false => out(&findings::text(&placed.into_iter().zip(&found.findings).collect::<Vec<_>>(), show)),
         }
         if found.ok {
-            let role = format!("{:?}", args.role).to_lowercase();
-            let text = format!("store `{name}` is ready as a {role}; nothing was written");
+            let words: Vec<&str> = roles.iter().map(|role| role.word()).collect();
+            let text = format!("store `{name}` is ready as a {}; nothing was written", words.join(" and a "));
             if !show.is_data() && !show.is_quiet() {
                 out(&format!("{text}\n"));
             }
@@ -138,15 +156,28 @@ fn check(args: &CheckArgs) -> Result<(), Ended> {
             return Ok(());
         }
         let text = format!("store `{name}`: {} in the way", counted(findings::blocking(&found.findings), "finding"));
-        Err(Ended::refused(text, format!("run what mends them, then again: {}", typed(args))))
+        let mut hint = format!("run what mends them, then again: {}", typed(args));
+        if let (None, [RoleName::Source]) = (args.role, &roles[..]) {
+            hint += &format!("; where it is to be written only: whimbrel store check {name} --role target");
+        }
+        Err(Ended::refused(text, hint))
     })
+}
+
+/// What it is to the daemon's jobs; where none uses it, what is asked most.
+fn roles(store: &Store) -> Vec<RoleName> {
+    match (store.source_of.is_empty(), store.target_of.is_empty()) {
+        (false, false) => vec![RoleName::Source, RoleName::Target],
+        (true, false) => vec![RoleName::Target],
+        (_, true) => vec![RoleName::Source],
+    }
 }
 
 /// As it was typed, to be typed again.
 fn typed(args: &CheckArgs) -> String {
     let role = match args.role {
-        RoleName::Source => "",
-        RoleName::Target => " --role target",
+        None => String::new(),
+        Some(role) => format!(" --role {}", role.word()),
     };
     let tables: String = args.tables.iter().map(|glob| format!(" --table '{glob}'")).collect();
     format!("whimbrel store check {}{role}{tables}", args.name)

@@ -135,6 +135,8 @@ fn stores_are_listed_checked_and_read_again() {
     ends(&daemon.ask(&["store", "list"]), 0, &["STORE", "sqlite", "copy", "next: whimbrel store check"]);
     ends(&daemon.ask(&["store", "check", "shop"]), 0, &["a view is not carried", "is ready", "nothing was written"]);
     ends(&daemon.ask(&["store", "check", "copy", "--role", "target"]), 0, &["is ready as a target"]);
+    // What it is to the jobs there are.
+    ends(&daemon.ask(&["store", "check", "copy"]), 0, &["is ready as a target"]);
     let db = rusqlite::Connection::open(shop.file("shop.db")).expect("there");
     db.execute_batch("CREATE TABLE odd (k TEXT PRIMARY KEY); INSERT INTO odd VALUES (NULL)").expect("SQLite allows it");
     let odd = daemon.ask(&["store", "check", "shop", "--table", "main.odd"]);
@@ -154,6 +156,19 @@ fn stores_are_listed_checked_and_read_again() {
     ends(&daemon.ask(&["store", "reload"]), 0, &["added far"]);
     let target = daemon.ask(&["store", "check", "far", "--role", "target"]);
     ends(&target, 3, &["mkdir", "then again: whimbrel store check far --role target"]);
+    let empty = format!("{config}[stores.far]\nurl = {:?}\n", format!("sqlite:{}", shop.file("none.db").display()));
+    rusqlite::Connection::open(shop.file("none.db"))
+        .expect("new")
+        .execute_batch("CREATE TABLE t(a); DROP TABLE t")
+        .expect("new");
+    std::fs::write(&shop.home.config, empty).expect("ours");
+    ends(&daemon.ask(&["store", "reload"]), 0, &["changed far"]);
+    let unused = daemon.ask(&["store", "check", "far"]);
+    ends(
+        &unused,
+        3,
+        &["no table is selected", "then again: whimbrel store check far;", "store check far --role target"],
+    );
     std::fs::write(&shop.home.config, "[stores.more]\nurl = \"nosuch:more\"\n").expect("ours");
     ends(&daemon.ask(&["store", "reload"]), 3, &["nosuch", "hint:"]);
 }
