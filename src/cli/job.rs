@@ -194,6 +194,7 @@ pub async fn begun(client: &mut Client, started: Job) -> Result<Job, Ended> {
         let text = format!("job `{name}` does not start{place}: {}", error.text);
         let hint = match error.hint.as_str() {
             "" => format!("whimbrel status {name} shows more"),
+            hint if status::says_delete(hint) => hint.to_owned(),
             hint => format!("{hint}\nthen: whimbrel job start {name}; the job itself is made, and stays"),
         };
         // Lost, or what nobody can say: it is no decision that waits for a person.

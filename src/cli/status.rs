@@ -178,13 +178,27 @@ pub fn next(job: &Job) -> String {
         ObservedState::Stalled => {
             format!("it tries again by itself; mend what the error says, whimbrel wait {name} --for streaming")
         }
-        ObservedState::Failed => format!("do what the hint says, then whimbrel job start {name}"),
-        ObservedState::Lost => format!(
-            "do what the hint says; to copy anew: whimbrel job delete {name}, then apply its file with existing: replace"
-        ),
+        ObservedState::Failed => match error_of(job).map_or("", |(_, error)| &error.hint) {
+            hint if !says_delete(hint) => format!("do what the hint says, then whimbrel job start {name}"),
+            // One that is to be made anew is not started again.
+            hint if !hint.contains("or delete the job") => copied_anew(name),
+            _ => format!("do what the hint says; a job that stays goes on with whimbrel job start {name}"),
+        },
+        ObservedState::Lost => copied_anew(name),
         ObservedState::Deleting => format!("whimbrel wait {name} --for deleted"),
         ObservedState::Unspecified => "use a whimbrel as new as the daemon".into(),
     }
+}
+
+fn copied_anew(name: &str) -> String {
+    format!(
+        "do what the hint says; to copy anew: whimbrel job delete {name}, then apply its file with existing: replace"
+    )
+}
+
+/// Whether a hint may end with a job that is made anew.
+pub fn says_delete(hint: &str) -> bool {
+    hint.contains("delete the job")
 }
 
 /// About the job that needs it most.
@@ -253,9 +267,39 @@ fn hint(text: &mut String, indent: &str, error: &JobError) {
     }
 }
 
-/// It goes on: what stopped it for a while, and when.
-fn healed(text: &mut String, error: Option<&JobError>) {
-    let Some(error) = error else { return };
-    let when = error.time.as_ref().map_or_else(|| "then".into(), time::of);
-    let _ = writeln!(text, "  healed since {when}: {}", error.text);
+/// Whether the error that a target shows is what troubles it now.
+fn is_present(target: &TargetStatus) -> bool {
+    is_in_trouble(target.observed_state()) && target.error.as_ref().is_some_and(|error| !error.passed)
+}
+
+/// What stopped it for a while, and when.
+fn earlier(text: &mut String, target: &TargetStatus) {
+    let Some(error) = &target.error else { return };
+    let when = error.time.as_ref().map_or_else(String::new, |at| format!(", {}", since(time::system(at))));
+    // One that prepares has not come to where it failed.
+    let passed = error.passed && target.observed_state() != ObservedState::Preparing;
+    let passed = if passed { ", which has passed" } else { "" };
+    let _ = writeln!(text, "  last error{when}{passed}: {}", error.text);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::JobStatus;
+
+    fn failed(hint: &str) -> Job {
+        let error = Some(JobError { text: "x".into(), hint: hint.into(), ..JobError::default() });
+        let status = JobStatus { observed_state: ObservedState::Failed.into(), error, ..JobStatus::default() };
+        Job { name: "shop".into(), status: Some(status), ..Job::default() }
+    }
+
+    #[test]
+    fn what_comes_next_says_what_the_hint_says() {
+        let start = "whimbrel job start shop";
+        assert!(next(&failed("SET GLOBAL x = 1")).ends_with(&format!("then {start}")));
+        let anew = next(&failed("SET GLOBAL x = 1; then delete the job and create it again with `existing: replace`"));
+        assert!(anew.contains("whimbrel job delete shop") && !anew.contains(start), "{anew}");
+        let either = next(&failed("restore it, or delete the job and create it again with `existing: replace`"));
+        assert!(either.contains(start) && !either.contains("then"), "{either}");
+    }
 }

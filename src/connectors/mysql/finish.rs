@@ -165,7 +165,7 @@ async fn add_foreign_keys(session: &mut Session, home: &Home, claim: &Claim, tab
 async fn there(session: &mut Session, name: &TableName) -> Result<Shape> {
     prepare::read(session, name).await?.ok_or_else(|| {
         Error::config(format!("the target has no table `{name}` any more"))
-            .hint("restore it, or delete the job and create it again")
+            .hint("restore it, or delete the job and create it again with `existing: replace`")
     })
 }
 

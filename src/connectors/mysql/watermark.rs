@@ -289,7 +289,7 @@ impl Home {
         let marks = marks.ok_or_else(|| {
             Error::config(format!("a row of `{WATERMARK}` cannot be read")).hint(
                 "a newer daemon wrote it, or somebody changed it: start that version, or delete the job and create it \
-                 anew",
+                 again with `existing: replace`",
             )
         })?;
         let known = |noted: &Noted| target::Noted { generation: noted.generation, finished: noted.finished };

@@ -111,7 +111,7 @@ pub(super) fn told_after(db: &mut Database, seq: u64) -> Result<Vec<Told>> {
         let table = serde_json::from_str(&shape).map_err(|error| {
             crate::error::Error::lost(format!("{}: `whimbrel_change` was changed by somebody", db.path.display()))
                 .because(error)
-                .hint("delete the job and create it anew")
+                .hint("delete the job and create it again with `existing: replace`")
         })?;
         let change = match kind.as_str() {
             "reshape" => Some(Change::Reshape),

@@ -88,7 +88,7 @@ pub(super) fn token(db: &mut Database) -> Result<Option<Token>> {
         .hint("start a daemon of the version that wrote it, or newer")),
         Some((_, Some(token))) => Ok(Some(token)),
         _ => Err(Error::lost(format!("{}: `whimbrel_source` was changed by somebody", db.path.display()))
-            .hint("delete the job and create it anew")),
+            .hint("delete the job and create it again with `existing: replace`")),
     }
 }
 
@@ -157,7 +157,7 @@ pub(super) fn followed(db: &mut Database) -> Result<BTreeMap<String, Followed>> 
         let shape = serde_json::from_str(&shape).map_err(|error| {
             Error::lost(format!("{}: `whimbrel_table` was changed by somebody", db.path.display()))
                 .because(error)
-                .hint("delete the job and create it anew")
+                .hint("delete the job and create it again with `existing: replace`")
         })?;
         Ok((name.to_lowercase(), Followed { name, number, gone, shape }))
     };

@@ -61,8 +61,10 @@ impl Point {
                 let token = token.try_into().expect("sixteen");
                 Ok(Point { token, seq, told, proof: Proof { seq: proof, stamp } })
             }
-            _ => Err(Error::lost("the saved position is not one of a SQLite log")
-                .hint("if the source's URL was changed to another kind of store, delete the job and create it anew")),
+            _ => Err(Error::lost("the saved position is not one of a SQLite log").hint(
+                "if the source's URL was changed to another kind of store, delete the job and create it again with \
+                     `existing: replace`",
+            )),
         }
     }
 }

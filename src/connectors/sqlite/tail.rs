@@ -199,8 +199,10 @@ impl Tail {
             for name in names {
                 let lower = name.name.to_lowercase();
                 let table = followed.remove(&lower).filter(|_| mine.contains(&lower)).ok_or_else(|| {
-                    Error::lost(format!("{name}: nothing was noted for this table"))
-                        .hint("delete the job and create it again, so that the table is followed from its copy on")
+                    Error::lost(format!("{name}: nothing was noted for this table")).hint(
+                        "delete the job and create it again with `existing: replace`: the table is then followed \
+                             from its copy on",
+                    )
                 })?;
                 if table.gone {
                     gone.push(name.clone());

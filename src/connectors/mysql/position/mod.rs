@@ -168,8 +168,10 @@ impl Point {
 
     pub fn read(position: &Position) -> Result<Point> {
         Self::parse(position.point()).ok_or_else(|| {
-            Error::lost("the saved position is not one of a MySQL or MariaDB log that this version knows")
-                .hint("if the source's URL was changed to another kind of store, delete the job and create it anew")
+            Error::lost("the saved position is not one of a MySQL or MariaDB log that this version knows").hint(
+                "if the source's URL was changed to another kind of store, delete the job and create it again with \
+                     `existing: replace`",
+            )
         })
     }
 
