@@ -120,7 +120,7 @@ fn is_spelled_without_spaces(column: &Column) -> bool {
 }
 
 /// Whether any value of the source fits; what does not is refused row by row.
-fn carries(at_source: &Column, native: &Native) -> bool {
+pub(super) fn carries(at_source: &Column, native: &Native) -> bool {
     use Native as N;
     let own = Native::of(&at_source.declared).filter(|own| own.kind() == at_source.kind);
     if own.as_ref() == Some(native) {

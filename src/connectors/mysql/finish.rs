@@ -17,7 +17,7 @@ use super::{
 use crate::{
     error::{Error, Result},
     faults,
-    model::{Key, Table, TableName},
+    model::{ForeignKey, Key, Table, TableName},
     target::{Claim, Finished},
 };
 use mysql_async::{Row, prelude::Queryable};
@@ -125,16 +125,8 @@ pub(super) async fn drop_stale(
 /// Of a table that we made, and those that waited for this one: a foreign key needs its parent's index.
 async fn add_foreign_keys(session: &mut Session, home: &Home, claim: &Claim, table: &Table) -> Result<()> {
     let there = there(session, &table.name).await?;
-    let has = |key: &&crate::model::ForeignKey| {
-        let names = |columns: &[usize], table: &Table| -> Vec<String> {
-            columns.iter().map(|&column| table.columns[column].name.to_lowercase()).collect()
-        };
-        there.table.foreign_keys.iter().any(|other| {
-            other.parent == key.parent && names(&other.columns, &there.table) == names(&key.columns, table)
-        })
-    };
-    let missing = table.foreign_keys.iter().filter(|key| !has(key) && !key.parent_columns.is_empty());
-    let wanted: Vec<String> = missing.map(|key| create::foreign_key(table, key)).collect();
+    let wanted = missing_foreign_keys(table, &there);
+    let wanted: Vec<String> = wanted.into_iter().map(|key| create::foreign_key(table, key)).collect();
     prepare::note(session, home, claim, &table.name, |noted| {
         if noted.made {
             noted.waiting = wanted;
@@ -160,6 +152,19 @@ async fn add_foreign_keys(session: &mut Session, home: &Home, claim: &Claim, tab
         }
     }
     Ok(())
+}
+
+/// Foreign keys of the source that are not there.
+pub(super) fn missing_foreign_keys<'t>(table: &'t Table, there: &Shape) -> Vec<&'t ForeignKey> {
+    let has = |key: &&ForeignKey| {
+        let names = |columns: &[usize], table: &Table| -> Vec<String> {
+            columns.iter().map(|&column| table.columns[column].name.to_lowercase()).collect()
+        };
+        there.table.foreign_keys.iter().any(|other| {
+            other.parent == key.parent && names(&other.columns, &there.table) == names(&key.columns, table)
+        })
+    };
+    table.foreign_keys.iter().filter(|key| !has(key) && !key.parent_columns.is_empty()).collect()
 }
 
 async fn there(session: &mut Session, name: &TableName) -> Result<Shape> {

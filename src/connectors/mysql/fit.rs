@@ -8,8 +8,11 @@ use super::{
     connect::Session,
     create,
     failure::{self, Answer},
+    finish,
     grants::{self, Grants},
-    known, prepare,
+    known,
+    narrow::narrower,
+    prepare,
     schema::{self, Shape, strings},
     text::{self, literal, quote},
     translation,
@@ -17,7 +20,7 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    model::{Column, Equality, Existing, Finding, Severity, Table},
+    model::{Column, Equality, Existing, Finding, ForeignKey, Severity, Table},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -40,18 +43,27 @@ pub(super) async fn check(
     }
     findings.extend(twins(session, tables));
     findings.extend(granted(session, config, tables).await.map_err(said)?);
-    if home.is_there(session).await.map_err(said)? {
-        findings.extend(claimed(session, home, tables).await?);
-    }
+    let claimed = match home.is_there(session).await.map_err(said)? {
+        true => claimed(session, home, tables).await?,
+        false => Vec::new(),
+    };
+    let is_claimed = |table: &Table| claimed.iter().any(|finding| finding.subject == table.name.to_string());
     let there = schema::read_many(session, tables).await?;
     for table in tables {
         findings.extend(lossy(session, table));
         findings.extend(documents(session, table));
         match there.get(&table.name) {
-            Some(there) => into(session, table, there, existing, &mut findings).await?,
+            Some(there) => {
+                into(session, table, there, existing, &mut findings).await?;
+                // Its job is about to add them, or does not write it any more.
+                if !is_claimed(table) {
+                    findings.extend(unbound(table, there));
+                }
+            }
             None => made(session, table, &mut findings).await?,
         }
     }
+    findings.extend(claimed);
     Ok(findings)
 }
 
@@ -198,6 +210,9 @@ async fn into(
     for (text, mend) in objections {
         findings.push(Finding::new(Severity::Blocking, &subject, text).mend(mend));
     }
+    for (text, mend) in narrower(table, there, &session.server) {
+        findings.push(Finding::new(Severity::Warning, &subject, text).mend(mend));
+    }
     for (index, column) in table.columns.iter().enumerate() {
         if find(&there.table, &column.name).is_none() {
             let text = format!("its column `{}` is not there yet and will be added", column.name);
@@ -215,6 +230,22 @@ async fn into(
         findings.push(Finding::has_rows(&subject, table, existing));
     }
     Ok(())
+}
+
+/// Foreign keys that a table which is there lacks.
+fn unbound(table: &Table, there: &Shape) -> Vec<Finding> {
+    let one = |key: &ForeignKey| {
+        let columns: Vec<String> = key.columns.iter().map(|&at| quote(&table.columns[at].name)).collect();
+        let text = format!(
+            "its foreign key ({}) to {} is not there, and a table that we did not make gets none: rows are the same \
+             without it; add it once the job is streaming",
+            columns.join(", "),
+            key.parent
+        );
+        let mend = format!("ALTER TABLE {} ADD {}", text::table(&table.name), create::foreign_key(table, key));
+        Finding::new(Severity::Warning, table.name.to_string(), text).mend(mend)
+    };
+    finish::missing_foreign_keys(table, there).into_iter().map(one).collect()
 }
 
 /// A table that is not there: something else of its name would be in the way.
