@@ -59,7 +59,8 @@ impl Line {
         loop {
             let attempt = self.attempt(stop, &mut backoff).await;
             match attempt {
-                Ok(()) => return Ok(()),
+                Ok(true) if !stop.is_cancelled() => tracing::info!("a table without a key is copied again"),
+                Ok(_) => return Ok(()),
                 Err(error) if error.is_transient() => {
                     self.failed(&error);
                     if !backoff.wait(stop).await {
@@ -90,7 +91,8 @@ impl Line {
         }
     }
 
-    async fn attempt(&self, stop: &CancellationToken, backoff: &mut Backoff) -> Result<()> {
+    /// True: a table is to be copied as at the start.
+    async fn attempt(&self, stop: &CancellationToken, backoff: &mut Backoff) -> Result<bool> {
         self.board.phase(&self.name, Observed::Preparing);
         let mut standing = self.open().await?;
         self.board.target_answered(&self.name);
@@ -102,7 +104,7 @@ impl Line {
         let lanes = self.lanes();
         tokio::select! {
             biased;
-            () = stop.cancelled() => return Ok(()),
+            () = stop.cancelled() => return Ok(false),
             copied = copy::run(self, &lanes, &mut standing) => copied?,
         }
         backoff.succeeded();

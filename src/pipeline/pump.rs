@@ -74,13 +74,16 @@ impl<'a> Pump<'a> {
         }
     }
 
-    /// Follows the log until `stop`. An error drops the tap; the next attempt starts from what the target says.
-    pub async fn run(mut self, stop: &CancellationToken, backoff: &mut Backoff) -> Result<()> {
+    /// Follows the log until `stop`, or (true) until a table is to be copied as at the start. An error drops the tap; the
+    /// next attempt starts from what the target says.
+    pub async fn run(mut self, stop: &CancellationToken, backoff: &mut Backoff) -> Result<bool> {
         for torn in std::mem::take(&mut self.torn) {
             self.mend(torn, stop).await?;
         }
-        self.begin_anew().await?;
         self.save().await?;
+        if self.begins_anew() {
+            return Ok(true);
+        }
         let edges = self
             .line
             .ledger
@@ -100,6 +103,9 @@ impl<'a> Pump<'a> {
                 Next::Batch(batch) => {
                     let slice = tap.slice.take();
                     if !self.batch(batch, stop).await? {
+                        break;
+                    }
+                    if self.begins_anew() {
                         break;
                     }
                     if let Some(slice) = slice {
@@ -122,7 +128,8 @@ impl<'a> Pump<'a> {
                 self.save().await?;
             }
         }
-        self.save().await
+        self.save().await?;
+        Ok(self.begins_anew())
     }
 
     /// Invariant 1: saved after it is applied, and only then offered for acknowledgement.
@@ -243,7 +250,6 @@ impl<'a> Pump<'a> {
         }
         faults::point("after-apply");
         self.moved(&batch, number, spread.of);
-        self.begin_anew().await?;
         Ok(true)
     }
 
@@ -255,12 +261,8 @@ impl<'a> Pump<'a> {
     }
 
     /// No key, no ranges: such a table is copied as at the start, in one read at a known position.
-    async fn begin_anew(&mut self) -> Result<()> {
-        if !self.anew {
-            return Ok(());
-        }
-        self.save().await?;
-        Err(Error::transient("a table without a key is copied again"))
+    fn begins_anew(&self) -> bool {
+        self.anew && !self.open
     }
 
     /// What the lanes have to know of the tables they write, be it a batch or the rest of a torn one.

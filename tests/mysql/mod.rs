@@ -18,6 +18,7 @@ mod names;
 pub mod positions;
 mod reading;
 mod reshaping;
+mod shown;
 pub mod tailing;
 pub mod targets;
 pub mod types;
