@@ -2,6 +2,7 @@
 
 use super::Found;
 use crate::{
+    config::nearest_name,
     model::{Finding, Severity, Table, TableName},
     pipeline::{Route, list},
 };
@@ -18,7 +19,11 @@ pub fn look(route: &Route, all: &[Arc<Table>], not_carried: Vec<Finding>) -> Vec
     names.extend(not_carried.iter().filter_map(named));
     let idle = route.idle(&names.iter().collect::<Vec<_>>()).into_iter().map(|glob| {
         let text = format!("`{glob}` concerns no table of the source");
-        Finding::new(Severity::Warning, glob, text).mend("see the tables' names: `whimbrel store tables STORE`")
+        let mend = match meant(glob.trim_start_matches('!'), &names) {
+            Some(name) => format!("did you mean `{name}`?"),
+            None => "see the tables' names: `whimbrel store tables STORE`".to_owned(),
+        };
+        Finding::new(Severity::Warning, glob, text).mend(mend)
     });
     let mut findings: Vec<Finding> = idle.collect();
     let left: BTreeSet<String> =
@@ -30,6 +35,15 @@ pub fn look(route: &Route, all: &[Arc<Table>], not_carried: Vec<Finding>) -> Vec
     let wanted = |finding: &Finding| named(finding).is_none_or(|name| route.selects(&name));
     findings.extend(not_carried.into_iter().filter(wanted));
     findings
+}
+
+/// The table that a name without wildcards probably means: one in that schema, or of that name in another.
+fn meant(given: &str, names: &[TableName]) -> Option<String> {
+    let (schema, table) = given.split_once('.').filter(|_| !given.contains(['*', '?']))?;
+    let here = names.iter().filter(|name| name.schema == schema).map(|name| name.name.as_str());
+    let there = names.iter().filter(|name| name.name == table).map(|name| name.schema.as_str());
+    let beside = nearest_name(table, here).map(|table| format!("{schema}.{table}"));
+    beside.or_else(|| nearest_name(schema, there).map(|schema| format!("{schema}.{table}")))
 }
 
 /// The gravest first, and of each severity as many as can be read.

@@ -21,6 +21,7 @@ mod reshaping;
 mod shown;
 pub mod tailing;
 pub mod targets;
+mod told;
 pub mod types;
 mod verbatim;
 pub mod writing;
