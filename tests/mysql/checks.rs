@@ -124,7 +124,7 @@ async fn tables_are_found_and_mended_as_told() {
 
 #[tokio::test]
 async fn missing_grants_are_named_with_the_statement() {
-    for (kind, lacks) in [(Kind::Mariadb, 2), (Kind::Mysql, 3), (Kind::Mysql56, 3)] {
+    for (kind, lacks) in [(Kind::Mariadb, 3), (Kind::Mysql, 3), (Kind::Mysql56, 3)] {
         let server = Server::of(kind, &[]);
         server.sql("CREATE USER poor@'%' IDENTIFIED BY 'secret'; GRANT SELECT ON shop.* TO poor@'%'");
         let source = connectors::open(&settings(&server, "poor")).unwrap().source().unwrap();
@@ -149,6 +149,34 @@ async fn missing_grants_are_named_with_the_statement() {
         let findings = check(&*everything, &[]).await;
         assert!(about(&findings, "writer").is_none() && about(&findings, "PROCESS").is_none(), "{findings:?}");
     }
+}
+
+#[tokio::test]
+async fn a_replica_that_does_not_log_what_it_replicates_is_refused() {
+    let server = Server::mariadb(&[]);
+    let check_as = async |user| {
+        let source = connectors::open(&settings(&server, user)).unwrap().source().unwrap();
+        check(&*source, &[]).await
+    };
+    assert_eq!(about(&check_as("reader").await, "log_slave_updates"), None, "it is none");
+    server.sql(
+        "CREATE USER poor@'%' IDENTIFIED BY 'secret'; \
+         GRANT SELECT, REPLICATION SLAVE, BINLOG MONITOR, PROCESS ON *.* TO poor@'%'; \
+         CHANGE MASTER TO master_host = '127.0.0.1', master_port = 1, master_user = 'nobody'",
+    );
+    let findings = check_as("reader").await;
+    let replica = about(&findings, "log_slave_updates").expect("a replica");
+    assert!(replica.severity == Severity::Blocking && replica.mend.is_some(), "{replica:?}");
+    // Who may not ask does not know that it is none.
+    let findings = check_as("poor").await;
+    let unknown = about(&findings, "poor").expect("not known");
+    assert_eq!(unknown.severity, Severity::Blocking);
+    assert_eq!(unknown.mend.as_deref(), Some("GRANT REPLICA MONITOR ON *.* TO 'poor'@'%'"));
+    server.sql(unknown.mend.as_deref().expect("told"));
+    assert!(about(&check_as("poor").await, "log_slave_updates").is_some());
+    server.sql("RESET SLAVE ALL");
+    let findings = check_as("poor").await;
+    assert!(findings.iter().all(|finding| finding.severity != Severity::Blocking), "{findings:?}");
 }
 
 #[tokio::test]

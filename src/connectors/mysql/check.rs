@@ -10,6 +10,7 @@ use super::{
     sight, survey,
     text::{self, quote},
     types::Native,
+    unlogged,
 };
 use crate::{
     error::Result,
@@ -29,6 +30,7 @@ pub(super) async fn check(
     let asking = |failure| failure::error(failure, "checking the server");
     let mut findings = Vec::from_iter(known::untried(&session.server));
     settings(session, &mut findings).await.map_err(asking)?;
+    unlogged::look(session, config, &mut findings).await.map_err(asking)?;
     granted(session, config, &mut findings).await.map_err(asking)?;
     let is_silent = is_silent(session).await.map_err(asking)?;
     let there = schema::read_many(session, tables).await?;
@@ -120,16 +122,6 @@ async fn settings(session: &mut Session, findings: &mut Vec<Finding>) -> Answer<
             add(Severity::Warning, name, text, &format!("SET GLOBAL {name} = {durable}"));
         }
     }
-    let updates = match session.setting("log_replica_updates").await? {
-        None => session.setting("log_slave_updates").await?,
-        updates => updates,
-    };
-    let replica = !session.rows(replicas(session)).await.unwrap_or_default().is_empty();
-    if replica && updates.is_some_and(|value| !on(&value)) {
-        let text = "this is a replica that does not log what it replicates".to_owned();
-        let mend = "in the server's configuration: log_slave_updates = ON; then restart it";
-        add(Severity::Blocking, "log_slave_updates", text, mend);
-    }
     if let Some(kept) = survey::log_kept(session).await?.filter(|kept| *kept < LOG_KEPT) {
         let text = format!(
             "the log is purged after {} hours, also where a job still needs it: a longer stop of the daemon ends in a \
@@ -143,14 +135,6 @@ async fn settings(session: &mut Session, findings: &mut Vec<Finding>) -> Answer<
         add(Severity::Warning, "binlog_expire_logs_seconds", text, mend);
     }
     Ok(())
-}
-
-fn replicas(session: &Session) -> &'static str {
-    match session.server.is_mariadb() {
-        true => "SHOW ALL SLAVES STATUS",
-        false if session.server.version >= (8, 0, 22) => "SHOW REPLICA STATUS",
-        false => "SHOW SLAVE STATUS",
-    }
 }
 
 /// What the account may do: reading the log needs more than reading tables.

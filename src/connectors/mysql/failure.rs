@@ -14,6 +14,8 @@ pub(super) mod code {
     pub const DEADLOCK: u16 = 1213;
     pub const DUPLICATE: u16 = 1062;
     pub const DUPLICATE_NAMED: u16 = 1586;
+    /// A statement needs a grant of the whole server that the account lacks.
+    pub const NO_PRIVILEGE: u16 = 1227;
     /// A query in the place of one value gave two rows: what our upserts say where they meet another row.
     pub const TWO_ROWS: u16 = 1242;
 }

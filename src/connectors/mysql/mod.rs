@@ -76,6 +76,7 @@ mod target;
 mod text;
 mod translation;
 mod types;
+mod unlogged;
 mod values;
 mod verbatim;
 mod watermark;
