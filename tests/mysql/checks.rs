@@ -180,6 +180,31 @@ async fn a_replica_that_does_not_log_what_it_replicates_is_refused() {
 }
 
 #[tokio::test]
+async fn a_database_that_the_log_leaves_out_is_refused() {
+    for (kind, flag, option) in [
+        (Kind::Mariadb, "--binlog-ignore-db=shop", "binlog_ignore_db"),
+        (Kind::Mariadb, "--binlog-do-db=other", "binlog_do_db"),
+        (Kind::Mysql, "--binlog-ignore-db=shop", "binlog_ignore_db"),
+        (Kind::Mysql, "--binlog-do-db=other", "binlog_do_db"),
+        (Kind::Mysql56, "--binlog-ignore-db=shop", "binlog_ignore_db"),
+    ] {
+        let mut server = Server::of(kind, &[flag, "--sync-binlog=1"]);
+        server.sql("CREATE TABLE t (id INT PRIMARY KEY)");
+        let before = source(&server);
+        let table = table(&*before, "t").await;
+        let findings = check(&*before, &[Arc::clone(&table)]).await;
+        let left_out = about(&findings, option).unwrap_or_else(|| panic!("{kind:?} {flag}: {findings:?}"));
+        assert_eq!(left_out.severity, Severity::Blocking);
+        assert!(left_out.mend.as_deref().is_some_and(|mend| mend.contains(option)), "{left_out:?}");
+        // Of another one, statements may be missing.
+        server.set_flags(&["--binlog-ignore-db=other"]);
+        server.restart();
+        let findings = check(&*source(&server), &[table]).await;
+        assert_eq!(about(&findings, "binlog_ignore_db").map(|finding| finding.severity), Some(Severity::Warning));
+    }
+}
+
+#[tokio::test]
 async fn who_cannot_enter_is_told_what_to_look_at() {
     let server = Server::mariadb(&[]);
     let nobody = connectors::open(&settings(&server, "nobody")).unwrap().source().unwrap();

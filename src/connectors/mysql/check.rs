@@ -30,7 +30,7 @@ pub(super) async fn check(
     let asking = |failure| failure::error(failure, "checking the server");
     let mut findings = Vec::from_iter(known::untried(&session.server));
     settings(session, &mut findings).await.map_err(asking)?;
-    unlogged::look(session, config, &mut findings).await.map_err(asking)?;
+    unlogged::look(session, config, tables, &mut findings).await.map_err(asking)?;
     granted(session, config, &mut findings).await.map_err(asking)?;
     let is_silent = is_silent(session).await.map_err(asking)?;
     let there = schema::read_many(session, tables).await?;

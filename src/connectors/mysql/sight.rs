@@ -165,13 +165,17 @@ async fn has_numbers(session: &mut Session) -> Answer<bool> {
     Ok(session.value("SELECT @@GLOBAL.gtid_mode").await?.as_deref() == Some("ON"))
 }
 
-/// The newest file of the log and where it ends.
-pub(super) async fn end_of_files(session: &mut Session) -> Answer<(String, u64)> {
-    let ask = match session.server.at_least(Family::Mysql, (8, 2, 0)) {
+/// File, place, and the databases that are logged and those that are not.
+pub(super) fn asks_for_the_end(server: &Server) -> &'static str {
+    match server.at_least(Family::Mysql, (8, 2, 0)) {
         true => "SHOW BINARY LOG STATUS",
         false => "SHOW MASTER STATUS",
-    };
-    let row = session.rows(ask).await?.into_iter().next();
+    }
+}
+
+/// The newest file of the log and where it ends.
+pub(super) async fn end_of_files(session: &mut Session) -> Answer<(String, u64)> {
+    let row = session.rows(asks_for_the_end(&session.server)).await?.into_iter().next();
     let mut values = row.into_iter().flatten().map(Option::unwrap_or_default);
     match (values.next(), values.next().and_then(|place| place.parse().ok())) {
         (Some(name), Some(place)) => Ok((name, place)),
