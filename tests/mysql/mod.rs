@@ -23,6 +23,7 @@ pub mod tailing;
 pub mod targets;
 mod told;
 pub mod types;
+mod unlike;
 mod verbatim;
 pub mod writing;
 mod written;

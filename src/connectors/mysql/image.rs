@@ -13,6 +13,7 @@ use std::{net::Ipv6Addr, sync::Arc};
 #[derive(Clone, Debug)]
 pub(super) struct Plan {
     pub shape: Arc<Shape>,
+    /// Those of the shape, and behind them what the server keeps for itself.
     columns: Vec<LoggedColumn>,
     /// Has columns that a row may not tell: documents that cannot be read, or of which only the difference is logged.
     has_documents: bool,
@@ -25,7 +26,9 @@ pub(super) struct Misfit(pub String);
 impl Plan {
     pub fn of(shape: &Arc<Shape>, layout: Layout) -> Result<Plan, Misfit> {
         let columns = &shape.table.columns;
-        if columns.len() != layout.columns.len() {
+        let is_hash = |logged: &LoggedColumn| logged.kind == kind::LONGLONG;
+        let behind = layout.columns.get(columns.len()..).filter(|behind| behind.len() <= shape.hashes);
+        if !behind.is_some_and(|behind| behind.iter().all(is_hash)) {
             return Err(Misfit(format!("{} columns, in the log {}", columns.len(), layout.columns.len())));
         }
         for (place, (native, logged)) in shape.natives.iter().zip(&layout.columns).enumerate() {
@@ -63,7 +66,16 @@ impl Plan {
         let nulls = bytes.bits(count)?;
         let mut row = RowBuilder::new(slab);
         let (mut at, mut document) = (0, 0);
-        for (place, (logged, native)) in self.columns.iter().zip(&self.shape.natives).enumerate() {
+        for (place, logged) in self.columns.iter().enumerate() {
+            let Some(native) = self.shape.natives.get(place) else {
+                if bit(present, place) {
+                    if !bit(nulls, at) {
+                        raw_value(*logged, bytes)?;
+                    }
+                    at += 1;
+                }
+                continue;
+            };
             let is_partial = logged.kind == kind::JSON && bit(partial, document);
             document += usize::from(logged.kind == kind::JSON);
             if !bit(present, place) {

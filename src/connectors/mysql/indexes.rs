@@ -15,6 +15,7 @@ pub(super) struct Index {
     pub unique: bool,
     /// The optimizer is told not to use it, or it cannot be walked in order.
     unwalkable: bool,
+    hashed: bool,
     parts: Vec<Part>,
 }
 
@@ -44,7 +45,8 @@ pub(super) async fn read(session: &mut Session, filter: &str) -> Answer<BTreeMap
         let of_table = indexes.entry(TableName::new(schema, table)).or_default();
         if of_table.last().is_none_or(|last| last.name != name) {
             let unwalkable = ignored == "YES" || kind != "BTREE";
-            of_table.push(Index { name, unique: non_unique == "0", unwalkable, parts: Vec::new() });
+            let (unique, hashed) = (non_unique == "0", kind == "HASH");
+            of_table.push(Index { name, unique, unwalkable, hashed, parts: Vec::new() });
         }
         of_table.last_mut().expect("just pushed").parts.push(Part {
             column: Some(column).filter(|column| !column.is_empty()),
@@ -75,6 +77,12 @@ impl Index {
             Some(Term { column, descending: part.descending })
         };
         self.parts.iter().filter_map(term).collect()
+    }
+
+    /// Whether MariaDB may keep a column of its own for it, behind all others: the hash of a text that is too long for an
+    /// index.
+    pub fn is_hashed(&self) -> bool {
+        self.unique && self.hashed
     }
 
     /// Whether walking it gives the order of its columns' values.
@@ -109,7 +117,7 @@ mod tests {
 
     fn index(name: &str, parts: &[&str]) -> Index {
         let part = |name: &&str| Part { column: Some((*name).to_owned()), descending: false, is_prefix: false };
-        Index { name: name.into(), unique: true, unwalkable: false, parts: parts.iter().map(part).collect() }
+        Index { name: name.into(), unique: true, unwalkable: false, hashed: false, parts: parts.iter().map(part).collect() }
     }
 
     #[test]

@@ -150,7 +150,7 @@ mod tests {
         let natives = vec![Native::Int(4), Native::Int(4)];
         let terms = vec![Term { column: 0, descending: descending[0] }, Term { column: 1, descending: descending[1] }];
         let index = Some("PRIMARY".to_owned());
-        Shape { table: Arc::new(table), natives, terms, index, altered: 0, engine: "InnoDB".into() }
+        Shape { table: Arc::new(table), natives, terms, index, altered: 0, engine: "InnoDB".into(), hashes: 0 }
     }
 
     fn key(a: i64, b: i64) -> Option<Key> {

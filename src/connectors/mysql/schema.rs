@@ -42,6 +42,8 @@ pub(super) struct Shape {
     /// When it was made or last altered, as far as the server notes that: seconds since 1970.
     pub altered: u64,
     pub engine: String,
+    /// How many more columns the log may show than the catalogue, behind all others (`Index::is_hashed`).
+    pub hashes: usize,
 }
 
 /// One column of the key.
@@ -311,6 +313,7 @@ impl Made {
         let terms: Vec<Term> = key.map(|index| index.terms(&self.columns)).unwrap_or_default();
         let uniques = self.indexes.iter().filter(|index| index.unique && key.is_none_or(|key| key.name != index.name));
         let uniques = uniques.map(|index| index.unique(&name, &self.columns, &self.definition)).collect();
+        let hashes = self.indexes.iter().filter(|index| index.is_hashed()).count();
         let stated = Definition::read(&self.definition);
         let stated = stated.and_then(|definition| foreign::of(&definition, &name.schema, family));
         let stated = stated.ok_or("its foreign keys cannot be read from `SHOW CREATE TABLE`")?;
@@ -334,7 +337,7 @@ impl Made {
             family: family.name().to_owned(),
             definition: Some(self.definition),
         };
-        Ok(Shape { table: Arc::new(table), natives, terms, index, altered, engine })
+        Ok(Shape { table: Arc::new(table), natives, terms, index, altered, engine, hashes })
     }
 }
 

@@ -1,0 +1,40 @@
+//! Where a log shows tables and branches otherwise than the catalogue: columns that only the server sees, keys that it
+//! made, rows of a shape that has gone since, values that no statement wrote.
+
+use super::following::Follower;
+use crate::support::mysql::Server;
+
+#[tokio::test]
+async fn texts_that_are_unique_as_a_whole_have_columns_that_only_the_log_shows() {
+    for image in ["FULL", "MINIMAL", "NOBLOB"] {
+        for metadata in ["NO_LOG", "FULL"] {
+            let flags = [format!("--binlog-row-image={image}"), format!("--binlog-row-metadata={metadata}")];
+            let server = Server::mariadb(&[&flags[0], &flags[1]]);
+            server.sql(
+                "CREATE TABLE one (id INT PRIMARY KEY, t TEXT UNIQUE); \
+                 CREATE TABLE more (id INT PRIMARY KEY, t TEXT UNIQUE, g INT AS (id + 1) VIRTUAL, u VARCHAR(4000) UNIQUE, \
+                 s INT AS (id * 2) STORED UNIQUE, i INT INVISIBLE DEFAULT 3, w BIGINT); \
+                 CREATE TABLE keyless (t TEXT NOT NULL UNIQUE, v INT); \
+                 CREATE TABLE memory (id INT PRIMARY KEY, v VARCHAR(9), UNIQUE (v) USING HASH) ENGINE = MEMORY; \
+                 INSERT INTO one VALUES (0, 'zero'); INSERT INTO more (id, t, u) VALUES (0, 'zero', 'y')",
+            );
+            let mut follower = Follower::begin(&server, &["one", "more", "keyless", "memory"]).await;
+            server.sql(
+                "INSERT INTO one VALUES (1, 'x'), (2, NULL), (3, ''); UPDATE one SET t = 'y' WHERE id = 1; \
+                 INSERT INTO more (id, t, u, w) VALUES (1, 'x', NULL, 1), (2, NULL, 'b', -1); \
+                 UPDATE more SET w = 7; UPDATE more SET t = 'z', i = NULL WHERE id = 1; \
+                 UPDATE more SET id = 9 WHERE id = 2; \
+                 DELETE FROM one WHERE id = 0; DELETE FROM more WHERE id = 0; \
+                 INSERT INTO keyless VALUES ('a', 1), ('b', 2); UPDATE keyless SET v = 3 WHERE t = 'a'; \
+                 DELETE FROM keyless WHERE t = 'b'; INSERT INTO memory VALUES (1, 'a'); UPDATE memory SET v = 'c'",
+            );
+            follower.agrees().await;
+            // And where one more came since.
+            server.sql("ALTER TABLE one ADD n INT; INSERT INTO one VALUES (5, 'five', 5)");
+            follower.agrees().await;
+            server.sql("UPDATE one SET n = 6; ALTER TABLE one ADD UNIQUE long_n (n, t); UPDATE one SET t = 'late' WHERE id = 5");
+            follower.restart();
+            follower.agrees().await;
+        }
+    }
+}
