@@ -38,3 +38,18 @@ async fn texts_that_are_unique_as_a_whole_have_columns_that_only_the_log_shows()
         }
     }
 }
+
+#[tokio::test]
+async fn what_a_child_computes_from_its_parent_follows_it() {
+    let server = Server::mariadb(&[]);
+    server.sql(
+        "CREATE TABLE p (id INT PRIMARY KEY); \
+         CREATE TABLE c (id INT PRIMARY KEY, p INT, g INT AS (p + 1) VIRTUAL, \
+         FOREIGN KEY (p) REFERENCES p (id) ON DELETE SET NULL ON UPDATE CASCADE); \
+         INSERT INTO p VALUES (1), (2), (3); INSERT INTO c (id, p) VALUES (1, 1), (2, 2), (3, 3)",
+    );
+    let mut follower = Follower::begin(&server, &["p", "c"]).await;
+    server.sql("DELETE FROM p WHERE id = 1; UPDATE p SET id = 20 WHERE id = 2");
+    follower.agrees().await;
+    assert_eq!(server.sql("SELECT g FROM c ORDER BY id"), "NULL\n21\n4\n");
+}

@@ -1,12 +1,12 @@
 //! What a change of a parent's row does to its children, where the server does not log that (hazards A4).
 //!
 //! Children are named by the values that their foreign key had: a `Matching` each. Where the values are not known (the
-//! children of children), are part of the child's key, or are compared more coarsely than by bytes, the child is copied
-//! again instead.
+//! children of children), are part of the child's key, or are compared more coarsely than by bytes, or where a column of
+//! the child's is computed from them, the child is copied again instead.
 
-use super::schema::Shape;
+use super::{definition::Definition, schema::Shape, text::quote};
 use crate::model::{
-    Action, Change, Criterion, Field, ForeignKey, Operator, RowRef, Rows, Table, TableName, Value, ValueRef,
+    Action, Change, Column, Criterion, Field, ForeignKey, Operator, RowRef, Rows, Table, TableName, Value, ValueRef,
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -153,6 +153,9 @@ fn effect(
     let Some(old) = old.filter(|_| !is_coarse && !points_to_itself && (deletes || !moves_key)) else {
         return recopy(child);
     };
+    if !deletes && computes(table, &key.columns) {
+        return recopy(child);
+    }
     let sets: Option<Vec<Value>> = match action {
         Action::Cascade if deletes => None,
         Action::Cascade => match new.flatten() {
@@ -187,6 +190,19 @@ fn effect(
     Effect { table: Arc::clone(table), change: Change::Matching, rows }
 }
 
+/// Whether a column is computed from one of these: a target may hold what it computed as an ordinary value. As far as the
+/// table's statement says: by the names in it.
+fn computes(table: &Table, from: &[usize]) -> bool {
+    let definition = table.definition.as_deref().and_then(Definition::read);
+    let may = |computed: &Column| {
+        let line = definition.as_ref().and_then(|definition| definition.column(&computed.name));
+        let Some(rest) = line.and_then(|line| line.get(quote(&computed.name).len()..)) else { return true };
+        let rest = rest.to_lowercase();
+        from.iter().any(|&column| rest.contains(&table.columns[column].name.replace('`', "``").to_lowercase()))
+    };
+    table.columns.iter().any(|column| column.generated && may(column))
+}
+
 fn recopy(child: &Arc<Shape>) -> Effect {
     Effect { table: Arc::clone(&child.table), change: Change::Recopy, rows: Rows::default() }
 }
@@ -204,4 +220,49 @@ fn values<'r>(places: &[usize], side: impl Fn(usize) -> RowRef<'r>) -> Option<Ve
             Field::Unset | Field::Removed => None,
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Type;
+
+    /// A child whose foreign key is `p`, with a column that is computed so.
+    fn child(definition: Option<&str>) -> Arc<Shape> {
+        let computed = Column { generated: true, ..Column::new("g", Type::Int) };
+        let columns = vec![Column::new("id", Type::Int), Column::new("p", Type::Int), computed];
+        let mut table = Table::new(TableName::new("shop", "child"), columns, vec![0]);
+        table.definition = definition.map(|expression| format!("CREATE TABLE `child` (\n  `g` int {expression}\n)"));
+        Arc::new(Shape {
+            table: Arc::new(table),
+            natives: Vec::new(),
+            terms: Vec::new(),
+            index: None,
+            altered: 0,
+            engine: "InnoDB".into(),
+            hashes: 0,
+        })
+    }
+
+    #[test]
+    fn a_child_that_computes_from_its_foreign_key_is_copied_again_unless_its_row_goes() {
+        let key = ForeignKey {
+            columns: vec![1],
+            parent: TableName::new("shop", "parent"),
+            parent_columns: vec!["id".into()],
+            on_delete: Action::SetNull,
+            on_update: Action::Cascade,
+        };
+        let (old, new) = (|| Some(vec![Value::Int(1)]), || Some(vec![Value::Int(2)]));
+        for (definition, change) in [
+            (Some("GENERATED ALWAYS AS (`P` + 1) VIRTUAL"), Change::Recopy),
+            (Some("GENERATED ALWAYS AS (`id` + 1) STORED"), Change::Matching),
+            (None, Change::Recopy),
+        ] {
+            let child = child(definition);
+            assert_eq!(effect(&child, &key, Action::SetNull, old(), None).change, change, "{definition:?}");
+            assert_eq!(effect(&child, &key, Action::Cascade, old(), Some(new())).change, change, "{definition:?}");
+            assert_eq!(effect(&child, &key, Action::Cascade, old(), None).change, Change::Matching);
+        }
+    }
 }
