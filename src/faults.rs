@@ -64,6 +64,7 @@ saboteurs! {
     ShapesUnproven
     GivenBackCounted
     ParentsForgottenAtRestart
+    BeginUnproven
 }
 
 #[cfg(feature = "faults")]

@@ -81,6 +81,38 @@ async fn a_replica_goes_on_behind_the_last_transaction_of_its_primary() {
 }
 
 #[tokio::test]
+async fn a_replica_goes_on_behind_a_begin_at_its_primary() {
+    for kind in [Kind::Mariadb, Kind::Mysql, Kind::Mysql56] {
+        let primary = Server::of(kind, &[]);
+        primary.sql(kind.reset());
+        let replica = replica_of(&primary);
+        primary.sql(TABLE);
+        until("the replica has the table", || replica.try_sql("SELECT COUNT(*) FROM t"));
+        let (stop, start) = match kind {
+            Kind::Mysql => ("STOP REPLICA", "START REPLICA"),
+            _ => ("STOP SLAVE", "START SLAVE"),
+        };
+        // It writes them in later seconds.
+        replica.sql(stop);
+        primary.sql("ALTER TABLE t ADD c INT");
+        let mut behind_a_statement = Follower::begin(&primary, &["t"]).await;
+        primary.sql("INSERT INTO t VALUES (1, 1, 1)");
+        let mut behind_a_row = Follower::begin(&primary, &["t"]).await;
+        next_second(&primary);
+        replica.sql(start);
+        until("the replica has it", || (replica.try_sql("SELECT COUNT(*) FROM t")? == "1\n").then_some(()));
+        drop(primary);
+        promote(&replica);
+        replica.sql("INSERT INTO t VALUES (2, 2, 2)");
+        for (follower, rows) in [(&mut behind_a_statement, 2), (&mut behind_a_row, 1)] {
+            follower.restart_anew(&replica);
+            follower.agrees().await;
+            assert_eq!(follower.count(Change::Upsert, "t"), rows, "{kind:?}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_replica_that_wrote_another_transaction_under_the_number_is_found_out() {
     let primary = Server::mariadb(&[]);
     primary.sql(Kind::Mariadb.reset());

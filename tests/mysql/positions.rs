@@ -355,3 +355,26 @@ pub async fn a_server_that_was_put_back_to_a_backup_is_found_out() {
         assert!(error.to_string().contains("anew"), "{error}");
     }
 }
+
+#[tokio::test]
+pub async fn a_server_that_was_put_back_behind_a_begin_is_found_out_before_anything_is_applied() {
+    for (kind, flags) in SERVERS {
+        let mut server = Server::of(*kind, flags);
+        server.sql(TABLE);
+        server.sql("INSERT INTO t VALUES (1, 1)");
+        server.back_up();
+        server.sql("INSERT INTO t VALUES (2, 2); INSERT INTO t VALUES (3, 3)");
+        let mut follower = Follower::begin(&server, &["t"]).await;
+        // What is before it is not told again.
+        follower.agrees().await;
+        assert_eq!(follower.seen.len(), 0, "{kind:?} {flags:?}");
+        // As one that began, copied, and was not there when the server forgot.
+        let mut copied = Follower::begin(&server, &["t"]).await;
+        server.restore();
+        server.sql("INSERT INTO t VALUES (20, 2); INSERT INTO t VALUES (30, 3); INSERT INTO t VALUES (40, 4)");
+        copied.restart_anew(&server);
+        let error = copied.catch_up().await.expect_err("another history");
+        assert_eq!(error.kind(), ErrorKind::Lost, "{kind:?} {flags:?}: {error:?}");
+        assert!(error.to_string().contains("anew"), "{error}");
+    }
+}

@@ -67,6 +67,9 @@ pub fn proof(saboteur: Saboteur) -> Proof {
             Test(tailing::children_follow_their_parents_although_the_log_is_silent_about_them)
         }
         Saboteur::LastTransactionUnproven => Test(positions::a_server_that_was_put_back_to_a_backup_is_found_out),
+        Saboteur::BeginUnproven => {
+            Test(positions::a_server_that_was_put_back_behind_a_begin_is_found_out_before_anything_is_applied)
+        }
         Saboteur::AnyServerTaken => Test(copying::a_copy_does_not_read_on_at_a_server_that_was_left),
         Saboteur::ServerZoneTrusted => Test(types::every_type_is_read_as_it_is),
         Saboteur::ZeroMakesANumber => Test(writing::what_the_server_would_write_by_itself_is_written_by_nobody_else),

@@ -1,6 +1,9 @@
 //! Where a job begins: at a snapshot, and before every XA transaction that could still be ended behind it.
 
-use super::{connect::Session, failure, position::Point, sight};
+use super::{
+    connect::{Connections, Session},
+    failure, recent, sight,
+};
 use crate::{
     error::{Error, Result},
     faults::{self, Saboteur},
@@ -12,7 +15,7 @@ use crate::{
 ///
 /// Rows of an XA transaction are in the log where it was prepared, and count from where it is committed. None may be
 /// prepared at the moment the log is asked for its end; reading starts there, so those that follow are met.
-pub(super) async fn begin(session: &mut Session) -> Result<Checkpoint> {
+pub(super) async fn begin(connections: &Connections, session: &mut Session) -> Result<Checkpoint> {
     let before = sight::shown(session).await?;
     if !faults::on(Saboteur::PreparedIgnored) {
         nothing_prepared(session).await?;
@@ -34,7 +37,7 @@ pub(super) async fn begin(session: &mut Session) -> Result<Checkpoint> {
         false => at.clone(),
         true => before,
     };
-    Ok(Checkpoint::only(Point { since, ..Point::plain(at) }.position(0)))
+    Ok(Checkpoint::only(recent::point(connections, session, since, at).await?.position(0)))
 }
 
 async fn nothing_prepared(session: &mut Session) -> Result<()> {

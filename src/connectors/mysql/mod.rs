@@ -59,6 +59,7 @@ mod position;
 mod prepare;
 mod prepared;
 mod proof;
+mod recent;
 mod rows;
 mod schema;
 mod script;

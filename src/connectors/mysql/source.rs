@@ -60,7 +60,7 @@ impl Source for MysqlSource {
 
     async fn begin(&self, _: JobId, _: &[Arc<Table>]) -> Result<Checkpoint> {
         let mut session = self.lease().await?;
-        let begun = begin::begin(&mut session).await?;
+        let begun = begin::begin(&self.reads.connections, &mut session).await?;
         self.give_back(session);
         Ok(begun)
     }

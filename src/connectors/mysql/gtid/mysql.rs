@@ -49,6 +49,13 @@ impl GtidSet {
         self.0.keys().map(|origin| origin.server)
     }
 
+    /// The last of this server, where no tag is chosen; of a server that wrote none itself, one of another's.
+    pub fn newest(&self, server: Uuid) -> Option<MysqlGtid> {
+        let own = Origin { server, tag: String::new() };
+        let (origin, intervals) = self.0.get_key_value(&own).or_else(|| self.0.iter().next())?;
+        Some(MysqlGtid { origin: origin.clone(), number: intervals.last()?.1 - 1 })
+    }
+
     /// As texts, one for each server and tag.
     pub fn parts(&self) -> impl Iterator<Item = String> {
         self.0.iter().map(|(origin, intervals)| GtidSet([(origin.clone(), intervals.clone())].into()).to_string())

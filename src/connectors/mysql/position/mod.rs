@@ -239,7 +239,7 @@ impl Reach {
     /// Where reading starts for what is behind it. Past 4 GiB of a file: at its start, what is before is passed over.
     pub fn askable(&self) -> Reach {
         match self {
-            Reach::File(file) if !file.is_askable() => Reach::File(File { byte: FIRST_BYTE, ..file.clone() }),
+            Reach::File(file) if !file.is_askable() => Reach::File(file.start()),
             reach => reach.clone(),
         }
     }
@@ -332,6 +332,10 @@ impl Reach {
 }
 
 impl File {
+    pub fn start(&self) -> File {
+        File { byte: FIRST_BYTE, ..self.clone() }
+    }
+
     /// Whether reading may start there: what asks for it has 32 bits for the place.
     pub fn is_askable(&self) -> bool {
         u32::try_from(self.byte).is_ok()
