@@ -1,8 +1,9 @@
 //! Where a log shows tables and branches otherwise than the catalogue: columns that only the server sees, keys that it
 //! made, rows of a shape that has gone since, values that no statement wrote.
 
-use super::following::Follower;
-use crate::support::mysql::Server;
+use super::following::{FILES, Follower};
+use crate::support::mysql::{Kind, Server};
+use whimbrel::model::Change;
 
 #[tokio::test]
 async fn texts_that_are_unique_as_a_whole_have_columns_that_only_the_log_shows() {
@@ -36,6 +37,30 @@ async fn texts_that_are_unique_as_a_whole_have_columns_that_only_the_log_shows()
             follower.restart();
             follower.agrees().await;
         }
+    }
+}
+
+#[tokio::test]
+async fn a_branch_that_was_applied_is_read_again_behind_an_alter_of_its_table() {
+    for (kind, flags) in [(Kind::Mariadb, &[][..]), (Kind::Mysql, &[]), (Kind::Mysql, FILES)] {
+        let server = Server::of(kind, flags);
+        server.sql("CREATE TABLE t (id INT PRIMARY KEY, v INT); CREATE TABLE u (id INT PRIMARY KEY)");
+        let mut follower = Follower::begin(&server, &["t", "u"]).await;
+        // It stays open, and the log is read again from before it.
+        let mut first = server.session();
+        first.sql("XA START 'x1'; INSERT INTO u VALUES (1); XA END 'x1'; XA PREPARE 'x1'");
+        server.sql(
+            "XA START 'x2'; INSERT INTO t VALUES (1, 1); XA END 'x2'; XA PREPARE 'x2'; XA COMMIT 'x2'; \
+             ALTER TABLE t ADD c INT; INSERT INTO t VALUES (2, 2, 2)",
+        );
+        follower.agrees().await;
+        follower.restart();
+        server.sql("INSERT INTO t VALUES (3, 3, 3)");
+        follower.agrees().await;
+        follower.restart();
+        first.sql("XA COMMIT 'x1'");
+        follower.agrees().await;
+        assert_eq!(follower.count(Change::Upsert, "t") + follower.count(Change::Recopy, "t"), 3, "{kind:?}: each once");
     }
 }
 

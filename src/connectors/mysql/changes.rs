@@ -2,7 +2,7 @@
 
 use super::{
     binlog::{Bytes, LoggedColumn, Operation, RowsEvent, bit, raw_value},
-    image::Plan,
+    image::{Misfit, Plan},
 };
 use crate::{
     error::{Error, Result},
@@ -17,6 +17,11 @@ pub(super) enum Watched {
         plan: Plan,
         followed: bool,
         parent: bool,
+    },
+    /// Not as the catalogue has it.
+    Misfit {
+        name: TableName,
+        misfit: Misfit,
     },
     /// Altered further on: they cannot be read for certain, only counted.
     Ahead {

@@ -6,7 +6,10 @@ use super::{
     types::Native,
     values,
 };
-use crate::model::{Field, Place, RowBuilder, RowRef, ValueRef};
+use crate::{
+    error::Error,
+    model::{Field, Place, RowBuilder, RowRef, TableName, ValueRef},
+};
 use std::{net::Ipv6Addr, sync::Arc};
 
 /// How rows under one table number are read: made once, used for each of its rows.
@@ -20,8 +23,17 @@ pub(super) struct Plan {
 }
 
 /// Where the shape and what the log says of the table disagree.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Misfit(pub String);
+
+impl Misfit {
+    pub fn error(&self, name: &TableName) -> Error {
+        Error::lost(format!("{name} is not what the log says it was: {}", self.0)).hint(
+            "it was altered without a word in the log (sql_log_bin = 0): \
+             delete the job and create it again with `existing: replace`",
+        )
+    }
+}
 
 impl Plan {
     pub fn of(shape: &Arc<Shape>, layout: Layout) -> Result<Plan, Misfit> {

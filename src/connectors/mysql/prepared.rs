@@ -1,9 +1,9 @@
 //! XA transactions that are prepared and not yet ended: their rows wait here for `XA COMMIT`.
 
-use super::{batches::Told, position::Reach};
+use super::{batches::Told, image::Misfit, position::Reach};
 use crate::{
     error::{Error, Result},
-    model::{Change, RowRef, Table},
+    model::{Change, RowRef, Table, TableName},
 };
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -40,22 +40,30 @@ impl Owned {
     }
 }
 
+/// What a branch has done.
+#[derive(Debug, Default)]
+pub(super) struct Held {
+    pub changes: Vec<Owned>,
+    /// Not all of it could be read.
+    pub misfit: Option<(TableName, Misfit)>,
+}
+
 #[derive(Default)]
 pub(super) struct Prepared {
-    waiting: BTreeMap<String, (Reach, Vec<Owned>)>,
+    waiting: BTreeMap<String, (Reach, Held)>,
 }
 
 impl Prepared {
     /// `before`: what comes before its rows in the log.
-    pub fn add(&mut self, xid: String, before: Reach, changes: Vec<Owned>) -> Result<()> {
-        check(self.waiting.values().map(|(_, changes)| weight(changes)).sum::<usize>() + weight(&changes))?;
-        self.waiting.insert(xid, (before, changes));
+    pub fn add(&mut self, xid: String, before: Reach, held: Held) -> Result<()> {
+        check(self.waiting.values().map(|(_, held)| held.weight()).sum::<usize>() + held.weight())?;
+        self.waiting.insert(xid, (before, held));
         Ok(())
     }
 
     /// It has ended. `None`: it was never prepared.
-    pub fn end(&mut self, xid: &str) -> Option<Vec<Owned>> {
-        self.waiting.remove(xid).map(|(_, changes)| changes)
+    pub fn end(&mut self, xid: &str) -> Option<Held> {
+        self.waiting.remove(xid).map(|(_, held)| held)
     }
 
     /// Before all that wait.
@@ -66,8 +74,10 @@ impl Prepared {
     }
 }
 
-fn weight(changes: &[Owned]) -> usize {
-    changes.iter().map(Owned::bytes).sum()
+impl Held {
+    fn weight(&self) -> usize {
+        self.changes.iter().map(Owned::bytes).sum()
+    }
 }
 
 /// Of what is held while a transaction is being prepared.

@@ -25,8 +25,8 @@ impl Tail {
             None => Watched::Ignored,
             Some(name) => self.watched(map, name)?,
         };
-        // What is skipped is looked at less closely.
-        let once = self.open.mode == Mode::Skip;
+        // What is skipped, or may be, is looked at less closely.
+        let once = self.open.mode == Mode::Skip || matches!(watched, Watched::Misfit { .. });
         self.tables.insert(map.id, Mapped { body: map.body.into(), watched: Arc::new(watched), once });
         Ok(())
     }
@@ -39,10 +39,8 @@ impl Tail {
             Some(Known::Certain(shape)) => match Plan::of(shape, layout) {
                 Ok(plan) => Ok(Watched::Rows { plan, followed, parent }),
                 Err(_) if self.open.mode == Mode::Skip => Ok(Watched::Ignored),
-                Err(Misfit(text)) => Err(Error::lost(format!("{name} is not what the log says it was: {text}")).hint(
-                    "it was altered without a word in the log (sql_log_bin = 0): \
-                     delete the job and create it again with `existing: replace`",
-                )),
+                Err(misfit) if self.may_be_applied() => Ok(Watched::Misfit { name, misfit }),
+                Err(misfit) => Err(misfit.error(&name)),
             },
             Some(Known::Ahead(_)) => Ok(Watched::Ahead { name, columns: layout.columns, followed }),
             // Gone from the catalogue, and so from the log some time later: its rows go with it.
@@ -61,6 +59,10 @@ impl Tail {
         };
         match &*watched {
             Watched::Ignored => Ok(()),
+            Watched::Misfit { name, misfit } => {
+                self.open.misfit = Some((name.clone(), misfit.clone()));
+                Ok(())
+            }
             Watched::Ahead { name, columns, followed } => self.rows_ahead(event, name, columns, *followed),
             Watched::Rows { plan, followed, parent } => {
                 let malformed = || malformed().at(&plan.shape.table.name);
@@ -69,7 +71,15 @@ impl Tail {
                 let mut slab = std::mem::take(&mut self.scratch);
                 while !bytes.0.is_empty() {
                     slab.clear();
-                    let images = images(plan, event, &mut bytes, &mut slab).ok_or_else(malformed)?;
+                    let images = match images(plan, event, &mut bytes, &mut slab) {
+                        Some(images) => images,
+                        None if self.may_be_applied() => {
+                            let misfit = Misfit("a row that is not one of it".to_owned());
+                            self.open.misfit = Some((plan.shape.table.name.clone(), misfit));
+                            break;
+                        }
+                        None => return Err(malformed()),
+                    };
                     if *parent && !event.is_without_foreign_keys() && !self.tells_children(event) {
                         self.expand(plan, images, &slab)?;
                     }
@@ -91,6 +101,12 @@ impl Tail {
                 Ok(())
             }
         }
+    }
+
+    /// A branch that is read again, and of which the end tells whether it was applied before: its tables may have been
+    /// altered since, if it was.
+    fn may_be_applied(&self) -> bool {
+        self.open.mode == Mode::Prepare { again: true }
     }
 
     fn tells_children(&self, event: &RowsEvent<'_>) -> bool {

@@ -6,8 +6,9 @@ use super::{
     changes::Watched,
     ddl::{self, Statement, What},
     history::{History, Known},
+    image::Misfit,
     position::{Gtid, Point, Proof, Reach, Time},
-    prepared::{self, Owned, Prepared},
+    prepared::{self, Held, Owned, Prepared},
     proof::Last,
     stream::{Open, Transactions, before},
     wire::Logged,
@@ -70,6 +71,8 @@ pub(super) struct Current {
     doubtful: bool,
     held: Vec<Owned>,
     held_bytes: usize,
+    /// Rows that could not be read, of a branch that may have been applied before.
+    pub misfit: Option<(TableName, Misfit)>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,6 +109,7 @@ impl Tail {
             doubtful: false,
             held: Vec::new(),
             held_bytes: 0,
+            misfit: None,
         };
         Tail {
             batches,
@@ -214,6 +218,7 @@ impl Tail {
         self.open.touched.clear();
         self.open.recopied.clear();
         self.open.held.clear();
+        self.open.misfit = None;
         if !again {
             self.batches.begin(&self.point);
         }
@@ -392,7 +397,8 @@ impl Tail {
     }
 
     fn prepare(&mut self, one_phase: bool, xid: String) -> Result<()> {
-        let held = std::mem::take(&mut self.open.held);
+        let changes = std::mem::take(&mut self.open.held);
+        let held = Held { changes, misfit: self.open.misfit.take() };
         if one_phase {
             self.open.mode = match self.open.mode {
                 Mode::Prepare { again: true } | Mode::Skip => Mode::Skip,
@@ -404,8 +410,11 @@ impl Tail {
     }
 
     /// Rows of a transaction that was prepared and is committed now.
-    fn replay(&mut self, held: &[Owned]) -> Result<()> {
-        for owned in held {
+    fn replay(&mut self, held: &Held) -> Result<()> {
+        if let (Mode::Apply, Some((name, misfit))) = (self.open.mode, &held.misfit) {
+            return Err(misfit.error(name));
+        }
+        for owned in &held.changes {
             (self.open.row, self.open.step) = owned.place;
             self.tell(&owned.told())?;
         }
