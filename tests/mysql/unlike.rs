@@ -1,7 +1,10 @@
 //! Where a log shows tables and branches otherwise than the catalogue: columns that only the server sees, keys that it
 //! made, rows of a shape that has gone since, values that no statement wrote.
 
-use super::following::{FILES, Follower};
+use super::{
+    following::{FILES, Follower},
+    reading::table,
+};
 use crate::support::mysql::{Kind, Server};
 use whimbrel::model::Change;
 
@@ -62,6 +65,19 @@ async fn a_branch_that_was_applied_is_read_again_behind_an_alter_of_its_table() 
         follower.agrees().await;
         assert_eq!(follower.count(Change::Upsert, "t") + follower.count(Change::Recopy, "t"), 3, "{kind:?}: each once");
     }
+}
+
+#[tokio::test]
+async fn a_key_that_the_server_made_and_hides_is_a_column_like_others() {
+    let flags = ["--sql-generate-invisible-primary-key=ON", "--show-gipk-in-create-table-and-information-schema=OFF"];
+    let server = Server::of(Kind::Mysql, &flags);
+    server.sql("CREATE TABLE t (v INT); INSERT INTO t VALUES (1), (1), (2)");
+    let mut follower = Follower::begin(&server, &["t"]).await;
+    let shape = table(&*follower.source, "t").await;
+    assert_eq!((shape.columns[0].name.as_str(), shape.key.as_slice()), ("my_row_id", &[0][..]));
+    server.sql("INSERT INTO t VALUES (3); UPDATE t SET v = 4 WHERE v = 2; DELETE FROM t WHERE v = 1 LIMIT 1");
+    follower.agrees().await;
+    assert_eq!(server.sql("SELECT COUNT(*) FROM t"), "3\n");
 }
 
 #[tokio::test]

@@ -105,6 +105,10 @@ impl Server {
             // Catalogue answers that are a day old are of no use to us.
             settings.push("information_schema_stats_expiry = 0".to_owned());
         }
+        if self.at_least(Family::Mysql, (8, 0, 30)) {
+            // Keys that the server makes by itself are in its log.
+            settings.push("show_gipk_in_create_table_and_information_schema = ON".to_owned());
+        }
         format!("SET {}", settings.join(", "))
     }
 }
