@@ -94,3 +94,17 @@ async fn what_a_child_computes_from_its_parent_follows_it() {
     follower.agrees().await;
     assert_eq!(server.sql("SELECT g FROM c ORDER BY id"), "NULL\n21\n4\n");
 }
+
+#[tokio::test]
+async fn rows_are_named_by_the_key_that_the_server_logs() {
+    for kind in [Kind::Mariadb, Kind::Mysql, Kind::Mysql56] {
+        let server = Server::of(kind, &["--binlog-row-image=MINIMAL"]);
+        server.sql(
+            "CREATE TABLE t (n INT UNIQUE, a INT NOT NULL, b INT NOT NULL, c INT NOT NULL, w INT, \
+             UNIQUE z (a, b), UNIQUE c (c)); INSERT INTO t VALUES (1, 1, 1, 1, 1), (2, 2, 2, 2, 2)",
+        );
+        let mut follower = Follower::begin(&server, &["t"]).await;
+        server.sql("UPDATE t SET w = 5 WHERE c = 1; DELETE FROM t WHERE c = 2; INSERT INTO t VALUES (3, 3, 3, 3, 3)");
+        follower.agrees().await;
+    }
+}

@@ -57,8 +57,9 @@ pub(super) async fn read(session: &mut Session, filter: &str) -> Answer<BTreeMap
     Ok(indexes)
 }
 
-/// The primary key, or the unique index over whole columns without NULL that has the fewest and the first name.
-pub(super) fn key<'i>(indexes: &'i [Index], columns: &[Column]) -> Option<&'i Index> {
+/// The primary key, or the first unique index over whole columns without NULL, as the statement lists them: the one whose
+/// columns the log tells of each row, however little else.
+pub(super) fn key<'i>(indexes: &'i [Index], columns: &[Column], definition: &str) -> Option<&'i Index> {
     let serves = |index: &&Index| {
         let whole = |part: &Part| {
             let column = part.column.as_ref().and_then(|name| find(columns, name));
@@ -67,7 +68,12 @@ pub(super) fn key<'i>(indexes: &'i [Index], columns: &[Column]) -> Option<&'i In
         index.unique && !index.unwalkable && index.parts.iter().all(whole)
     };
     let primary = indexes.iter().find(|index| index.name == "PRIMARY");
-    primary.or_else(|| indexes.iter().filter(serves).min_by_key(|index| (index.parts.len(), &index.name)))
+    let lines: Vec<&str> = definition.lines().collect();
+    let place = |index: &&Index| {
+        let start = unique_line(&index.name);
+        lines.iter().position(|line| line.starts_with(&start)).unwrap_or(lines.len())
+    };
+    primary.or_else(|| indexes.iter().filter(serves).min_by_key(place))
 }
 
 impl Index {
@@ -103,9 +109,13 @@ fn find(columns: &[Column], name: &str) -> Option<usize> {
     columns.iter().position(|column| column.name.eq_ignore_ascii_case(name))
 }
 
+fn unique_line(name: &str) -> String {
+    format!("  UNIQUE KEY {} ", quote(name))
+}
+
 /// `(`a`(10),`b` DESC) USING BTREE` of a unique index, as `SHOW CREATE TABLE` puts it.
 fn parts_of<'s>(definition: &'s str, name: &str) -> Option<&'s str> {
-    let start = format!("  UNIQUE KEY {} ", quote(name));
+    let start = unique_line(name);
     let line = definition.lines().find_map(|line| line.strip_prefix(&start))?;
     Some(line.strip_suffix(',').unwrap_or(line))
 }
@@ -117,7 +127,13 @@ mod tests {
 
     fn index(name: &str, parts: &[&str]) -> Index {
         let part = |name: &&str| Part { column: Some((*name).to_owned()), descending: false, is_prefix: false };
-        Index { name: name.into(), unique: true, unwalkable: false, hashed: false, parts: parts.iter().map(part).collect() }
+        Index {
+            name: name.into(),
+            unique: true,
+            unwalkable: false,
+            hashed: false,
+            parts: parts.iter().map(part).collect(),
+        }
     }
 
     #[test]
@@ -125,11 +141,13 @@ mod tests {
         let column = |name: &str, nullable| Column { nullable, ..Column::new(name, Type::Int) };
         let columns = [column("a", false), column("b", false), column("n", true)];
         let all = [index("ab", &["a", "b"]), index("n", &["n"]), index("z", &["b"]), index("y", &["a"])];
-        assert_eq!(key(&all, &columns).map(|index| index.name.as_str()), Some("y"));
-        assert_eq!(key(&all[1..2], &columns), None);
+        let definition =
+            "CREATE TABLE `t` (\n  UNIQUE KEY `z` (`b`),\n  UNIQUE KEY `ab` (`a`,`b`),\n  UNIQUE KEY `y` (`a`)\n)";
+        assert_eq!(key(&all, &columns, definition).map(|index| index.name.as_str()), Some("z"));
+        assert_eq!(key(&all[1..2], &columns, definition), None);
         let mut with = all.to_vec();
         with.push(index("PRIMARY", &["a", "b"]));
-        assert_eq!(key(&with, &columns).map(|index| index.name.as_str()), Some("PRIMARY"));
+        assert_eq!(key(&with, &columns, definition).map(|index| index.name.as_str()), Some("PRIMARY"));
     }
 
     #[test]

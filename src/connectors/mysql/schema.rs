@@ -309,7 +309,7 @@ impl Made {
         };
         let natives = self.columns.iter().map(native).collect::<Result<Vec<_>, _>>()?;
         let place = |name: &str| self.columns.iter().position(|column| column.name.eq_ignore_ascii_case(name));
-        let key = indexes::key(&self.indexes, &self.columns);
+        let key = indexes::key(&self.indexes, &self.columns, &self.definition);
         let terms: Vec<Term> = key.map(|index| index.terms(&self.columns)).unwrap_or_default();
         let uniques = self.indexes.iter().filter(|index| index.unique && key.is_none_or(|key| key.name != index.name));
         let uniques = uniques.map(|index| index.unique(&name, &self.columns, &self.definition)).collect();
