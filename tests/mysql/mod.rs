@@ -10,6 +10,7 @@ mod crossing;
 mod encrypted;
 mod failover;
 mod faults;
+mod fitting;
 mod following;
 mod granting;
 mod jobs;

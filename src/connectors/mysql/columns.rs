@@ -59,6 +59,9 @@ pub(super) fn map(table: &Table, column: usize, server: &Server) -> Mapped {
                 None => format!("longtext {text}"),
             };
             match (at_source.kind, indexed_width(table, column, server)) {
+                (Type::Any, _) if table.key.contains(&column) => {
+                    but(&declared, "it is a key: what is no text is refused, since it would be read as another one")
+                }
                 (Type::Any, _) => but(&declared, "numbers become text, bytes and lists are refused"),
                 (_, Some(_)) => but(&declared, "longer texts do not fit an index and are refused"),
                 (_, None) => exactly(&declared),
