@@ -64,7 +64,11 @@
 //! altered; a row that was fetched with newer columns puts that point behind the log's own change of the shape.
 //!
 //! A key is what its *store* takes for one: `fetch` finds 'A' under 'a' where case does not count. A target that compares
-//! as coarsely would otherwise be told that the row is gone.
+//! as coarsely would otherwise be told that the row is gone. And the target must show a key as the source spells it, since
+//! sweeps ask the source for what it shows.
+//!
+//! A target keeps a column that the source drops, with its values, and notes which it was prepared with. One that comes
+//! back finds them there: the table is then copied again. One that is noted and gone was taken away by hand, and is missed.
 //!
 //! A table is copied again on a running job in *held ranges*: slices read by the tee behind the last batch it handed out
 //! and placed before the next. Rows that the source lacks are swept the same way. A table without a key cannot be cut
@@ -166,6 +170,8 @@
 //!   the other's words (`translation`). What might mean something else there (an expression, a rule that compares texts) is
 //!   not carried but told, and a column that only the source computes takes the source's values: rows are exact, rules are
 //!   as near as can be. Where a key depends on it, texts that differ at the source differ in the target, or it is refused.
+//! - Keys go to lanes by their plain letters and digits. Some collations take letters for others (i for y in Lithuanian;
+//!   measured on the servers): such keys are not told apart, and their batches take one lane.
 //! - Forgetting the last job drops our tables in a server. Whoever takes a job over there, or forgets one, holds the
 //!   server's advisory lock of that name, or a claim between the look and the drop would lose its watermark.
 //! - A change of a table commits whatever is open, in MariaDB and MySQL. A transactional target that meets one within a

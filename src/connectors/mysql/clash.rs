@@ -44,7 +44,7 @@ pub(super) fn has_hidden(table: &Table) -> bool {
     let definition = || Definition::read(table.definition.as_deref()?);
     let is_cut = |line: &&str| kind(line) == Line::Primary && line.trim_end_matches(',').contains("`(");
     table.uniques.iter().any(|unique| terms(table, unique).is_none())
-        || definition().is_some_and(|definition| definition.lines.iter().any(|line| is_cut(line)))
+        || definition().is_some_and(|definition| definition.lines.iter().any(is_cut))
 }
 
 /// The key of a row of which the query has the key's columns only.

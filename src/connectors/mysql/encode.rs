@@ -4,6 +4,7 @@
 
 use super::{
     charset::Charset,
+    limit::Limit,
     text,
     types::Native,
     values::{self, INVALID_ENUM, ZERO_TIMESTAMP},
@@ -27,27 +28,9 @@ pub(super) struct Slot {
     text_only: bool,
 }
 
-/// Of spaces at the end of a text.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Limit {
-    None,
-    Chars(u32),
-    /// Spaces at the end are dropped in any case.
-    Padded(u32),
-    Bytes(usize),
-}
-
 impl Slot {
     pub fn new(name: &str, declared: &str, native: Native) -> Slot {
-        let length = || declared.split_once('(')?.1.split(')').next()?.parse().ok();
-        let limit = match (&native, declared.split([' ', '(']).next()) {
-            (Native::Text(_), Some("varchar")) => length().map_or(Limit::None, Limit::Chars),
-            (Native::Text(_), Some("char")) => Limit::Padded(length().unwrap_or(1)),
-            (Native::Text(_), Some("tinytext")) => Limit::Bytes(0xff),
-            (Native::Text(_), Some("text")) => Limit::Bytes(0xffff),
-            (Native::Text(_), Some("mediumtext")) => Limit::Bytes(0xff_ffff),
-            _ => Limit::None,
-        };
+        let limit = Limit::of(declared, &native);
         Slot { name: text::quote(name), native, limit, text_only: false }
     }
 
@@ -136,7 +119,7 @@ impl Slot {
             (Native::Year, V::Int(v)) => Bound::Int(year(v)?),
             (Native::Unsigned(_) | Native::Bit(_), V::Unsigned(v)) => Bound::UInt(v),
             (Native::Text(_), V::Text(v) | V::Json(v)) => {
-                self.is_taken(v)?;
+                self.limit.takes(v)?;
                 Bound::Bytes(v.as_bytes().to_vec())
             }
             (Native::Json, V::Json(v) | V::Text(v)) => Bound::Bytes(v.as_bytes().to_vec()),
@@ -208,32 +191,9 @@ impl Slot {
     }
 
     fn text(&self, text: &str, out: &mut Vec<u8>) -> Result<(), Misfit> {
-        self.is_taken(text)?;
+        self.limit.takes(text)?;
         escaped(text.as_bytes(), out);
         Ok(())
-    }
-
-    /// Whether the column keeps all of the text.
-    fn is_taken(&self, text: &str) -> Result<(), Misfit> {
-        let is_longer = |limit: u32| text.len() > limit as usize && text.chars().count() > limit as usize;
-        match self.limit {
-            Limit::Chars(limit) | Limit::Padded(limit) if is_longer(limit) => {
-                Err(format!("is longer than {limit} characters"))
-            }
-            Limit::Padded(_) if text.ends_with(' ') => Err("ends with a space, which a `char` column drops".to_owned()),
-            Limit::Bytes(limit) if text.ends_with(' ') && self.bytes_of(text) > limit => {
-                Err(format!("is longer than {limit} bytes"))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// As the column keeps it; where its character set has several widths, no less.
-    fn bytes_of(&self, text: &str) -> usize {
-        match &self.native {
-            Native::Text(charset) => charset.bytes_of(text),
-            _ => text.len(),
-        }
     }
 }
 

@@ -51,6 +51,7 @@ mod indexes;
 mod known;
 mod lane;
 mod leftovers;
+mod limit;
 mod narrow;
 mod noted;
 mod paging;

@@ -67,7 +67,7 @@ impl Plans {
         let target = schema::read(session, &table.name).await?;
         let target = target.ok_or_else(|| {
             Error::config(format!("the target has no table `{}` any more", table.name))
-                .hint("restore it, or delete the job and create it again")
+                .hint("restore it, or delete the job and create it again with `existing: replace`")
         })?;
         // One that the source had before it was prepared, or one that is lost.
         if table.columns.iter().any(|column| find(&target.table, &column.name).is_none())
@@ -114,7 +114,7 @@ impl Plan {
             let own = |place| slot(place).text_only(is_any(column));
             there(name).map(own).ok_or_else(|| {
                 Error::config(format!("{}: the target lacks the key's column `{name}`", table.name))
-                    .hint("add it at the target, or delete the job and create it again")
+                    .hint("add it at the target, or delete the job and create it again with `existing: replace`")
             })
         });
         let key: Vec<Slot> = key.collect::<Result<_>>()?;

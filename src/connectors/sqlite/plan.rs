@@ -78,7 +78,7 @@ impl Plan {
     fn new(db: &mut Database, table: &Arc<Table>) -> Result<Plan> {
         let missing = || {
             Error::config(format!("the target has no table `{}` any more", table.name))
-                .hint("restore it, or delete the job and create it again")
+                .hint("restore it, or delete the job and create it again with `existing: replace`")
         };
         if table.name.schema != SCHEMA {
             return Err(missing());
