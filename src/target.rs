@@ -154,8 +154,8 @@ pub struct JobRow {
 pub struct Prepared {
     /// The table had rows already, of ours or of others.
     pub has_rows: bool,
-    /// Nothing was changed: a column that comes is here already, from before, and rows have a value in it. What comes is
-    /// empty at the source, so the table is to be copied again.
+    /// Nothing was changed, and the table is to be copied again: a column that comes empty is here already, from before,
+    /// and rows have a value in it; or (`has_rows` is false) the table itself is gone.
     pub stale: bool,
 }
 

@@ -18,6 +18,7 @@ use crate::{
         TableName, TableProgress, TableState,
     },
     source::{Columns, Feed, Next},
+    target::Prepared,
 };
 use futures_util::future::try_join_all;
 use std::{sync::Arc, time::Duration};
@@ -64,11 +65,23 @@ async fn prepare(line: &Line) -> Result<()> {
             continue;
         }
         match known {
-            Some(_) => line.prepare(table).await.map(|_| ())?,
+            Some(_) => of_copy(line, table).await.map(|_| ())?,
             None => admit(line, table).await?,
         }
     }
     line.ledger.save().await
+}
+
+/// For a copy that has begun: what it has written must still be there.
+async fn of_copy(line: &Line, table: &Arc<Table>) -> Result<Prepared> {
+    let prepared = line.prepare(table).await?;
+    match prepared.stale && !prepared.has_rows {
+        true => {
+            Err(Error::config(format!("the target has no table `{}` any more", line.route.target_name(&table.name)))
+                .hint("restore it, or delete the job and create it again with `existing: replace`"))
+        }
+        false => Ok(prepared),
+    }
 }
 
 /// A table that this target has not had yet: it is prepared and to be copied.
@@ -145,7 +158,7 @@ impl Copier<'_> {
             let whole = progress.todo.len() == 1 && progress.todo[0] == RangeProgress::new(KeyRange::all());
             (progress.started, whole)
         });
-        let prepared = self.line.prepare(table).await?;
+        let prepared = of_copy(self.line, table).await?;
         let fresh = is_fresh(&prepared, started);
         let pieces = if whole && !table.is_keyless() {
             let ranges = self.line.source.split(table, &KeyRange::all(), PIECES.min(usize::from(self.of) * 4)).await?;

@@ -332,7 +332,7 @@ async fn unless_stopped<T>(stop: &CancellationToken, work: impl Future<Output = 
 async fn begin(job: &mut JobRun, route: &Route, stop: &CancellationToken) -> Result<BTreeMap<TableName, Arc<Table>>> {
     let mut before = None;
     if job.record.begun.is_none() {
-        let selected = unless_stopped(stop, selected(&*job.source, route)).await?;
+        let selected = unless_stopped(stop, selected(&*job.source, route, &[])).await?;
         unless_stopped(stop, not_known(job)).await?;
         let targets = job.targets.iter().map(|target| &*target.target).collect();
         let (id, spec, source) = (job.record.id, &job.record.spec, &*job.source);
@@ -367,7 +367,7 @@ async fn begin(job: &mut JobRun, route: &Route, stop: &CancellationToken) -> Res
     // meanwhile, which that log does not tell.
     let now = match before {
         Some(before) if faults::on(Saboteur::ShapesBeforeBegin) => before,
-        _ => unless_stopped(stop, selected(&*job.source, route)).await?,
+        _ => unless_stopped(stop, selected(&*job.source, route, &job.record.tables)).await?,
     };
     let (carried, late): (Vec<_>, Vec<_>) = now.into_iter().partition(|table| job.record.tables.contains(&table.name));
     for table in late {
@@ -390,15 +390,20 @@ async fn not_known(job: &JobRun) -> Result<()> {
     Ok(())
 }
 
-async fn selected(source: &dyn Source, route: &Route) -> Result<Vec<Arc<Table>>> {
+/// `begun`: what the job carries, once it does.
+async fn selected(source: &dyn Source, route: &Route, begun: &[TableName]) -> Result<Vec<Arc<Table>>> {
     let (all, findings) = source.tables().await?;
     // Such a table has rows that would be left out.
     let is_blocked = |finding: &&Finding| {
-        finding.severity == Severity::Blocking && finding.subject.parse().is_ok_and(|name| route.selects(&name))
+        let is_ours = |name| route.selects(&name) && (begun.is_empty() || begun.contains(&name));
+        finding.severity == Severity::Blocking && finding.subject.parse().is_ok_and(is_ours)
     };
     if let Some(finding) = findings.iter().find(is_blocked) {
-        let mend = finding.mend.as_deref().unwrap_or("leave it out of the job's `tables`");
-        return Err(Error::config(format!("{}: {}", finding.subject, finding.text)).hint(mend));
+        let error = Error::config(format!("{}: {}", finding.subject, finding.text));
+        return Err(match begun.is_empty() {
+            true => error.hint(finding.mend.as_deref().unwrap_or("leave it out of the job's `tables`")),
+            false => error.hint("mend it, or delete the job and create it again without it, with `existing: replace`"),
+        });
     }
     Ok(all.into_iter().filter(|table| route.selects(&table.name)).collect())
 }

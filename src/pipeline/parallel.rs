@@ -272,7 +272,9 @@ impl Lanes {
         let stand = self.stand.lock().get(&table.name).copied();
         let older = |stand: &Stand| stand.consistent && stand.may_change && stand.version < table.version;
         if let Some(stand) = stand.filter(older) {
-            self.target.prepare(table, stand.generation).await?;
+            if self.target.prepare(table, stand.generation).await?.stale {
+                return Ok(()); // The log tells of the column, and the table is copied again then.
+            }
             // What clashes in its indexes is settled when the log comes to this shape.
             self.target.finish(table).await?;
         }

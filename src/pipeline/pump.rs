@@ -255,7 +255,10 @@ impl<'a> Pump<'a> {
 
     async fn before_alone(&mut self, batch: &Batch, change: Change) -> Result<()> {
         shapes::before_alone(self.line, batch, change).await?;
-        let copying = |progress: &Progress| progress.tables.values().any(|t| t.state == TableState::Copying);
+        // One that is gone from the source waits for its return.
+        let copies =
+            |(name, table): (&_, &TableProgress)| table.state == TableState::Copying && self.line.table(name).is_some();
+        let copying = |progress: &Progress| progress.tables.iter().any(copies);
         self.anew |= self.line.ledger.read(copying);
         Ok(())
     }

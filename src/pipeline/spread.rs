@@ -34,8 +34,10 @@ pub fn share(batch: &Batch, spread: &Spread, version: u8) -> Vec<Vec<Mutation>> 
             true => Key::of(table, row).map(|key| xxhash_rust::xxh3::xxh3_64(key.bytes())),
             false => coarse_hash(version, table, row),
         };
-        // `None` in a batch that was spread before: its shape changed since; lane 0 keeps at least their order.
-        let hash = hash.unwrap_or(0);
+        // `None` in a batch that was spread before, by another shape or another rule: one lane that lacks its share takes
+        // such rows in their order, those of done lanes once more.
+        let first = u64::from(spread.lacking.first().copied().unwrap_or(0));
+        let hash = hash.unwrap_or(first);
         let hash = if again && faults::on(Saboteur::OtherHashAfterRestart) { hash.rotate_left(17) } else { hash };
         let lane = hash % u64::from(of);
         shares[usize::try_from(lane).expect("below a u16")].push(*mutation);

@@ -30,7 +30,45 @@ fn a_column_that_went_and_comes_back_is_empty() {
         rig.settle();
         agrees(&rig, "after a restart");
         rig.stop();
+        // Nothing of the table is logged between the two, so that the last shape is all that can be told.
+        rig.source.sql(
+            "ALTER TABLE t DROP COLUMN d; ALTER TABLE t ADD COLUMN d INT AFTER id; UPDATE t SET d = 6 WHERE id = 1",
+        );
+        rig.start(None);
+        rig.settle();
+        agrees(&rig, "both behind us");
+        // Somebody took the table away: all its rows are copied again.
+        rig.stop();
+        rig.target.sql("RENAME TABLE t TO t_old");
+        rig.source.sql("ALTER TABLE t ADD COLUMN e INT");
+        rig.start(None);
+        rig.settle();
+        agrees(&rig, "a table that was taken away");
+        rig.stop();
     }
+}
+
+/// What the source has no more may go at the target: where it cannot be empty, it must.
+#[test]
+fn a_column_that_is_gone_from_both_is_not_missed_and_a_late_table_stops_nothing() {
+    let mut rig = Rig::new((Kind::Mariadb, &[]), (Kind::Mariadb, &[]));
+    rig.source.sql("CREATE TABLE t (id INT PRIMARY KEY, must INT NOT NULL); INSERT INTO t VALUES (1, 7)");
+    rig.start(None);
+    rig.create("");
+    rig.run_job();
+    rig.settle();
+    rig.source.sql("ALTER TABLE t DROP COLUMN must; INSERT INTO t VALUES (2)");
+    let complaint = rig.complains("must not be NULL");
+    assert!(complaint.contains("DROP COLUMN `must`"), "{complaint}");
+    rig.target.sql("ALTER TABLE t DROP COLUMN must");
+    rig.run_job();
+    rig.settle();
+    rig.stop();
+    rig.source.sql("CREATE TABLE late (id INT PRIMARY KEY) WITH SYSTEM VERSIONING; INSERT INTO t VALUES (3)");
+    rig.start(None);
+    rig.settle();
+    rig.assert_equal(&["t"], "a column that is gone from both");
+    rig.stop();
 }
 
 /// MariaDB logs the statement behind `SET STATEMENT … FOR` as it was typed, with what stands before it.

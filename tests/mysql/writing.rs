@@ -338,6 +338,10 @@ async fn a_column_taken_away_by_hand_is_missed_until_its_rows_are_copied_again()
         let error = written.target.prepare(&table, 1).await.expect_err("old rows have no value");
         assert!(error.to_string().contains("column `w`"), "{error:?}");
         assert_eq!(server.sql("SELECT id FROM copy.t"), "1\n");
+        // The plan does not offer to add it empty.
+        let findings = written.target.check(&shapes, Existing::Replace).await.expect("checked");
+        let about = |text: &str| findings.iter().filter(|finding| finding.text.contains(text)).count();
+        assert_eq!((about("which was there"), about("will be added")), (1, 0), "{findings:?}");
         // One that the source had before the table was prepared was never here.
         let mut before = Table::clone(&table);
         before.columns.push(whimbrel::model::Column::new("x", whimbrel::model::Type::Int));

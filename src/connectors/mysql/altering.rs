@@ -71,7 +71,8 @@ impl Tail {
                 // Its rows are copied again where the next one is met, or where the last change is.
                 let keeps = matches!(
                     what,
-                    What::Altered(OldRows::Grow(_) | OldRows::Keep | OldRows::Bind) | What::Created { if_absent: true }
+                    // Where one goes that comes later, rows would keep its values.
+                    What::Altered(OldRows::Grow(_)) | What::Created { if_absent: true }
                 );
                 if matches!(before, Some(Known::Certain(_))) && !keeps {
                     self.history.set_changed(name);

@@ -151,8 +151,12 @@ fn reads_back(at_source: &Column, native: &Native) -> bool {
     let own = Native::of(&at_source.declared).filter(|own| own.kind() == at_source.kind);
     match (at_source.kind, native) {
         _ if own.as_ref() == Some(native) => true,
+        (Type::Text, N::Enum(labels) | N::Set(labels)) => match own {
+            Some(N::Enum(own) | N::Set(own)) => own.iter().all(|label| labels.contains(label)),
+            _ => false,
+        },
         (Type::Any, native) => matches!(native, N::Text(_) | N::Int(_) | N::Unsigned(_) | N::Bytes { .. }),
-        (Type::Text, N::Uuid | N::Inet6 | N::Inet4 | N::Enum(_) | N::Set(_) | N::Json) => false,
+        (Type::Text, N::Uuid | N::Inet6 | N::Inet4 | N::Json) => false,
         (Type::Int | Type::Unsigned, N::Year) => false,
         _ => true,
     }

@@ -12,6 +12,7 @@ use super::{
     grants::{self, Grants},
     known,
     narrow::narrower,
+    noted::Noted,
     prepare,
     schema::{self, Shape, strings},
     text::{self, literal, quote},
@@ -43,9 +44,9 @@ pub(super) async fn check(
     }
     findings.extend(twins(session, tables));
     findings.extend(granted(session, config, tables).await.map_err(said)?);
-    let claimed = match home.is_there(session).await.map_err(said)? {
-        true => claimed(session, home, tables).await?,
-        false => Vec::new(),
+    let (claimed, noted) = match home.is_there(session).await.map_err(said)? {
+        true => (claimed(session, home, tables).await?, home.all_noted(session).await?),
+        false => (Vec::new(), BTreeMap::new()),
     };
     let is_claimed = |table: &Table| claimed.iter().any(|finding| finding.subject == table.name.to_string());
     let there = schema::read_many(session, tables).await?;
@@ -54,7 +55,7 @@ pub(super) async fn check(
         findings.extend(documents(session, table));
         match there.get(&table.name) {
             Some(there) => {
-                into(session, table, there, existing, &mut findings).await?;
+                into(session, table, there, noted.get(&table.name), existing, &mut findings).await?;
                 // Its job is about to add them, or does not write it any more.
                 if !is_claimed(table) {
                     findings.extend(unbound(table, there));
@@ -201,10 +202,16 @@ async fn into(
     session: &mut Session,
     table: &Table,
     there: &Shape,
+    noted: Option<&Noted>,
     existing: Existing,
     findings: &mut Vec<Finding>,
 ) -> Result<()> {
     let subject = table.name.to_string();
+    let lost = noted.and_then(|noted| noted.prove_columns(table, &there.table).err());
+    if let Some(lost) = &lost {
+        let finding = Finding::new(Severity::Blocking, &subject, lost.to_string());
+        findings.push(finding.mend(lost.hint_text().unwrap_or_default()));
+    }
     let mut objections = compare(table, there, &session.server);
     objections.extend(prepare::triggers(session, &table.name).await?);
     for (text, mend) in objections {
@@ -214,7 +221,7 @@ async fn into(
         findings.push(Finding::new(Severity::Warning, &subject, text).mend(mend));
     }
     for (index, column) in table.columns.iter().enumerate() {
-        if find(&there.table, &column.name).is_none() {
+        if find(&there.table, &column.name).is_none() && lost.is_none() {
             let text = format!("its column `{}` is not there yet and will be added", column.name);
             let mend = prepare::addition(table, index, session);
             findings.push(Finding::new(Severity::Info, &subject, text).mend(mend));

@@ -104,7 +104,13 @@ impl History {
     }
 
     async fn shape(&self, session: &mut Session, name: &TableName) -> Result<Option<Arc<Shape>>> {
-        self.world.shapes.get(session, name).await
+        let shape = self.world.shapes.get(session, name).await;
+        shape.map_err(|error| match self.followed.contains(name) || error.is_transient() {
+            true => error,
+            false => Error::config(format!("what {name} does to rows of the tables that point to it: {error}")).hint(
+                "leave those tables out of the job, or let their foreign keys change nothing (ON DELETE RESTRICT)",
+            ),
+        })
     }
 
     /// Of all the shapes that we know for certain; `None` while one of them is not.
@@ -329,7 +335,9 @@ impl Later {
         self.last = at.clone();
         match (what, &mut self.came) {
             (What::Altered(OldRows::Grow(names)), Some(came)) => came.extend(names),
-            (What::Altered(OldRows::Grow(_) | OldRows::Keep), came) => *came = None,
+            (What::Altered(OldRows::Grow(names)), None) if names.is_empty() => {}
+            (What::Altered(OldRows::Keep), came @ Some(_)) => *came = None,
+            // What comes may be what went before: the two together leave a column that rows have a value in.
             _ => (self.keeps, self.came) = (false, None),
         }
     }

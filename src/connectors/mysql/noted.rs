@@ -60,8 +60,9 @@ impl Noted {
     }
 
     /// That a column which was prepared is gone: its values are lost here, and what comes for it would be, too.
-    pub fn prove_columns(&self, there: &Table) -> Result<()> {
-        let lost = self.columns.iter().find(|name| find(there, name).is_none());
+    pub fn prove_columns(&self, table: &Table, there: &Table) -> Result<()> {
+        // One that the source has no more may go here, too.
+        let lost = self.columns.iter().find(|name| find(table, name).is_some() && find(there, name).is_none());
         lost.map_or(Ok(()), |lost| Err(target::lost_column(&there.name, lost)))
     }
 }
@@ -97,8 +98,13 @@ impl Home {
         session.run(sql).await.map_err(said)
     }
 
+    /// Of all jobs.
+    pub async fn all_noted(&self, session: &mut Session) -> Result<BTreeMap<TableName, Noted>> {
+        self.prepared(session, "%", "").await
+    }
+
     pub async fn prepared(&self, session: &mut Session, job: &str, of: &str) -> Result<BTreeMap<TableName, Noted>> {
-        let sql = format!("SELECT name, noted FROM {} WHERE job = '{job}' {of}", self.table);
+        let sql = format!("SELECT name, noted FROM {} WHERE job LIKE '{job}' {of}", self.table);
         let rows = session.rows(sql).await.map_err(said)?;
         let read = |row| {
             let [name, noted] = strings(row);

@@ -73,7 +73,7 @@ impl Plans {
         if table.columns.iter().any(|column| find(&target.table, &column.name).is_none())
             && let Some(noted) = home.noted(session, job, &table.name).await?
         {
-            noted.prove_columns(&target.table)?;
+            noted.prove_columns(table, &target.table)?;
         }
         let plan = Arc::new(Plan::new(Arc::clone(table), target, &session.server)?);
         let mut plans = self.plans.lock();

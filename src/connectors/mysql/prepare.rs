@@ -33,10 +33,10 @@ pub(super) async fn prepare(
     if !claim.existing.admits(table) && there.is_some() && known.is_none() && has_rows(session, &table.name).await? {
         return Ok(Prepared { has_rows: true, stale: false });
     }
-    if let (Some(noted), Some(there)) = (&known, &there)
-        && is_stale(session, noted, table, there, generation).await?
+    if let Some(noted) = &known
+        && is_stale(session, noted, table, there.as_ref(), generation).await?
     {
-        return Ok(Prepared { has_rows: true, stale: true });
+        return Ok(Prepared { has_rows: there.is_some(), stale: true });
     }
     let made = there.is_none();
     match there {
@@ -49,7 +49,7 @@ pub(super) async fn prepare(
             }
             // A copy of its own brings the values of a column that was lost.
             if let Some(noted) = known.as_ref().filter(|noted| noted.generation == generation) {
-                noted.prove_columns(&there.table)?;
+                noted.prove_columns(table, &there.table)?;
             }
             add_columns(session, table, &there).await?;
         }
@@ -70,12 +70,19 @@ pub(super) async fn prepare(
     Ok(Prepared { has_rows: has_rows(session, &table.name).await?, stale: false })
 }
 
-/// Whether rows have values in a column that comes empty; or the table was prepared for a copy of which the daemon that
-/// asks was not told in the end.
-async fn is_stale(session: &mut Session, noted: &Noted, table: &Table, there: &Shape, generation: u64) -> Result<bool> {
+/// Whether rows have values in a column that comes empty, or are gone with their table; or the table was prepared for a
+/// copy of which the daemon that asks was not told in the end.
+async fn is_stale(
+    session: &mut Session,
+    noted: &Noted,
+    table: &Table,
+    there: Option<&Shape>,
+    generation: u64,
+) -> Result<bool> {
     if noted.generation != generation {
         return Ok(noted.generation > generation);
     }
+    let Some(there) = there else { return Ok(true) };
     for column in noted.returning(table, &there.table) {
         let (name, column) = (text::table(&table.name), quote(column));
         let one = session.value(format!("SELECT 1 FROM {name} WHERE {column} IS NOT NULL LIMIT 1")).await;
@@ -86,16 +93,23 @@ async fn is_stale(session: &mut Session, noted: &Noted, table: &Table, there: &S
     Ok(false)
 }
 
-/// Whether `prepare`, or `finish`, finds everything as it should be.
+/// Whether `prepare` for this copy, or `finish` (`None`), has nothing to change.
 pub(super) async fn is_settled(
     session: &mut Session,
     home: &Home,
     claim: &Claim,
     table: &Table,
-    finishing: bool,
+    generation: Option<u64>,
 ) -> Result<bool> {
+    let finishing = generation.is_none();
     let known = prove(session, home, claim, table).await?;
-    let (Some(there), Some(noted)) = (read(session, &table.name).await?, known) else {
+    let there = read(session, &table.name).await?;
+    if let (Some(noted), Some(generation)) = (&known, generation)
+        && is_stale(session, noted, table, there.as_ref(), generation).await?
+    {
+        return Ok(true);
+    }
+    let (Some(there), Some(noted)) = (there, known) else {
         return Ok(false);
     };
     let has_columns = table.columns.iter().all(|column| find(&there.table, &column.name).is_some());

@@ -72,11 +72,11 @@ impl MysqlTarget {
     /// A connection for a change of a table. Such a change commits, and waits for whoever has touched the table: so what
     /// is open is undone, the change is made, and the answer is an error, after which the source is read again from where
     /// that transaction began. Then nothing is left to change in the midst of it.
-    async fn alone(&self, open: &Open, table: &Table, finishing: bool) -> Result<(Lane, bool)> {
+    async fn alone(&self, open: &Open, table: &Table, generation: Option<u64>) -> Result<(Lane, bool)> {
         let mut lane = self.lane(open).await?;
         let mut held = open.held.lock().await;
         let undoes = held.is_some()
-            && !prepare::is_settled(&mut lane.session, &open.home, &open.claim, table, finishing).await?;
+            && !prepare::is_settled(&mut lane.session, &open.home, &open.claim, table, generation).await?;
         if undoes && let Some(mut lane) = held.take() {
             lane.roll_back().await.map_err(|failure| failure::error(failure, "undoing an open transaction"))?;
         }
@@ -117,7 +117,7 @@ impl Target for MysqlTarget {
 
     async fn prepare(&self, table: &Arc<Table>, generation: u64) -> Result<Prepared> {
         let open = self.opened()?;
-        let (mut lane, undoes) = self.alone(&open, table, false).await?;
+        let (mut lane, undoes) = self.alone(&open, table, Some(generation)).await?;
         let prepared = prepare::prepare(&mut lane.session, &open.home, &open.claim, table, generation).await;
         open.plans.forget(table);
         let prepared = prepared?;
@@ -153,7 +153,7 @@ impl Target for MysqlTarget {
 
     async fn finish(&self, table: &Arc<Table>) -> Result<Finished> {
         let open = self.opened()?;
-        let (mut lane, undoes) = self.alone(&open, table, true).await?;
+        let (mut lane, undoes) = self.alone(&open, table, None).await?;
         let finished = finish::finish(&mut lane.session, &open.home, &open.claim, table).await;
         open.plans.forget(table);
         let finished = finished?;

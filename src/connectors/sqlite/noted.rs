@@ -39,11 +39,12 @@ pub(super) fn returns(db: &mut Database, job: &str, table: &Table, there: &Table
     Ok(false)
 }
 
-/// Refuses a table that lacks a column which it was prepared with.
-pub(super) fn prove(db: &mut Database, job: &str, name: &TableName, there: &Table) -> Result<()> {
-    let Some(columns) = columns(db, job, name)? else { return Ok(()) };
-    let has = |name: &str| there.columns.iter().any(|there| there.name.eq_ignore_ascii_case(name));
-    columns.iter().find(|column| !has(column)).map_or(Ok(()), |lost| Err(target::lost_column(name, lost)))
+/// Refuses a table that lacks a column which it was prepared with; one that the source has no more may go here, too.
+pub(super) fn prove(db: &mut Database, job: &str, table: &Table, there: &Table) -> Result<()> {
+    let Some(columns) = columns(db, job, &table.name)? else { return Ok(()) };
+    let has = |table: &Table, name: &str| table.columns.iter().any(|column| column.name.eq_ignore_ascii_case(name));
+    let lost = columns.iter().find(|column| has(table, column) && !has(there, column));
+    lost.map_or(Ok(()), |lost| Err(target::lost_column(&table.name, lost)))
 }
 
 fn columns(db: &mut Database, job: &str, name: &TableName) -> Result<Option<Vec<String>>> {

@@ -64,7 +64,7 @@ impl Plans {
                 let plan = Plan::new(db, table)?;
                 // One that the source had before it was prepared, or one that is lost.
                 if plan.lacks_columns() {
-                    noted::prove(db, job, &table.name, &plan.target.table)?;
+                    noted::prove(db, job, table, &plan.target.table)?;
                 }
                 self.plans.push(plan);
                 self.plans.len() - 1

@@ -70,10 +70,14 @@ pub(super) fn prepare(
     if !existing.admits(table) && there.is_some() && known.is_none() && has_rows(db, table)? {
         return Ok(Prepared { has_rows: true, stale: false });
     }
-    if let (Some(noted), Some(there)) = (known, &there) {
-        let later = noted.generation > generation;
-        if later || noted.generation == generation && noted::returns(db, job, table, &there.table)? {
-            return Ok(Prepared { has_rows: true, stale: true });
+    if let Some(noted) = known {
+        let stale = match &there {
+            _ if noted.generation != generation => noted.generation > generation,
+            Some(there) => noted::returns(db, job, table, &there.table)?,
+            None => true,
+        };
+        if stale {
+            return Ok(Prepared { has_rows: there.is_some(), stale });
         }
     }
     match there {
@@ -85,7 +89,7 @@ pub(super) fn prepare(
             }
             // A copy of its own brings the values of a column that was lost.
             if known.is_some_and(|noted| noted.generation == generation) {
-                noted::prove(db, job, &table.name, &there.table)?;
+                noted::prove(db, job, table, &there.table)?;
             }
             add_columns(db, table, &there)?;
         }
