@@ -79,6 +79,7 @@ impl Charset {
                 let (chars, []) = bytes.as_chunks::<4>() else { return None };
                 text(chars.iter().map(|char| char::from_u32(u32::from_be_bytes(*char))).collect())
             }
+            Form::Single(_) if bytes.is_ascii() => std::str::from_utf8(bytes).ok().map(Cow::Borrowed),
             Form::Single(table) => text(bytes.iter().map(|byte| single(*byte, table)).collect()),
             Form::Multi(multi) => multi.decode(bytes),
             Form::Foreign => None,
