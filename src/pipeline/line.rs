@@ -175,9 +175,12 @@ impl Line {
         let _waits = self.board.waits(&self.name, What::TargetBuilds);
         let prepared = self.target.prepare(&target_table, generation).await;
         let prepared = prepared.map_err(|error| error.at(format!("table {}", target_table.name)))?;
-        let mut given = self.given.lock();
-        let version = given.entry(table.name.clone()).or_default();
-        *version = table.version.max(*version);
+        // What is stale was not changed.
+        if !prepared.stale {
+            let mut given = self.given.lock();
+            let version = given.entry(table.name.clone()).or_default();
+            *version = table.version.max(*version);
+        }
         Ok(prepared)
     }
 

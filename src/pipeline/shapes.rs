@@ -118,22 +118,22 @@ pub async fn before_alone(line: &Line, batch: &Batch, change: Change) -> Result<
         (known, progress.epoch.max(known + 1))
     });
     if !again && line.prepare_for(&source, known).await?.stale {
-        tracing::info!(table = %source.name, "copied again: the target has values in a column that comes empty");
+        tracing::info!(
+            table = %source.name,
+            "copied again: the target has lost the table, or has values in a column that comes empty"
+        );
         again = true;
     }
-    let generation = if again { next } else { known };
-    if again {
-        line.prepare_for(&source, generation).await?;
-    }
-    if !again {
+    match again {
+        true => line.prepare_for(&source, next).await.map(|_| ())?,
         // `prepare` noted it as unfinished; its rows are whole.
-        finish(line, &source).await?;
+        false => finish(line, &source).await?,
     }
     prepared(line, &source.name, table.version);
     line.tables.lock().insert(source.name.clone(), Arc::clone(&source));
     line.ledger.change(|progress| {
         let Some(known) = progress.tables.get_mut(&source.name).filter(|_| again) else { return };
-        known.recopy(generation, source.is_keyless(), line.existing != Existing::Merge);
+        known.recopy(next, source.is_keyless(), line.existing != Existing::Merge);
     });
     if again {
         line.vanished.lock().settled(&source.name);

@@ -50,8 +50,7 @@ pub(super) struct Noted {
 }
 
 impl Noted {
-    /// Columns of the source's that come to rows which are here, and are here already: a column that went and comes back,
-    /// or one of others. Or the table was prepared for a later copy than the daemon knows of.
+    /// Columns of the source's that come, and are here already: one that went and comes back, or one of others.
     pub fn returning<'t>(&self, table: &'t Table, there: &Table) -> Vec<&'t str> {
         let noted =
             |name: &str| self.columns.is_empty() || self.columns.iter().any(|own| own.eq_ignore_ascii_case(name));
@@ -76,13 +75,13 @@ impl Owned {
 impl Home {
     /// What is noted of one table.
     pub async fn noted(&self, session: &mut Session, job: JobId, name: &TableName) -> Result<Option<Noted>> {
-        let of_name = format!("AND name = x'{}'", hex(key(name).as_bytes()));
-        Ok(self.prepared(session, &job.to_string(), &of_name).await?.remove(name))
+        let of_name = format!("job = '{job}' AND name = x'{}'", hex(key(name).as_bytes()));
+        Ok(self.prepared(session, &of_name).await?.remove(name))
     }
 
     /// Tables whose foreign keys wait for their parents.
     pub async fn waiting(&self, session: &mut Session, job: JobId) -> Result<BTreeMap<TableName, Noted>> {
-        self.prepared(session, &job.to_string(), "AND waits = 1").await
+        self.prepared(session, &format!("job = '{job}' AND waits = 1")).await
     }
 
     pub async fn note(&self, session: &mut Session, job: JobId, name: &TableName, noted: &Noted) -> Result<()> {
@@ -100,14 +99,15 @@ impl Home {
 
     /// Of all jobs.
     pub async fn all_noted(&self, session: &mut Session) -> Result<BTreeMap<TableName, Noted>> {
-        self.prepared(session, "%", "").await
+        self.prepared(session, "TRUE").await
     }
 
-    pub async fn prepared(&self, session: &mut Session, job: &str, of: &str) -> Result<BTreeMap<TableName, Noted>> {
-        let sql = format!("SELECT name, noted FROM {} WHERE job LIKE '{job}' {of}", self.table);
+    /// `of`: a condition.
+    pub async fn prepared(&self, session: &mut Session, of: &str) -> Result<BTreeMap<TableName, Noted>> {
+        let sql = format!("SELECT job, name, noted FROM {} WHERE {of}", self.table);
         let rows = session.rows(sql).await.map_err(said)?;
         let read = |row| {
-            let [name, noted] = strings(row);
+            let [job, name, noted] = strings(row);
             let both = serde_json::from_str(&name).and_then(|name| Ok((name, serde_json::from_str(&noted)?)));
             both.map_err(|error| {
                 Error::config(format!("the row of {name} in `{TABLE}` cannot be read")).because(error).hint(format!(

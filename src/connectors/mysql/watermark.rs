@@ -149,7 +149,7 @@ impl Home {
         self.write(session, claim, &owned, is_known).await.map_err(said)?;
         self.take_in(session, claim.job, early).await?;
         let uuid = claim.job.to_string();
-        let prepared = self.prepared(session, &uuid, "").await?;
+        let prepared = self.prepared(session, &format!("job = '{uuid}'")).await?;
         self.opened(session, &uuid, &prepared).await
     }
 
@@ -217,7 +217,7 @@ impl Home {
         let is_whole = self.is_whole(session).await.map_err(said)?;
         for Registered { uuid, spec, mut owned, epoch, .. } in self.jobs(session, "").await? {
             if is_whole {
-                owned.prepared.extend(self.prepared(session, &uuid, "").await?);
+                owned.prepared.extend(self.prepared(session, &format!("job = '{uuid}'")).await?);
             }
             let job = uuid
                 .parse()
