@@ -23,8 +23,8 @@ use tonic::{
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 
 const CONNECTS_WITHIN: Duration = Duration::from_secs(5);
-/// The daemon gives a store half of that to answer.
-const ANSWERS_WITHIN: Duration = Duration::from_secs(60);
+/// The daemon gives a store less than half of that to answer.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(110);
 /// A daemon that vanished without a word is noticed after this and the wait for its answer, in a long watch too.
 const ASKS_IF_ALIVE_AFTER: Duration = Duration::from_secs(20);
 const ALIVE_WITHIN: Duration = Duration::from_secs(10);

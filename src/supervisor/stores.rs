@@ -10,8 +10,8 @@ use crate::{
 use parking_lot::{Mutex, RwLock};
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-/// A store that hangs must not hold a call or a deletion for ever.
-const ANSWERS_WITHIN: Duration = Duration::from_secs(30);
+/// A store that hangs must not hold a call or a deletion for ever; the catalogue of thousands of tables takes its time.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(50);
 
 const NO_NAME: &str = "a store is named as in the config, never by its URL";
 

@@ -2,20 +2,24 @@
 
 use super::{
     connect::{Connections, Session},
-    failure, recent, sight,
+    failure,
+    history::{History, World},
+    position::Point,
+    recent, sight,
 };
 use crate::{
     error::{Error, Result},
     faults::{self, Saboteur},
-    model::Checkpoint,
+    model::{Table, TableName},
 };
+use std::sync::Arc;
 
 /// R1, rounding down: what the snapshot does not show is behind the point, also where the log has it already (a commit
 /// that waits for its replica, hazards A2).
 ///
 /// Rows of an XA transaction are in the log where it was prepared, and count from where it is committed. None may be
 /// prepared at the moment the log is asked for its end; reading starts there, so those that follow are met.
-pub(super) async fn begin(connections: &Connections, session: &mut Session) -> Result<Checkpoint> {
+pub(super) async fn begin(connections: &Connections, session: &mut Session) -> Result<Point> {
     let before = sight::shown(session).await?;
     if !faults::on(Saboteur::PreparedIgnored) {
         nothing_prepared(session).await?;
@@ -37,7 +41,18 @@ pub(super) async fn begin(connections: &Connections, session: &mut Session) -> R
         false => at.clone(),
         true => before,
     };
-    Ok(Checkpoint::only(recent::point(connections, session, since, at).await?.position(0)))
+    recent::point(connections, session, since, at).await
+}
+
+/// The point with the shapes that the tables have there: what the copy lets pile up in the log need not be looked through
+/// for changes of them. Without, where one is altered at this moment.
+pub(super) async fn with_shapes(world: World, point: Point, tables: &[Arc<Table>], folds_names: bool) -> Result<Point> {
+    let names: Vec<TableName> = tables.iter().map(|table| table.name.clone()).collect();
+    match History::open(world, &point, &names, folds_names).await {
+        Err(error) if error.is_transient() => Err(error),
+        Err(_) => Ok(point),
+        Ok(history) => Ok(Point { shapes: history.fingerprint(), ..point }),
+    }
 }
 
 async fn nothing_prepared(session: &mut Session) -> Result<()> {

@@ -38,6 +38,11 @@ impl MysqlSource {
     fn give_back(&self, session: Session) {
         self.reads.connections.give_back(session);
     }
+
+    fn world(&self) -> World {
+        let connections = Arc::clone(&self.reads.connections);
+        World { config: Arc::clone(&connections.config), connections, shapes: Arc::clone(&self.reads.shapes) }
+    }
 }
 
 #[async_trait]
@@ -58,11 +63,13 @@ impl Source for MysqlSource {
         Ok((shapes.into_iter().map(|shape| Arc::clone(&self.reads.shapes.note(shape).table)).collect(), findings))
     }
 
-    async fn begin(&self, _: JobId, _: &[Arc<Table>]) -> Result<Checkpoint> {
+    async fn begin(&self, _: JobId, tables: &[Arc<Table>]) -> Result<Checkpoint> {
         let mut session = self.lease().await?;
-        let begun = begin::begin(&self.reads.connections, &mut session).await?;
+        let point = begin::begin(&self.reads.connections, &mut session).await?;
+        let folds_names = session.server.folds_names;
         self.give_back(session);
-        Ok(begun)
+        let point = begin::with_shapes(self.world(), point, tables, folds_names).await?;
+        Ok(Checkpoint::only(point.position(0)))
     }
 
     async fn release(&self, _: JobId) -> Result<()> {
@@ -109,10 +116,7 @@ impl Source for MysqlSource {
         edges: &[Checkpoint],
         tables: &[TableName],
     ) -> Result<Box<dyn Feed>> {
-        let connections = Arc::clone(&self.reads.connections);
-        let world =
-            World { config: Arc::clone(&connections.config), connections, shapes: Arc::clone(&self.reads.shapes) };
-        Ok(Box::new(follow::open(world, from, edges, tables).await?))
+        Ok(Box::new(follow::open(self.world(), from, edges, tables).await?))
     }
 
     fn cut(&self, batch: &Batch, taken: usize) -> Position {
