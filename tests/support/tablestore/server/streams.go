@@ -35,7 +35,9 @@ type Record struct {
 	action   otsprotocol.ActionType
 	sequence Sequence
 	body     []byte
-	origin   []byte
+	// The old row's named columns. GetStreamRecord gives them without a key, which Go's tunnel decoder would not take.
+	origin       []byte
+	tunnelOrigin []byte
 }
 
 func (s *Shard) end() int64 { return s.base + int64(len(s.records)) }
@@ -149,7 +151,7 @@ func (s *Stream) append(c *Change, old *Row, at moment) {
 	p.end(&sequence)
 	record.body = p.buf
 	if old != nil && len(s.columns) > 0 {
-		record.origin = s.image(old)
+		record.origin, record.tunnelOrigin = s.image(old, false), s.image(old, true)
 	}
 	if gone := shard.firstSince(s.oldestUs(at)); gone > len(shard.records)/2 {
 		shard.base += int64(gone)
@@ -158,9 +160,12 @@ func (s *Stream) append(c *Change, old *Row, at moment) {
 	shard.records = append(shard.records, record)
 }
 
-// image is the old row's named columns, without a key.
-func (s *Stream) image(old *Row) []byte {
+// image is the old row's named columns.
+func (s *Stream) image(old *Row, withKey bool) []byte {
 	p := plainRow{buf: plainStart(nil)}
+	if withKey {
+		p.key(s.table.keyNames, old.Primary)
+	}
 	for _, name := range s.columns {
 		if column := old.column(name); column != nil {
 			newest := &column.Cells[0]

@@ -172,7 +172,7 @@ func (w *World) readStream(t *Tunnel, content *protocol.TokenContent, c *call) (
 			break
 		}
 		answer.Records = append(answer.Records, &protocol.Record{ActionType: tunnelActions[record.action],
-			Record: record.body, OriginRecord: record.origin})
+			Record: record.body, OriginRecord: record.tunnelOrigin})
 	}
 	if ended {
 		answer.NextToken = proto.String(finished)
