@@ -198,10 +198,14 @@ func (w *World) consumedUntil(channel *Channel, at moment) int64 {
 		return at.nanos()
 	}
 	_, shard, failed := w.shardOf(place.stream, place.shard, at)
-	if failed != nil || place.position >= shard.end() {
+	if failed != nil {
 		return at.nanos()
 	}
-	return shard.records[max(place.position, shard.base)-shard.base].sequence.Micros * 1000
+	next := max(place.position, shard.base)
+	if next >= shard.end() {
+		return at.nanos()
+	}
+	return shard.records[next-shard.base].sequence.Micros * 1000
 }
 
 func deleteTunnel(w *World, q *protocol.DeleteTunnelRequest, _ *call) (proto.Message, *failure) {
