@@ -3,7 +3,8 @@ package main
 
 import (
 	"fmt"
-	"time"
+	"maps"
+	"slices"
 )
 
 var acts map[string]func(*World, []byte, moment) (any, error)
@@ -18,7 +19,7 @@ func init() {
 func (w *World) act(name string, body []byte) (any, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	at := moment{time.Now().UnixNano(), w.shift}
+	at := now(w)
 	given := w.given
 	answer, err := acts[name](w, body, at)
 	if err != nil {
@@ -170,7 +171,9 @@ func (w *World) tunnelByName(body []byte) (*Tunnel, string, string, error) {
 	if err := strictly(body, &q); err != nil {
 		return nil, "", "", err
 	}
-	for _, t := range w.tunnels {
+	// The same one at every replay, should two tables have a tunnel of that name.
+	for _, id := range slices.Sorted(maps.Keys(w.tunnels)) {
+		t := w.tunnels[id]
 		if t.name == q.Tunnel || t.id == q.Tunnel {
 			return t, q.Client, q.Channel, nil
 		}

@@ -32,6 +32,9 @@ func (d *Door) administer(name, method string, body []byte) (any, error) {
 		body = []byte("{}")
 	}
 	if _, known := acts[name]; known {
+		if d.bench != nil {
+			defer d.bench.forget()
+		}
 		return w.act(name, body)
 	}
 	switch name {
@@ -52,11 +55,14 @@ func (d *Door) administer(name, method string, body []byte) (any, error) {
 		return d.faults.left(), nil
 	case "stats":
 		return d.stats(), nil
+	case "reset":
+		d.reset()
+		return map[string]bool{"ok": true}, nil
 	case "fill":
 		if d.bench == nil {
 			return nil, fmt.Errorf("only with --bench")
 		}
-		return d.bench.fill(body)
+		return d.bench.fill(w, body)
 	}
 	return nil, fmt.Errorf("unknown admin call %q", name)
 }
@@ -68,11 +74,28 @@ func strictly(body []byte, into any) error {
 	return decoder.Decode(into)
 }
 
-func (d *Door) stats() map[string]any {
+func cpuTime() time.Duration {
 	var used syscall.Rusage
 	syscall.Getrusage(syscall.RUSAGE_SELF, &used)
-	cpu := time.Duration(used.Utime.Nano() + used.Stime.Nano())
-	wall := time.Since(d.started)
+	return time.Duration(used.Utime.Nano() + used.Stime.Nano())
+}
+
+// reset begins a new measurement.
+func (d *Door) reset() {
+	d.measured.Store(&measure{time.Now(), cpuTime(), d.requests.Load()})
+}
+
+// measure is what is subtracted from the figures.
+type measure struct {
+	began    time.Time
+	cpu      time.Duration
+	requests int64
+}
+
+func (d *Door) stats() map[string]any {
+	since := d.measured.Load()
+	cpu := cpuTime() - since.cpu
+	wall := time.Since(since.began)
 	w := d.world
 	w.mu.RLock()
 	defer w.mu.RUnlock()
@@ -94,7 +117,7 @@ func (d *Door) stats() map[string]any {
 			"clients": t.joined, "channels": strings.Split(t.tell(), "\n"), "ended_without_checkpoint": t.doubtful}
 	}
 	told := map[string]any{
-		"requests": d.requests.Load(), "cpu_seconds": cpu.Seconds(), "wall_seconds": wall.Seconds(),
+		"requests": d.requests.Load() - since.requests, "cpu_seconds": cpu.Seconds(), "wall_seconds": wall.Seconds(),
 		"cpu_share": cpu.Seconds() / wall.Seconds(), "tables": tables, "tunnels": tunnels,
 		"clock_shift_ms": w.shift / 1_000_000, "settings": w.settings,
 	}

@@ -41,19 +41,19 @@ type Client struct {
 
 func (c *Client) gone(at moment) bool { return at.wall > c.beatNs+c.timeoutNs }
 
-func (w *World) tunnel(id string) (*Tunnel, *failure) {
+func (w *World) tunnel(id string, at moment) (*Tunnel, *failure) {
 	t, ok := w.tunnels[id]
 	if !ok {
 		return nil, invalid("The tunnel does not exist.")
 	}
-	if t.expired {
+	if w.hasExpired(t, at) {
 		return nil, refuse("OTSTunnelExpired", "The tunnel has expired.")
 	}
 	return t, nil
 }
 
 func (w *World) tunnelClient(tunnel, client string, at moment) (*Tunnel, *Client, *failure) {
-	t, failed := w.tunnel(tunnel)
+	t, failed := w.tunnel(tunnel, at)
 	if failed != nil {
 		return nil, nil, failed
 	}
@@ -78,7 +78,7 @@ func (w *World) owned(tunnel, client, channel string, at moment) (*Tunnel, *Chan
 }
 
 func connectTunnel(w *World, q *protocol.ConnectRequest, c *call) (proto.Message, *failure) {
-	t, failed := w.tunnel(q.GetTunnelId())
+	t, failed := w.tunnel(q.GetTunnelId(), c.at)
 	if failed != nil {
 		return nil, failed
 	}
@@ -124,10 +124,6 @@ func heartbeat(w *World, q *protocol.HeartbeatRequest, c *call) (proto.Message, 
 	}
 	if failed := t.check(q, client); failed != nil {
 		return nil, failed
-	}
-	if w.outlived(t, c.at) {
-		t.expired = true
-		return nil, refuse("OTSTunnelExpired", "The base data took longer than the stream is kept.")
 	}
 	client.beatNs = c.at.wall
 	t.hear(q, client)
@@ -190,10 +186,10 @@ func (t *Tunnel) hear(q *protocol.HeartbeatRequest, client *Client) {
 	}
 }
 
-// outlived: the base data are through, and what was written meanwhile is no longer all there.
-func (w *World) outlived(t *Tunnel, at moment) bool {
-	if !t.hasBase() || !t.hasStream() || t.switched {
-		return false
+// hasExpired: somebody ordered it, or the base data took so long that what was written meanwhile is not all there.
+func (w *World) hasExpired(t *Tunnel, at moment) bool {
+	if t.expired || !t.hasBase() || !t.hasStream() || t.switched {
+		return t.expired
 	}
 	s, failed := w.stream(t.stream)
 	return failed != nil || t.createdNs/1000 < s.oldestUs(at)
@@ -311,15 +307,18 @@ func (t *Tunnel) rebalance(client, channel string) int {
 	return closed
 }
 
-func scheduleTunnel(w *World, q *protocol.ScheduleRequest, _ *call) (proto.Message, *failure) {
-	t, failed := w.tunnel(q.GetTunnelId())
+func scheduleTunnel(w *World, q *protocol.ScheduleRequest, c *call) (proto.Message, *failure) {
+	t, failed := w.tunnel(q.GetTunnelId(), c.at)
 	if failed != nil {
 		return nil, failed
 	}
 	for _, asked := range q.Channels {
-		if channel := t.channel(asked.GetChannelId()); channel != nil {
-			channel.close()
+		if asked.GetStatus() != protocol.ChannelStatus_CLOSING || t.channel(asked.GetChannelId()) == nil {
+			return nil, invalid("Only CLOSING of a channel that is there can be scheduled.")
 		}
+	}
+	for _, asked := range q.Channels {
+		t.channel(asked.GetChannelId()).close()
 	}
 	return &protocol.ScheduleResponse{}, nil
 }

@@ -62,8 +62,7 @@ func (s *served) kill() {
 	s.process.Wait()
 }
 
-// send gives the answer's body; ok: it was acknowledged.
-func (s *served) send(verb string, request proto.Message) (body []byte, ok bool) {
+func (s *served) request(verb string, request proto.Message) *http.Request {
 	sent, err := proto.Marshal(request)
 	if err != nil {
 		s.t.Fatal(err)
@@ -73,10 +72,17 @@ func (s *served) send(verb string, request proto.Message) (body []byte, ok bool)
 	name, signature, _ := signRequest("/"+verb, "sk", h)
 	h[name] = signature
 	in, _ := http.NewRequest(http.MethodPost, s.endpoint+"/"+verb, bytes.NewReader(sent))
+	// Without this, a broken connection is tried again.
+	in.GetBody = nil
 	for name, value := range h {
 		in.Header.Set(name, value)
 	}
-	answer, err := http.DefaultClient.Do(in)
+	return in
+}
+
+// send gives the answer's body; ok: it was acknowledged.
+func (s *served) send(verb string, request proto.Message) (body []byte, ok bool) {
+	answer, err := http.DefaultClient.Do(s.request(verb, request))
 	if err != nil {
 		return nil, false
 	}

@@ -31,11 +31,13 @@ type Door struct {
 	bench    *Bench
 	clock    func() time.Time
 	requests atomic.Int64
-	started  time.Time
+	measured atomic.Pointer[measure]
 }
 
 func newDoor(world *World, keyID, secret string) *Door {
-	return &Door{world: world, keyID: keyID, secret: secret, clock: time.Now, started: time.Now()}
+	d := &Door{world: world, keyID: keyID, secret: secret, clock: time.Now}
+	d.reset()
+	return d
 }
 
 // visit is one request at the door.

@@ -95,6 +95,12 @@ func (f *Faults) left() []map[string]any {
 	return all
 }
 
+func (f *Faults) none() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.list) == 0
+}
+
 // use takes the first fault that fits, and counts.
 func (f *Faults) use(fits func(*Fault) bool) *Fault {
 	f.mu.Lock()

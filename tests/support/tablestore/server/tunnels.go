@@ -146,23 +146,23 @@ func streamChannel(s *Stream, shard *Shard, position int64) *Channel {
 		token: streamToken(iterator{stream: s.id, shard: shard.id, position: position})}
 }
 
-func (w *World) tunnelInfo(t *Tunnel) *protocol.TunnelInfo {
+func (w *World) tunnelInfo(t *Tunnel, at moment) *protocol.TunnelInfo {
 	stage := "ProcessStream"
 	if t.hasBase() && !t.switched {
 		stage = "ProcessBaseData"
 	}
 	return &protocol.TunnelInfo{
 		TunnelId: &t.id, TunnelType: proto.String(t.kind.String()), TableName: &t.table, InstanceName: &w.instance,
-		StreamId: &t.stream, Stage: &stage, Expired: &t.expired, TunnelName: &t.name, Public: proto.Bool(false),
+		StreamId: &t.stream, Stage: &stage, Expired: proto.Bool(w.hasExpired(t, at)), TunnelName: &t.name, Public: proto.Bool(false),
 		StreamTunnelConfig: t.config, CreateTime: &t.createdNs,
 	}
 }
 
-func listTunnel(w *World, q *protocol.ListTunnelRequest, _ *call) (proto.Message, *failure) {
+func listTunnel(w *World, q *protocol.ListTunnelRequest, c *call) (proto.Message, *failure) {
 	answer := &protocol.ListTunnelResponse{}
 	for _, id := range slices.Sorted(maps.Keys(w.tunnels)) {
 		if t := w.tunnels[id]; q.TableName == nil || q.GetTableName() == t.table {
-			answer.Tunnels = append(answer.Tunnels, w.tunnelInfo(t))
+			answer.Tunnels = append(answer.Tunnels, w.tunnelInfo(t, c.at))
 		}
 	}
 	return answer, nil
@@ -173,7 +173,7 @@ func describeTunnel(w *World, q *protocol.DescribeTunnelRequest, c *call) (proto
 	if failed != nil {
 		return nil, failed
 	}
-	answer := &protocol.DescribeTunnelResponse{Tunnel: w.tunnelInfo(t)}
+	answer := &protocol.DescribeTunnelResponse{Tunnel: w.tunnelInfo(t, c.at)}
 	lowest := c.at.nanos()
 	for _, channel := range t.channels {
 		kind, rpo := "BaseData", int64(0)

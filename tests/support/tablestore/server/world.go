@@ -18,6 +18,8 @@ type moment struct {
 	shift int64 // ns
 }
 
+func now(w *World) moment { return moment{time.Now().UnixNano(), w.shift} }
+
 func (m moment) nanos() int64  { return m.wall + m.shift }
 func (m moment) micros() int64 { return m.nanos() / 1000 }
 func (m moment) millis() int64 { return m.nanos() / 1_000_000 }
@@ -121,12 +123,12 @@ func (w *World) do(name string, v verb, request proto.Message, body []byte, c *c
 	if !v.changes {
 		w.mu.RLock()
 		defer w.mu.RUnlock()
-		c.at = moment{time.Now().UnixNano(), w.shift}
+		c.at = now(w)
 		return v.run(w, request, c)
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	c.at = moment{time.Now().UnixNano(), w.shift}
+	c.at = now(w)
 	given := w.given
 	answer, failed := v.run(w, request, c)
 	if failed != nil {
