@@ -162,7 +162,7 @@ func (s *served) everything(stream *string) string {
 func TestNothingAcknowledgedIsLostByAKill(t *testing.T) {
 	data := t.TempDir()
 	s := serve(t, data)
-	s.admin("settings", `{"ready_after_ms": 0, "stream_page_records": 100000}`)
+	s.admin("settings", `{"ready_after_ms": 0, "split_pause_ms": 0, "stream_page_records": 100000}`)
 	s.must("CreateTable", &otsprotocol.CreateTableRequest{
 		TableMeta: &otsprotocol.TableMeta{TableName: proto.String("t"), PrimaryKey: []*otsprotocol.PrimaryKeySchema{
 			{Name: proto.String("gid"), Type: otsprotocol.PrimaryKeyType_INTEGER.Enum()}}},

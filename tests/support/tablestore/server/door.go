@@ -49,16 +49,17 @@ type visit struct {
 	body    []byte // without compression
 	key     string // for the answer's signature
 	skewMs  int64
+	number  int64
 }
 
 func (d *Door) ServeHTTP(out http.ResponseWriter, in *http.Request) {
-	d.requests.Add(1)
+	number := d.requests.Add(1)
 	if strings.HasPrefix(in.URL.Path, "/_admin/") {
 		d.admin(out, in)
 		return
 	}
 	v := &visit{path: in.URL.Path, verb: strings.TrimPrefix(in.URL.Path, "/"), headers: otsHeaders(in.Header),
-		key: d.secret}
+		key: d.secret, number: number}
 	var failed *failure
 	if v.raw, failed = readBody(in); failed == nil {
 		v.skewMs = d.faults.skew(v.verb)
@@ -210,7 +211,7 @@ func (d *Door) fail(out http.ResponseWriter, v *visit, failed *failure) {
 func (d *Door) answer(out http.ResponseWriter, v *visit, number int, body []byte, sum string, fault *Fault) {
 	told := headers{
 		"x-ots-date":        d.now(v).Format(answerDate),
-		"x-ots-requestid":   fmt.Sprintf("0005a0b0-%04x-%04x-0000-%012x", 0, 0, d.requests.Load()),
+		"x-ots-requestid":   fmt.Sprintf("0005a0b0-%04x-%04x-0000-%012x", v.number>>16&0xFFFF, v.number&0xFFFF, v.number),
 		"x-ots-contenttype": "protocol buffer",
 		"x-ots-contentmd5":  sum,
 	}

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"syscall"
 )
 
 // Entry is one request that changed something. Replaying it at its moment gives the same change.
@@ -39,6 +40,9 @@ func openJournal(folder string, sync bool, replay func(*Entry) error) (*Journal,
 	file, err := os.OpenFile(filepath.Join(folder, "journal"), os.O_RDWR|os.O_CREATE, 0o644)
 	if err != nil {
 		return nil, err
+	}
+	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		return nil, fmt.Errorf("%s is another server's: %w", folder, err)
 	}
 	data, err := io.ReadAll(file)
 	if err != nil {

@@ -161,6 +161,17 @@ func TestATableIsNotReadyAtOnceAndItsCallsAreCounted(t *testing.T) {
 	}
 }
 
+func TestASplitTableIsAwayForAMoment(t *testing.T) {
+	door := house(t)
+	order(t, door, "settings", `{"split_pause_ms": 60000}`)
+	order(t, door, "split", `{"table": "t", "at": 5}`)
+	for verb, request := range map[string]proto.Message{"PutRow": put(rowOf(1)), "GetRange": rangeOf(0)} {
+		if code := ask(t, door, verb, request, nil); code != "OTSPartitionUnavailable" {
+			t.Errorf("%s: %q", verb, code)
+		}
+	}
+}
+
 func TestUpdatesCanBeForbidden(t *testing.T) {
 	door := house(t)
 	options := &otsprotocol.TableOptions{AllowUpdate: proto.Bool(false)}

@@ -74,6 +74,7 @@ func (t *Table) split(w *World, at Value, now moment) *failure {
 	parent := t.partitions[i]
 	low, high := &Partition{id: w.newID(t.name), start: parent.start, point: parent.point}, t.partitions[i+1]
 	t.partitions[i] = low
+	t.movingUntil = now.wall + w.settings.SplitPauseMs*1_000_000
 	if t.stream != nil {
 		parent.shard.close(now)
 		low.shard = t.stream.addShard(w, now, parent.shard)
@@ -96,6 +97,7 @@ func (t *Table) merge(w *World, at Value, now moment) *failure {
 		both.shard = t.stream.addShard(w, now, low.shard, high.shard)
 	}
 	t.partitions = slices.Replace(t.partitions, i, i+2, both)
+	t.movingUntil = now.wall + w.settings.SplitPauseMs*1_000_000
 	return nil
 }
 

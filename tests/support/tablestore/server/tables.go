@@ -28,10 +28,12 @@ type Table struct {
 	adjustedMs int64
 	createdUs  int64
 	readyAt    int64 // ns, wall
-	rows       Sorted
-	deletedMs  map[string]int64 // nil: a delete hides nothing that comes later
-	partitions []*Partition     // in key order
-	stream     *Stream
+	// After a split or a merge; ns, wall.
+	movingUntil int64
+	rows        Sorted
+	deletedMs   map[string]int64 // nil: a delete hides nothing that comes later
+	partitions  []*Partition     // in key order
+	stream      *Stream
 }
 
 type options struct {
@@ -93,6 +95,9 @@ func (w *World) readyTable(name string, c *call) (*Table, *failure) {
 	t, failed := w.table(name)
 	if failed == nil && c.at.wall < t.readyAt && !c.replayed {
 		return nil, refuse("OTSTableNotReady", "Table %s is not ready.", name)
+	}
+	if failed == nil && c.at.wall < t.movingUntil && !c.replayed {
+		return nil, refuse("OTSPartitionUnavailable", "A partition of table %s is being moved.", name)
 	}
 	return t, failed
 }

@@ -27,6 +27,7 @@ func (m moment) millis() int64 { return m.nanos() / 1_000_000 }
 // Settings can be changed by hand while the server runs.
 type Settings struct {
 	ReadyAfterMs      int64 `json:"ready_after_ms"`
+	SplitPauseMs      int64 `json:"split_pause_ms"`
 	PageRows          int   `json:"page_rows"`
 	PageBytes         int   `json:"page_bytes"`
 	StreamPageRecords int   `json:"stream_page_records"`
@@ -44,6 +45,7 @@ type Settings struct {
 func defaults() Settings {
 	return Settings{
 		ReadyAfterMs:      200,
+		SplitPauseMs:      50,
 		PageRows:          5000,
 		PageBytes:         4 << 20,
 		StreamPageRecords: 1000,
