@@ -71,11 +71,13 @@ impl Error {
         self
     }
 
-    /// It is the source store's, on the way into a target.
+    /// It is the source's, the store of this name, on the way into a target. Said once.
     #[must_use]
-    pub fn of_source(mut self) -> Self {
-        self.of_source = true;
-        self
+    pub fn of_source(self, store: &str) -> Self {
+        match self.of_source {
+            true => self,
+            false => Error { of_source: true, ..self.at(format!("source `{store}`")) },
+        }
     }
 
     pub fn is_of_source(&self) -> bool {

@@ -127,7 +127,8 @@
 //! - Each target of a job copies for itself; only the log is read once for all. Targets copy at different speeds and fail
 //!   apart; one read for all would hold the fast one at the pace of the slow one for hours, and a copy is read once.
 //! - A job's tables are those of its `begin`, kept with it: one that is dropped while no daemon runs and made anew later
-//!   is still followed, and one that came later is not in the log that was reserved.
+//!   is still followed, and one that came later is not in the log that was reserved:
+//!   status names it. A name in its file that finds no table is refused, or nobody would miss that table.
 //! - `existing: merge` keeps rows of others and therefore cannot tell them from rows of ours that went without a word in
 //!   the log (a table made anew, `VACUUM` of row numbers): those stay, and a line in the log says so. Where such a row
 //!   holds a unique value that one of ours wants, the target stops.

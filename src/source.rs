@@ -216,6 +216,12 @@ pub trait Feed: Send {
         Vec::new()
     }
 
+    /// Tables that the log of a tail told of and that were not asked for: made (`true`) or dropped, the last of it. Asked
+    /// about once a second.
+    fn made(&self) -> Vec<(TableName, bool)> {
+        Vec::new()
+    }
+
     /// Copies of keyless tables: exactly where in the log the one snapshot stands.
     fn stands_at(&self) -> Option<Checkpoint> {
         None

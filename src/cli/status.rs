@@ -9,7 +9,7 @@ use super::{
 };
 use crate::client::{Job, JobError, ObservedState, Plain, TargetStatus};
 use clap::Args;
-use std::fmt::Write;
+use std::{collections::BTreeMap, fmt::Write};
 
 #[derive(Args)]
 pub struct StatusArgs {
@@ -110,6 +110,7 @@ pub fn whole(job: &Job, show: Show) -> String {
         }
     }
     error(&mut text, "  ", status.error.as_ref());
+    late(&mut text, &status.late_tables);
     for target in &status.targets {
         text.push_str(&target_head(target));
         match is_present(target) {
@@ -117,6 +118,7 @@ pub fn whole(job: &Job, show: Show) -> String {
             false => earlier(&mut text, target),
         }
         text.push_str(&tables(target).text(show));
+        again(&mut text, target);
         if target.tables.iter().any(|table| table.gone) {
             text.push_str(
                 "  gone: not at the source any more; kept here as it was, and followed again if it comes back\n",
@@ -124,6 +126,41 @@ pub fn whole(job: &Job, show: Show) -> String {
         }
     }
     text
+}
+
+/// Tables that came too late for the job, and what copies them.
+fn late(text: &mut String, tables: &[String]) {
+    if tables.is_empty() {
+        return;
+    }
+    let _ = writeln!(text, "  not copied: {}, made after the job was started", some(tables));
+    let _ = writeln!(
+        text,
+        "  hint: copy the job's file, give it another name and `tables: [\"{}\"]`, and type `whimbrel apply -f FILE` and \
+         `whimbrel job start NAME`",
+        tables[0]
+    );
+}
+
+/// Why tables are copied again, each reason once.
+fn again(text: &mut String, target: &TargetStatus) {
+    let mut reasons: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for table in target.tables.iter().filter(|table| !table.again.is_empty()) {
+        reasons.entry(&table.again).or_default().push(table.name.clone());
+    }
+    for (reason, tables) in reasons {
+        let _ = writeln!(text, "  copied again: {}, because {reason}", some(&tables));
+    }
+}
+
+/// `a, b, c and 7 more`.
+fn some(names: &[String]) -> String {
+    const SHOWN: usize = 5;
+    let shown = names.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(", ");
+    match names.len().checked_sub(SHOWN).filter(|more| *more > 0) {
+        Some(more) => format!("{shown} and {more} more"),
+        None => shown,
+    }
 }
 
 fn target_head(target: &TargetStatus) -> String {

@@ -24,6 +24,16 @@ pub struct Finding {
     pub mend: Option<String>,
 }
 
+/// A change of a job's file, and what makes it count: the daemon has its own copy.
+pub fn in_file(change: impl std::fmt::Display) -> String {
+    format!("{change}; then `whimbrel apply -f FILE`")
+}
+
+/// What leaves a table out of a job.
+pub fn without(table: impl std::fmt::Display) -> String {
+    in_file(format!("tables: [\"!{table}\"]"))
+}
+
 impl Finding {
     pub fn new(severity: Severity, subject: impl Into<String>, text: impl Into<String>) -> Self {
         Finding { severity, subject: subject.into(), text: text.into(), mend: None }

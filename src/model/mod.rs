@@ -14,7 +14,7 @@ mod table;
 mod value;
 
 pub use batch::{Batch, Body, Kind, Rows};
-pub use finding::{Finding, Leftover, Severity};
+pub use finding::{Finding, Leftover, Severity, in_file, without};
 pub use job::{
     ApplySettings, CopySettings, Existing, JobId, JobSpec, Keyless, Limits, Refusal, SourceSpec, TargetSpec,
 };

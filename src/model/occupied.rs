@@ -1,6 +1,6 @@
 //! What is in the way of a job in a target: one text for every kind of store, so that a plan can tell its own.
 
-use super::{Existing, Finding, JobId, Severity, Table};
+use super::{Existing, Finding, JobId, Severity, Table, in_file};
 
 /// What to do about a table that is another job's.
 pub const THEIRS: &str = "delete that job first (where `whimbrel status` has none of that name: `whimbrel store leftovers \
@@ -12,7 +12,7 @@ impl Finding {
     /// Another job writes this table. `job`: with its id, as the target knows it.
     pub fn claimed(subject: impl Into<String>, job: &str) -> Finding {
         let subject = subject.into();
-        let mend = format!("{THEIRS}, or leave the table out: `tables: [\"!{subject}\"]`");
+        let mend = in_file(format!("{THEIRS}, or leave the table out: `tables: [\"!{subject}\"]`"));
         Finding::new(Severity::Blocking, subject, format!("{job}{CLAIM}")).mend(mend)
     }
 
@@ -30,10 +30,11 @@ impl Finding {
         };
         let finding = Finding::new(severity, subject, format!("{ROWS}{more}"));
         match existing {
-            Existing::Refuse => finding
-                .mend("existing: replace   # in the job's target; `merge` keeps rows that the source does not have"),
+            Existing::Refuse => finding.mend(in_file(
+                "existing: replace   # in the job's target; `merge` keeps rows that the source does not have",
+            )),
             Existing::Merge if severity == Severity::Blocking => {
-                finding.mend("existing: replace   # in the job's target")
+                finding.mend(in_file("existing: replace   # in the job's target"))
             }
             _ => finding,
         }

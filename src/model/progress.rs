@@ -44,6 +44,9 @@ pub struct TableProgress {
     /// Copied so far, for people.
     pub rows: u64,
     pub bytes: u64,
+    /// Why it is not the table's first copy, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub again: Option<String>,
 }
 
 /// A range still to copy. `range` stays as it was cut and names it in watermarks.
@@ -95,14 +98,22 @@ impl TableProgress {
             pieces: 1,
             rows: 0,
             bytes: 0,
+            again: None,
         }
     }
 
+    /// Says why it is copied again.
+    #[must_use]
+    pub fn because(self, why: &str) -> Self {
+        TableProgress { again: Some(why.to_owned()), ..self }
+    }
+
     /// All of it is to be copied again: beside the tail and swept, or, without a key, as at the start.
-    pub fn recopy(&mut self, generation: u64, keyless: bool, sweeps: bool) {
+    pub fn recopy(&mut self, generation: u64, keyless: bool, sweeps: bool, why: &str) {
         let state = if keyless { TableState::Copying } else { TableState::Recopying };
         let sweep = if keyless || !sweeps { Vec::new() } else { vec![KeyRange::all()] };
-        *self = TableProgress { started: true, version: self.version, sweep, ..TableProgress::new(state, generation) };
+        let new = TableProgress::new(state, generation).because(why);
+        *self = TableProgress { started: true, version: self.version, sweep, ..new };
     }
 
     pub fn is_streaming(&self) -> bool {

@@ -5,7 +5,7 @@ use super::{
     waits::{Waiting, What},
 };
 use crate::{
-    error::{Error, Result},
+    error::Result,
     model::{Batch, Checkpoint, Finding, JobId, KeyRange, Mark, Position, Table, TableName},
     source::{Backlog, Columns, Feed, Fetched, Next, Source, Survey, Wanted},
 };
@@ -17,18 +17,21 @@ pub struct Asked {
     pub board: Arc<Board>,
     /// Whose pipeline asks.
     pub target: String,
+    /// The source's store.
+    pub store: String,
 }
 
 impl Asked {
     async fn ask<T>(&self, answer: impl Future<Output = Result<T>>) -> Result<T> {
         let _waits = self.board.waits(&self.target, What::Source);
-        let answer = answer.await.map_err(Error::of_source)?;
+        let answer = answer.await.map_err(|error| error.of_source(&self.store))?;
         self.board.told(&self.target);
         Ok(answer)
     }
 
     fn feed(&self, feed: Box<dyn Feed>) -> Box<dyn Feed> {
-        Box::new(AskedFeed { feed, board: Arc::clone(&self.board), target: self.target.clone(), waits: None })
+        let (board, target, store) = (Arc::clone(&self.board), self.target.clone(), self.store.clone());
+        Box::new(AskedFeed { feed, board, target, store, waits: None })
     }
 }
 
@@ -115,6 +118,7 @@ struct AskedFeed {
     feed: Box<dyn Feed>,
     board: Arc<Board>,
     target: String,
+    store: String,
     /// Since the last answer, over several askings.
     waits: Option<Waiting>,
 }
@@ -123,7 +127,7 @@ struct AskedFeed {
 impl Feed for AskedFeed {
     async fn next(&mut self, patience: Duration) -> Result<Next> {
         self.waits.get_or_insert_with(|| self.board.waits(&self.target, What::Source));
-        let next = self.feed.next(patience).await.map_err(Error::of_source);
+        let next = self.feed.next(patience).await.map_err(|error| error.of_source(&self.store));
         // Patience that ran out is no answer.
         if !matches!(&next, Ok(Next::Idle(upto)) if upto.is_empty()) {
             self.waits = None;
@@ -136,7 +140,7 @@ impl Feed for AskedFeed {
     }
 
     async fn acknowledge(&mut self, upto: &Checkpoint) -> Result<()> {
-        self.feed.acknowledge(upto).await.map_err(Error::of_source)
+        self.feed.acknowledge(upto).await.map_err(|error| error.of_source(&self.store))
     }
 
     fn passed(&mut self, mark: &Mark) -> bool {

@@ -1,12 +1,12 @@
 //! What stands in the way of a job: one examination, made before a start and for a plan.
 
 use super::{
-    Route,
+    Route, named,
     ring::{self, Other, Spot},
 };
 use crate::{
     error::{Error, Result},
-    model::{Finding, JobId, JobSpec, Keyless, Severity, Table, TableName},
+    model::{Finding, JobId, JobSpec, Keyless, Severity, Table, TableName, in_file},
     source::Source,
     target::Target,
 };
@@ -44,14 +44,17 @@ pub struct Examined<'a> {
     pub others: &'a [Other],
 }
 
-/// Everything that a start would refuse blocks here, and nothing else does. `tables`: those that the route selects.
-pub async fn check(examined: &Examined<'_>, tables: &[Arc<Table>]) -> Result<Vec<Found>> {
+/// Everything that a start would refuse blocks here, and nothing else does. `all`, `not_carried`: as the source lists
+/// them.
+pub async fn check(examined: &Examined<'_>, all: &[Arc<Table>], not_carried: &[Finding]) -> Result<Vec<Found>> {
     let Examined { job, spec, source, targets, route, others } = examined;
-    let mut all = Vec::new();
+    let tables: &[Arc<Table>] = &route.selected(all);
+    let mut found = Vec::new();
     let mut add = |side, store: &str, findings: Vec<Finding>| {
-        all.extend(findings.into_iter().map(|finding| Found { side, store: store.to_owned(), finding }));
+        found.extend(findings.into_iter().map(|finding| Found { side, store: store.to_owned(), finding }));
     };
     let name = &spec.source.store;
+    add(Side::Source, name, named::look(&spec.source, route, all, not_carried));
     add(Side::Source, name, of_selection(spec, tables, source.is_key_only()));
     let findings = source.check(*job, tables).await.map_err(|error| error.at(format!("store `{name}`")))?;
     add(Side::Source, name, findings);
@@ -81,8 +84,8 @@ pub async fn check(examined: &Examined<'_>, tables: &[Arc<Table>]) -> Result<Vec
     let own =
         Other { spec: (*spec).clone(), is_started: true, source: spot(name, source.place()), targets: spots.collect() };
     let names: Vec<TableName> = tables.iter().map(|table| table.name.clone()).collect();
-    all.extend(ring::look(&own, others, &names)?);
-    Ok(all)
+    found.extend(ring::look(&own, others, &names)?);
+    Ok(found)
 }
 
 /// The error of a start that is blocked: all that blocks, and what mends the first.
@@ -104,21 +107,21 @@ fn of_selection(spec: &JobSpec, tables: &[Arc<Table>], key_only: bool) -> Vec<Fi
     if tables.is_empty() {
         findings.push(
             Finding::new(Severity::Blocking, "source.tables", "the job selects no table of the source")
-                .mend("globs of the form schema.table; without any, every table is carried"),
+                .mend(in_file("globs of the form schema.table; without any, every table is carried")),
         );
     }
     if spec.source.keyless == Keyless::Refuse {
         findings.extend(tables.iter().filter(|table| table.is_keyless()).map(|table| {
-            Finding::new(Severity::Blocking, table.name.to_string(), "it has no key").mend(format!(
-                "give it a primary key, leave it out (`!{}`), or set `source.keyless: exact`",
+            Finding::new(Severity::Blocking, table.name.to_string(), "it has no key").mend(in_file(format!(
+                "give it a primary key, or leave it out (`!{}`), or set `source.keyless: exact`",
                 table.name
-            ))
+            )))
         }));
     }
     if spec.apply.transactional && key_only {
         let text = "this source's log holds keys only, its transactions are not known";
-        findings
-            .push(Finding::new(Severity::Blocking, "apply.transactional", text).mend("remove `transactional: true`"));
+        let finding = Finding::new(Severity::Blocking, "apply.transactional", text);
+        findings.push(finding.mend(in_file("remove `transactional: true`")));
     }
     findings
 }
@@ -134,7 +137,7 @@ fn same_names(tables: &[Arc<Table>], renamed: &[Arc<Table>]) -> Vec<Finding> {
         .map(|(to, from)| {
             let from: Vec<String> = from.into_iter().map(TableName::to_string).collect();
             let text = format!("{} would all be written into it", from.join(" and "));
-            let mend = format!("rename one of them: `source.rename: {{{}: {}_2}}`", from[1], to);
+            let mend = in_file(format!("rename one of them: `source.rename: {{{}: {}_2}}`", from[1], to));
             Finding::new(Severity::Blocking, to.to_string(), text).mend(mend)
         })
         .collect()
@@ -143,6 +146,7 @@ fn same_names(tables: &[Arc<Table>], renamed: &[Arc<Table>]) -> Vec<Finding> {
 fn keyless_into_loose(table: &Table) -> Option<Finding> {
     table.is_keyless().then(|| {
         let text = "it has no key, and the target has no transactions: it takes keyed tables only";
-        Finding::new(Severity::Blocking, table.name.to_string(), text).mend(format!("leave it out: `!{}`", table.name))
+        let mend = in_file(format!("leave it out: `!{}`", table.name));
+        Finding::new(Severity::Blocking, table.name.to_string(), text).mend(mend)
     })
 }

@@ -17,6 +17,7 @@ mod ledger;
 mod limit;
 mod line;
 mod mend;
+mod named;
 mod pace;
 mod parallel;
 mod prefetch;
@@ -43,6 +44,7 @@ mod worklist;
 pub use board::{now_ms, stopped};
 pub use budget::Budget;
 pub use check::{Examined, Found, Side, check};
+pub(crate) use named::{is_of_one, look as named};
 pub(crate) use prefetch::Prefetch;
 pub(crate) use ring::list;
 pub use ring::{Other, Others, Spot};
@@ -52,7 +54,7 @@ pub(crate) use route::Routed;
 use crate::{
     error::{Error, Result},
     faults::{self, Saboteur},
-    model::{Finding, Limits, Progress, Severity, Table, TableName},
+    model::{Finding, Limits, Progress, Severity, Table, TableName, in_file},
     source::{Backlog, Source},
     state::{JobRecord, State, remember},
     target::Target,
@@ -140,6 +142,7 @@ pub async fn run(mut job: JobRun, stop: CancellationToken) -> Result<()> {
     let tee = Tee {
         job: job.record.id,
         source: Arc::clone(&job.source),
+        store: spec.source.store.clone(),
         route: Arc::clone(&route),
         tables: job.record.tables.clone(),
         board: Arc::clone(&board),
@@ -164,6 +167,7 @@ pub async fn run(mut job: JobRun, stop: CancellationToken) -> Result<()> {
                 source: Arc::clone(&job.source),
                 board: Arc::clone(&board),
                 target: target.name.clone(),
+                store: spec.source.store.clone(),
             }),
             route: Arc::clone(&route),
             carried: job.record.tables.clone(),
@@ -304,7 +308,7 @@ async fn begin_in_the_end(
 ) -> Result<Option<BTreeMap<TableName, Arc<Table>>>> {
     let mut backoff = Backoff::default();
     loop {
-        match begin(job, route, stop).await {
+        match begin(job, route, board, stop).await {
             Ok(tables) => return Ok(Some(tables)),
             Err(_) if stop.is_cancelled() => return Ok(None),
             Err(error) if error.is_transient() => {
@@ -329,18 +333,27 @@ async fn unless_stopped<T>(stop: &CancellationToken, work: impl Future<Output = 
 
 /// Checks both sides and reserves the log, once in a job's life; saved before the first row is read. Gives the tables
 /// that are at the source of those that the job carries.
-async fn begin(job: &mut JobRun, route: &Route, stop: &CancellationToken) -> Result<BTreeMap<TableName, Arc<Table>>> {
+async fn begin(
+    job: &mut JobRun,
+    route: &Route,
+    board: &Board,
+    stop: &CancellationToken,
+) -> Result<BTreeMap<TableName, Arc<Table>>> {
     let mut before = None;
+    let store = job.record.spec.source.store.clone();
+    let of_source = |error: Error| error.of_source(&store);
     if job.record.begun.is_none() {
-        let selected = unless_stopped(stop, selected(&*job.source, route, &[])).await?;
+        let listed = unless_stopped(stop, listed(&*job.source, route, &[])).await;
+        let (all, not_carried) = listed.map_err(of_source)?;
+        let selected = route.selected(&all);
         unless_stopped(stop, not_known(job)).await?;
         let targets = job.targets.iter().map(|target| &*target.target).collect();
         let (id, spec, source) = (job.record.id, &job.record.spec, &*job.source);
         let examined = Examined { job: id, spec, source, targets, route, others: &(job.others)() };
-        check::refuse(&unless_stopped(stop, check(&examined, &selected)).await?)?;
+        check::refuse(&unless_stopped(stop, check(&examined, &all, &not_carried)).await?)?;
         // Not cut off: what it makes at the source must not come after a `release`.
         faults::point("before-begin");
-        let begun = job.source.begin(job.record.id, &selected).await?;
+        let begun = job.source.begin(job.record.id, &selected).await.map_err(of_source)?;
         faults::point("after-begin");
         let tables: Vec<TableName> = selected.iter().map(|table| table.name.clone()).collect();
         // Only these fields: what the user asked for meanwhile (a pause, other limits) stays.
@@ -367,15 +380,19 @@ async fn begin(job: &mut JobRun, route: &Route, stop: &CancellationToken) -> Res
     // meanwhile, which that log does not tell.
     let now = match before {
         Some(before) if faults::on(Saboteur::ShapesBeforeBegin) => before,
-        _ => unless_stopped(stop, selected(&*job.source, route, &job.record.tables)).await?,
+        _ => {
+            let listed = unless_stopped(stop, listed(&*job.source, route, &job.record.tables)).await;
+            route.selected(&listed.map_err(of_source)?.0)
+        }
     };
     let (carried, late): (Vec<_>, Vec<_>) = now.into_iter().partition(|table| job.record.tables.contains(&table.name));
-    for table in late {
+    for table in &late {
         tracing::warn!(
             table = %table.name,
             "made after the job was started, so not carried: create a job of its own for it"
         );
     }
+    board.late(late.iter().map(|table| (table.name.clone(), true)));
     Ok(carried.into_iter().map(|table| (table.name.clone(), table)).collect())
 }
 
@@ -390,8 +407,8 @@ async fn not_known(job: &JobRun) -> Result<()> {
     Ok(())
 }
 
-/// `begun`: what the job carries, once it does.
-async fn selected(source: &dyn Source, route: &Route, begun: &[TableName]) -> Result<Vec<Arc<Table>>> {
+/// What the source lists. `begun`: what the job carries, once it does.
+async fn listed(source: &dyn Source, route: &Route, begun: &[TableName]) -> Result<(Vec<Arc<Table>>, Vec<Finding>)> {
     let (all, findings) = source.tables().await?;
     // Such a table has rows that would be left out.
     let is_blocked = |finding: &&Finding| {
@@ -401,9 +418,9 @@ async fn selected(source: &dyn Source, route: &Route, begun: &[TableName]) -> Re
     if let Some(finding) = findings.iter().find(is_blocked) {
         let error = Error::config(format!("{}: {}", finding.subject, finding.text));
         return Err(match begun.is_empty() {
-            true => error.hint(finding.mend.as_deref().unwrap_or("leave it out of the job's `tables`")),
+            true => error.hint(finding.mend.clone().unwrap_or_else(|| in_file("leave it out of the job's `tables`"))),
             false => error.hint("mend it, or delete the job and create it again without it, with `existing: replace`"),
         });
     }
-    Ok(all.into_iter().filter(|table| route.selects(&table.name)).collect())
+    Ok((all, findings))
 }

@@ -262,4 +262,8 @@ impl Feed for Resolve {
     fn gone(&self) -> Vec<TableName> {
         self.feed.gone()
     }
+
+    fn made(&self) -> Vec<(TableName, bool)> {
+        self.feed.made()
+    }
 }

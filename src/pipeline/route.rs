@@ -48,6 +48,19 @@ impl Route {
         (self.include.is_empty() || any(&self.include)) && !any(&self.exclude)
     }
 
+    pub fn selected(&self, all: &[Arc<Table>]) -> Vec<Arc<Table>> {
+        all.iter().filter(|table| self.selects(&table.name)).cloned().collect()
+    }
+
+    /// Whether a table of this schema may be selected without being named.
+    pub fn reaches_into(&self, schema: &str) -> bool {
+        let reaches = |glob: &String| {
+            let of_schema = glob.split_once('.').map_or(glob.as_str(), |(schema, _)| schema);
+            glob.contains(['*', '?']) && matches(of_schema.as_bytes(), schema.as_bytes())
+        };
+        self.include.is_empty() || self.include.iter().any(reaches)
+    }
+
     /// Globs and renames of the job file that concern none of these tables.
     pub fn idle(&self, names: &[&TableName]) -> Vec<String> {
         let texts: Vec<String> = names.iter().map(|name| format!("{}.{}", name.schema, name.name)).collect();
@@ -162,6 +175,10 @@ impl<F: Feed> Feed for Routed<F> {
         self.feed.gone()
     }
 
+    fn made(&self) -> Vec<(TableName, bool)> {
+        self.feed.made()
+    }
+
     fn stands_at(&self) -> Option<Checkpoint> {
         self.feed.stands_at()
     }
@@ -191,6 +208,9 @@ mod tests {
         assert!(!selects(&["shop.*", "!shop.tmp_*"], "tmp_1"));
         assert!(!selects(&["crm.*"], "orders"));
         assert!(route(&["orders"], &[]).is_err());
+        let reaches = |globs: &[&str]| route(globs, &[]).expect("good globs").reaches_into("shop");
+        assert!(reaches(&[]) && reaches(&["shop.o*"]) && reaches(&["*.orders"]) && reaches(&["crm.a", "sh?p.x"]));
+        assert!(!reaches(&["shop.orders"]) && !reaches(&["crm.*"]));
     }
 
     #[test]

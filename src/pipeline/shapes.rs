@@ -9,6 +9,12 @@ use crate::{
 };
 use std::sync::Arc;
 
+/// Why a table is copied again.
+const PARENT: &str = "a parent took the key of an earlier one";
+const RESHAPED: &str = "its shape changed while it was being copied";
+const STALE: &str = "the target has lost the table, or has values in a column that comes empty";
+const UNTOLD: &str = "it was made anew or altered at the source, or its rows changed without a word in the log";
+
 /// Shapes that the target has not seen are prepared before their first row. `open`: it holds a transaction open.
 pub async fn new_shapes(line: &Line, batch: &Batch, open: bool) -> Result<()> {
     for shape in &batch.rows().shapes {
@@ -97,7 +103,7 @@ pub async fn before_alone(line: &Line, batch: &Batch, change: Change) -> Result<
         if faults::on(Saboteur::ParentsKeysConfused) || !confuses {
             return Ok(());
         }
-        tracing::info!(table = %source.name, "copied again: a parent took the key of an earlier one");
+        tracing::info!(table = %source.name, "copied again: {PARENT}");
     }
     if change == Change::Recopy && line.existing == Existing::Merge {
         tracing::warn!(
@@ -112,19 +118,21 @@ pub async fn before_alone(line: &Line, batch: &Batch, change: Change) -> Result<
         admit(line, &source).await?;
     }
     // A11: a shape that changes inside the window of a copy leaves rows of both shapes behind.
-    let mut again = change != Change::Reshape || !stands;
+    let mut again = match change {
+        Change::Matching => Some(PARENT),
+        Change::Reshape if stands => None,
+        Change::Reshape => Some(RESHAPED),
+        _ => Some(UNTOLD),
+    };
     let (known, next) = line.ledger.read(|progress| {
         let known = progress.tables.get(&source.name).map_or(0, |table| table.generation);
         (known, progress.epoch.max(known + 1))
     });
-    if !again && line.prepare_for(&source, known).await?.stale {
-        tracing::info!(
-            table = %source.name,
-            "copied again: the target has lost the table, or has values in a column that comes empty"
-        );
-        again = true;
+    if again.is_none() && line.prepare_for(&source, known).await?.stale {
+        tracing::info!(table = %source.name, "copied again: {STALE}");
+        again = Some(STALE);
     }
-    match again {
+    match again.is_some() {
         true => line.prepare_for(&source, next).await.map(|_| ())?,
         // `prepare` noted it as unfinished; its rows are whole.
         false => finish(line, &source).await?,
@@ -132,10 +140,11 @@ pub async fn before_alone(line: &Line, batch: &Batch, change: Change) -> Result<
     prepared(line, &source.name, table.version);
     line.tables.lock().insert(source.name.clone(), Arc::clone(&source));
     line.ledger.change(|progress| {
-        let Some(known) = progress.tables.get_mut(&source.name).filter(|_| again) else { return };
-        known.recopy(next, source.is_keyless(), line.existing != Existing::Merge);
+        if let (Some(known), Some(why)) = (progress.tables.get_mut(&source.name), again) {
+            known.recopy(next, source.is_keyless(), line.existing != Existing::Merge, why);
+        }
     });
-    if again {
+    if again.is_some() {
         line.vanished.lock().settled(&source.name);
     }
     show(line);

@@ -10,6 +10,11 @@ use crate::{
 };
 use std::collections::BTreeMap;
 
+/// Why tables are copied again.
+const LOST: &str = "the target has lost changes that it had confirmed";
+const OTHER: &str = "the target knows another copy of it, or one that was not finished";
+const MISSED: &str = "the target has lost the table";
+
 /// The newest batch of each feed, by the target's own word.
 pub struct Standing {
     opened: Opened,
@@ -124,7 +129,7 @@ impl Standing {
                 let sweeps = line.existing != Existing::Merge && !keyless;
                 let sweep = if sweeps { vec![KeyRange::all()] } else { Vec::new() };
                 let (version, generation) = (table.version, epoch.max(table.generation + 1));
-                let copying = TableProgress::new(TableState::Copying, generation);
+                let copying = TableProgress::new(TableState::Copying, generation).because(LOST);
                 *table = TableProgress { started: true, sweep, version, ..copying };
             }
         }
@@ -151,7 +156,8 @@ impl Standing {
             }
             let (version, generation) = known.map_or((0, 0), |known| (known.version, known.generation));
             let generation = epoch.max(generation + 1).max(noted.generation + 1);
-            let table = TableProgress { started: true, version, ..TableProgress::new(TableState::Copying, generation) };
+            let new = TableProgress::new(TableState::Copying, generation).because(OTHER);
+            let table = TableProgress { started: true, version, ..new };
             let sweep = if sweeps { vec![KeyRange::all()] } else { Vec::new() };
             progress.tables.insert(source.name.clone(), TableProgress { sweep, ..table });
         }
@@ -163,7 +169,8 @@ impl Standing {
             let target = line.route.target_name(name);
             if table.state != TableState::Copying && !self.opened.tables.iter().any(|(known, _)| *known == target) {
                 let generation = epoch.max(table.generation + 1);
-                *table = TableProgress { started: true, ..TableProgress::new(TableState::Copying, generation) };
+                let new = TableProgress::new(TableState::Copying, generation).because(MISSED);
+                *table = TableProgress { started: true, ..new };
             }
         }
     }

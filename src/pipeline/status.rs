@@ -35,6 +35,9 @@ pub struct JobStatus {
     pub error: Option<Stopped>,
     /// Of the job as a whole, since the daemon started.
     pub errors: Errors,
+    /// Tables that the job's globs select and that were made after it began: they are not carried.
+    #[serde(default)]
+    pub late: Vec<TableName>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -114,7 +117,7 @@ impl Errors {
     }
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct TableStatus {
     pub observed: Observed,
     /// The source has it no more.
@@ -126,4 +129,7 @@ pub struct TableStatus {
     /// Share of the key ranges done, 0 to 1.
     pub share: f64,
     pub eta_s: Option<u64>,
+    /// Why it is copied again, until it streams.
+    #[serde(default)]
+    pub again: Option<String>,
 }

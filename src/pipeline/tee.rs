@@ -43,6 +43,8 @@ const WAITING: usize = 1;
 pub struct Tee {
     pub job: JobId,
     pub source: Arc<dyn Source>,
+    /// Its store.
+    pub store: String,
     pub route: Arc<Route>,
     pub tables: Vec<TableName>,
     pub board: Arc<Board>,
@@ -164,12 +166,15 @@ impl Reading {
             self.obey(command);
         }
         if self.feed.is_none() {
-            self.open().await?;
+            self.open().await.map_err(|error| error.of_source(&self.tee.store))?;
         }
         if self.acknowledged.elapsed() >= PATIENCE {
             self.acknowledged = Instant::now();
-            self.acknowledge().await?;
-            self.tee.board.gone(self.feed.as_ref().map(|feed| feed.gone()).unwrap_or_default());
+            self.acknowledge().await.map_err(|error| error.of_source(&self.tee.store))?;
+            let Tee { board, route, tables, .. } = &self.tee;
+            board.gone(self.feed.as_ref().map(|feed| feed.gone()).unwrap_or_default());
+            let made = self.feed.as_ref().map(|feed| feed.made()).unwrap_or_default();
+            board.late(made.into_iter().filter(|(name, _)| route.selects(name) && !tables.contains(name)));
         }
         let asks = |branch: &Branch| branch.asked.as_ref().is_some_and(|ask| branch.complete || !ask.at_commit);
         let asking = self.branches.iter().find(|(_, branch)| asks(branch)).map(|(name, _)| name.clone());
@@ -185,7 +190,7 @@ impl Reading {
                 self.obey(command);
                 return Ok(());
             }
-            next = feed.next(PATIENCE) => next?,
+            next = feed.next(PATIENCE) => next.map_err(|error| error.of_source(&self.tee.store))?,
         };
         self.answered = Instant::now();
         // Patience that ran out while the source answered nothing is no answer.
@@ -344,7 +349,13 @@ impl Reading {
     async fn held(&mut self, name: &str) -> Result<()> {
         let branch = &self.branches[name];
         let ask = branch.asked.clone().expect("the caller saw it");
-        let (batch, slice) = slice::read(&*self.tee.source, &self.tee.route, ask, &branch.at).await?;
+        // A sweep also reads the target.
+        let is_of_source = ask.sweep.is_none();
+        let read = slice::read(&*self.tee.source, &self.tee.route, ask, &branch.at).await;
+        let (batch, slice) = read.map_err(|error| match is_of_source {
+            true => error.of_source(&self.tee.store),
+            false => error,
+        })?;
         let branch = self.branches.get_mut(name).expect("still there");
         branch.asked = None;
         let item = Item { next: Ok(Next::Batch(batch)), slice: Some(slice), budget: None };
@@ -379,7 +390,9 @@ impl Reading {
         let mut failed = BTreeMap::new();
         for (name, branch) in self.branches.iter().filter(|_| self.branches.len() > 1) {
             match self.tee.source.tail(self.tee.job, &branch.at, &[], &self.tee.tables).await {
-                Err(alone) if !alone.is_transient() => drop(failed.insert(name.clone(), alone)),
+                Err(alone) if !alone.is_transient() => {
+                    drop(failed.insert(name.clone(), alone.of_source(&self.tee.store)))
+                }
                 _ => {}
             }
         }

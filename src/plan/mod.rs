@@ -113,16 +113,16 @@ pub async fn plan(pair: &Pair<'_>) -> Result<Plan> {
     let at_source = |error: Error| error.at(format!("store `{name}`"));
     let route = Arc::new(Route::new(&spec.source)?);
     let (all, not_carried) = source.tables().await.map_err(at_source)?;
-    let mut tables: Vec<Arc<Table>> = all.iter().filter(|table| route.selects(&table.name)).cloned().collect();
+    let mut tables = route.selected(&all);
     tables.sort_by(|a, b| a.name.cmp(&b.name));
 
     let of_source = |finding| Found { side: Side::Source, store: name.clone(), finding };
-    let mut findings: Vec<Found> = selection::look(&route, &all, not_carried).into_iter().map(of_source).collect();
     let borrowed = targets.iter().map(|target| &**target).collect();
     // The id only names what would be made.
     let job = JobId(Uuid::now_v7());
     let examined = Examined { job, spec, source: &**source, targets: borrowed, route: &route, others };
-    findings.extend(check(&examined, &tables).await?);
+    let mut findings = check(&examined, &all, &not_carried).await?;
+    findings.extend(selection::look(&route, &all, not_carried).into_iter().map(of_source));
     let survey = source.survey(&tables, SURVEY).await.map_err(at_source)?;
     findings.extend(survey.findings.iter().cloned().map(of_source));
 

@@ -1,12 +1,16 @@
 //! Leaves out of a plan what its own job, which has begun, holds in its targets already. Pure.
 
 use super::{Found, Plan, Side};
-use crate::model::{Finding, JobId, Severity};
+use crate::{
+    model::{Finding, JobId, Severity, TableName},
+    pipeline::is_of_one,
+};
 use std::collections::BTreeSet;
 
 impl Plan {
-    /// `job`: the one that has begun under this name. Tables that it writes, and the rows in them, are in nobody's way.
-    pub fn leave_out_own(&mut self, name: &str, job: JobId) {
+    /// `job`: the one that has begun under this name. Tables that it writes, and the rows in them, are in nobody's way;
+    /// those that it carries may have gone from the source since.
+    pub fn leave_out_own(&mut self, name: &str, job: JobId, carried: &[TableName]) {
         let source = self.source.clone();
         let place = |found: &Found| (found.store.clone(), found.finding.subject.clone());
         let is_claim = |found: &Found| found.finding.is_claim_of(job);
@@ -15,7 +19,7 @@ impl Plan {
             self.findings.iter().filter(is_of_target).filter(|found| is_claim(found)).map(place).collect();
         self.findings.retain(|found| {
             let is_own = own.contains(&place(found)) && found.side == Side::Target;
-            !(is_own && (is_claim(found) || found.finding.is_of_rows()))
+            !(is_own && (is_claim(found) || found.finding.is_of_rows()) || is_of_one(&found.finding, carried))
         });
         let text = "the job has begun already, and this plan is about its file: what it holds itself is left out; \
                     `whimbrel apply -f FILE --dry-run` shows what would change";
@@ -51,7 +55,7 @@ mod tests {
             found(Severity::Warning, "main.a", "its column `x` is gone".into()),
             found(Severity::Info, "main.a", "its triggers do not fire".into()),
         ];
-        plan.leave_out_own("x", own);
+        plan.leave_out_own("x", own, &[]);
         let left: Vec<&str> = plan.findings.iter().map(|found| found.finding.subject.as_str()).collect();
         assert_eq!(left, ["main.b", "main.b", "main.c", "main.a", "x", "main.a"]);
     }

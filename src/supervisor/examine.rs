@@ -10,8 +10,8 @@ use crate::{
     certify,
     error::Error,
     fixture::Fixture,
-    model::{Finding, JobId, JobSpec, Leftover, Severity, Table},
-    pipeline::Route,
+    model::{Finding, JobId, JobSpec, Leftover, Severity, SourceSpec, Table},
+    pipeline::{Route, named},
     plan::{self, Pair, Plan},
     state::Desired,
 };
@@ -44,7 +44,10 @@ impl Supervisor {
         let _one = self.asking.acquire().await.expect("never closed");
         let source = self.shared.stores.open(store)?.source().map_err(denied::of_store)?;
         let (tables, mut findings) = answered(store, source.tables()).await.map_err(denied::of_store)?;
-        let tables = selected(tables, store, globs)?;
+        let (spec, route) = route(store, globs)?;
+        let named = named(&spec, &route, &tables, &findings);
+        findings.extend(named);
+        let tables = route.selected(&tables);
         if tables.is_empty() {
             let text = "no table is selected: nothing would be carried";
             let mend = "globs of the form schema.table; without any, every table is carried";
@@ -88,7 +91,8 @@ impl Supervisor {
         // One that was never started holds nothing.
         let mut started = self.jobs().filter(|job| job.record.borrow().desired != Desired::Created);
         if let Some(job) = started.find(|job| job.name() == spec.name) {
-            plan.leave_out_own(&spec.name, job.id);
+            let carried = job.record.borrow().tables.clone();
+            plan.leave_out_own(&spec.name, job.id, &carried);
         }
         Ok(plan)
     }
@@ -164,13 +168,13 @@ fn user_of(shared: &Shared, store: &str) -> Option<String> {
     jobs.values().find(uses).map(|job| job.name())
 }
 
-fn selected(tables: Vec<Arc<Table>>, store: &str, globs: &[String]) -> Answer<Vec<Arc<Table>>> {
-    let spec = crate::model::SourceSpec {
+fn route(store: &str, globs: &[String]) -> Answer<(SourceSpec, Route)> {
+    let spec = SourceSpec {
         store: store.to_owned(),
         tables: globs.to_vec(),
         rename: BTreeMap::new(),
         keyless: Default::default(),
     };
     let route = Route::new(&spec).map_err(Reason::InvalidArgument.because())?;
-    Ok(tables.into_iter().filter(|table| route.selects(&table.name)).collect())
+    Ok((spec, route))
 }

@@ -92,3 +92,56 @@ async fn a_key_over_the_beginnings_of_values_has_a_holder() {
     let taken = written.try_apply(upsert(&shapes[0], &[&[text("abcY"), Value::Int(2)]])).await.expect("no refusal");
     assert!(matches!(taken, Applied::Taken(_)), "{taken:?}");
 }
+
+/// It is noted to be made when its parent is; nobody frees a name by himself.
+#[tokio::test]
+async fn a_foreign_key_whose_name_is_taken_by_then_stops_its_job() {
+    for kind in [Kind::Mariadb, Kind::Mysql, Kind::Mysql56] {
+        let server = Server::of(kind, &[]);
+        server.sql(
+            "CREATE TABLE parent (id INT PRIMARY KEY); CREATE TABLE child (id INT PRIMARY KEY, p INT, \
+             CONSTRAINT of_parent FOREIGN KEY (p) REFERENCES parent (id))",
+        );
+        let shapes = shapes(&server, &["parent", "child"]).await;
+        let written = Written::open(&server, &shapes).await;
+        written.finish(&shapes[0]).await;
+        server.sql(
+            "USE copy; CREATE TABLE old (id INT PRIMARY KEY, p INT, \
+             CONSTRAINT of_parent FOREIGN KEY (p) REFERENCES parent (id))",
+        );
+        let error = written.target.finish(&shapes[1]).await.expect_err("the name is taken");
+        assert!(error.kind() == ErrorKind::Config && error.to_string().contains("copy.old"), "{error:?}");
+        let mend = "ALTER TABLE `copy`.`old` DROP FOREIGN KEY `of_parent`";
+        assert!(error.hint_text().is_some_and(|hint| hint.contains(mend)), "{error:?}");
+        server.sql(mend);
+        written.finish(&shapes[1]).await;
+        assert!(server.sql("SHOW CREATE TABLE copy.child").contains("`of_parent` FOREIGN KEY"), "{kind:?}");
+    }
+}
+
+/// The source's column was made wider, the target's was not.
+#[tokio::test]
+async fn a_row_that_is_too_wide_is_told_with_what_widens_its_column() {
+    for kind in [Kind::Mariadb, Kind::Mysql, Kind::Mysql56] {
+        let server = Server::of(kind, &[]);
+        server.sql("CREATE TABLE t (id INT PRIMARY KEY, v VARCHAR(4), w VARCHAR(4), at DATETIME)");
+        let before = shapes(&server, &["t"]).await;
+        let mut written = Written::open(&server, &before).await;
+        server.sql("ALTER TABLE t MODIFY v VARCHAR(40), MODIFY w VARCHAR(40), MODIFY at DATETIME(3)");
+        let now = shapes(&server, &["t"]).await.remove(0);
+        let moment = Value::DateTime(whimbrel::model::Date { year: 2026, month: 1, day: 2 }, 3_004_000_000);
+        for (row, column, wide) in [
+            ([Value::Int(1), text("far too long"), Value::Null, Value::Null], "v", "varchar(40)"),
+            ([Value::Int(1), Value::Null, Value::Null, moment], "at", "datetime(3)"),
+        ] {
+            let error = written.try_apply(upsert(&now, &[&row])).await.expect_err("it does not fit");
+            let hint = error.hint_text().unwrap_or_default().to_owned();
+            assert!(error.kind() == ErrorKind::Refused && !hint.contains("`w`"), "{kind:?}: {error:?}");
+            let mend = hint.strip_prefix("run at the target: ").unwrap_or_else(|| panic!("{error:?}"));
+            assert!(mend.starts_with(&format!("ALTER TABLE `copy`.`t` MODIFY COLUMN `{column}` ")), "{mend}");
+            server.sql(mend);
+            let made = server.sql("SHOW CREATE TABLE copy.t").to_lowercase();
+            assert!(made.contains(&format!("`{column}` {wide}")), "{kind:?}: {made}");
+        }
+    }
+}

@@ -50,6 +50,9 @@ fn is_shown_so(kind: Kind) {
         shows(&rig, "shop.moved", "gone", "2");
         shows(&rig, "shop.kept", "streaming", "1");
     }
+    // By another name it is one that came later.
+    let status = String::from_utf8(rig.ask(&["status", JOB]).stdout).expect("text");
+    assert!(status.contains("not copied: shop.elsewhere, made after"), "{status}");
     rig.source.sql(
         "RENAME TABLE elsewhere TO moved; CREATE TABLE dropped (id INT PRIMARY KEY); \
          INSERT INTO dropped VALUES (7), (8), (9)",
@@ -58,6 +61,83 @@ fn is_shown_so(kind: Kind) {
     shows(&rig, "shop.moved", "streaming", "2");
     rig.settle();
     rig.assert_equal(&["kept", "moved", "dropped"], "back again");
+    until("nothing is late any more", || {
+        let status = String::from_utf8(rig.ask(&["status", JOB]).stdout).expect("text");
+        (!status.contains("not copied")).then_some(())
+    });
+    rig.stop();
+}
+
+/// Nobody would miss it: the globs select it, and the log of the daemon is not what people read.
+#[test]
+fn a_table_that_came_late_is_shown_as_not_copied() {
+    for kind in [Kind::Mariadb, Kind::Mysql, Kind::Mysql56] {
+        let mut rig = Rig::new((kind, &[]), (Kind::Mariadb, &[]));
+        rig.start(None);
+        rig.create("");
+        rig.run_job();
+        rig.settle();
+        rig.source.sql("CREATE TABLE late (id INT PRIMARY KEY); CREATE DATABASE other; CREATE TABLE other.t (id INT)");
+        for restarts in [false, true] {
+            if restarts {
+                rig.stop();
+                rig.start(None);
+            }
+            until("it is told", || {
+                let status = String::from_utf8(rig.ask(&["status", JOB]).stdout).expect("text");
+                let hint = "`tables: [\"shop.late\"]`, and type `whimbrel apply -f FILE`";
+                (status.contains("not copied: shop.late, made after") && status.contains(hint)).then_some(())
+            });
+        }
+        rig.source.sql("DROP TABLE late");
+        until("it is gone", || {
+            (!String::from_utf8_lossy(&rig.ask(&["status", JOB]).stdout).contains("not copied")).then_some(())
+        });
+        rig.stop();
+    }
+}
+
+/// What a person reads who wonders why rows are copied that were there.
+#[test]
+fn why_a_table_is_copied_again_is_shown_while_it_is() {
+    let mut rig = Rig::new((Kind::Mariadb, &[]), (Kind::Mariadb, &[]));
+    rig.source.sql("CREATE TABLE big (id INT PRIMARY KEY); INSERT INTO big SELECT seq FROM seq_1_to_20000");
+    rig.start(None);
+    rig.create("");
+    rig.run_job();
+    rig.settle();
+    assert!(rig.ask(&["job", "set-limits", JOB, "--rows-per-s", "1000"]).status.success());
+    rig.source.sql("CREATE OR REPLACE TABLE big (id INT PRIMARY KEY); INSERT INTO big SELECT seq FROM seq_1_to_20000");
+    for restarts in [false, true] {
+        if restarts {
+            rig.stop();
+            rig.start(None);
+        }
+        until("the reason is told", || {
+            let status = String::from_utf8(rig.ask(&["status", JOB]).stdout).expect("text");
+            status.contains("copied again: shop.big, because it was made anew or altered").then_some(())
+        });
+    }
+    assert!(rig.ask(&["job", "set-limits", JOB, "--rows-per-s", "0"]).status.success());
+    rig.settle();
+    until("it is through", || {
+        (!String::from_utf8_lossy(&rig.ask(&["status", JOB]).stdout).contains("copied again")).then_some(())
+    });
+    rig.assert_equal(&["big"], "copied again");
+    rig.stop();
+}
+
+/// The target has no part in it.
+#[test]
+fn an_error_of_the_source_names_the_source() {
+    let mut rig = Rig::new((Kind::Mariadb, &[]), (Kind::Mariadb, &[]));
+    rig.start(None);
+    rig.create("");
+    rig.run_job();
+    rig.settle();
+    rig.source.sql("SET binlog_format = 'STATEMENT'; INSERT INTO sentinel VALUES (1000)");
+    let complaint = rig.complains("instead of the rows");
+    assert!(complaint.starts_with("source `shop`: ") && !complaint.contains("into target"), "{complaint}");
     rig.stop();
 }
 

@@ -48,6 +48,9 @@ fn may_not_read(kind: Kind) {
     });
     let complaint = rig.complains("may not read it");
     assert!(complaint.contains("GRANT SELECT ON `shop`."), "{complaint}");
+    // Where nothing of a table is granted, nobody knows of it.
+    let all = ("SEVERITY_WARNING".to_owned(), "GRANT SELECT ON `shop`.* TO 'poor'@'%'".to_owned());
+    assert_eq!(found(&rig, "shop.*"), std::slice::from_ref(&all), "{kind:?}");
     for table in ["some", "seen"] {
         let grant = format!("GRANT SELECT ON `shop`.`{table}` TO 'poor'@'%'");
         let blocking = ("SEVERITY_BLOCKING".to_owned(), grant.clone());
@@ -62,6 +65,8 @@ fn may_not_read(kind: Kind) {
     rig.run_job();
     rig.settle();
     rig.assert_equal(&["some", "seen"], "readable now");
+    rig.source.sql(&all.1);
+    assert_eq!(found(&rig, "shop.*"), [], "{kind:?}");
     rig.stop();
 }
 
@@ -131,9 +136,59 @@ fn a_target_is_checked_as_one_and_a_misspelt_table_is_named() {
     let file = rig.path("misspelt.yaml");
     let tables = "[shop.order, shop.sentinel, shpo.orders]";
     let text = format!("name: misspelt\nsource:\n  store: shop\n  tables: {tables}\ntargets:\n  - store: copy\n");
-    std::fs::write(&file, text).expect("ours");
+    std::fs::write(&file, &text).expect("ours");
     let plan = rig.ask(&["plan", "-f", &file.display().to_string()]);
     let said = String::from_utf8_lossy(&plan.stdout);
     assert_eq!(said.matches("did you mean `shop.orders`?").count(), 2, "{said}");
+    // A start says the same, and what to type; then the table may go without stopping the job.
+    rig.ask(&["job", "delete", JOB, "--yes"]);
+    let tables = |list: &str| text.replace("misspelt", JOB).replace(tables, list);
+    let apply = |list: &str| {
+        std::fs::write(&file, tables(list)).expect("ours");
+        crate::support::wait::until("the job is applied", || {
+            rig.ask(&["apply", "-f", &file.display().to_string()]).status.success().then_some(())
+        });
+    };
+    apply("[shop.order, shop.sentinel]");
+    rig.ask(&["job", "start", JOB]);
+    let complaint = rig.complains("shop.order");
+    assert!(complaint.contains("`shop.orders`?") && complaint.contains("whimbrel apply -f FILE"), "{complaint}");
+    apply("[shop.orders, shop.sentinel]");
+    rig.run_job();
+    rig.settle();
+    rig.source.sql("DROP TABLE orders");
+    rig.settle();
+    rig.stop();
+    rig.start(None);
+    rig.settle();
+    let plan = rig.ask(&["plan", "-f", &file.display().to_string()]);
+    assert!(plan.status.success(), "{}", String::from_utf8_lossy(&plan.stdout));
+    rig.stop();
+}
+
+/// Of a table that was renamed; the names of its keys are taken.
+#[test]
+fn a_foreign_key_whose_name_is_taken_is_told_with_the_statement() {
+    for kind in [Kind::Mariadb, Kind::Mysql, Kind::Mysql56] {
+        is_taken(kind);
+    }
+}
+
+fn is_taken(kind: Kind) {
+    let mut rig = Rig::new((Kind::Mariadb, &[]), (kind, &[]));
+    let tables = "CREATE TABLE parent (id INT PRIMARY KEY); CREATE TABLE child (id INT PRIMARY KEY, p INT, \
+                  CONSTRAINT of_parent FOREIGN KEY (p) REFERENCES parent (id))";
+    let old = "CREATE TABLE other (id INT PRIMARY KEY); CREATE TABLE old (id INT PRIMARY KEY, p INT, \
+               CONSTRAINT of_parent FOREIGN KEY (p) REFERENCES other (id))";
+    rig.source.sql(tables);
+    rig.target.sql(old);
+    rig.start(None);
+    rig.create("");
+    let mend = "ALTER TABLE `shop`.`old` DROP FOREIGN KEY `of_parent`".to_owned();
+    assert!(found(&rig, "shop.child").contains(&("SEVERITY_BLOCKING".into(), mend.clone())), "{kind:?}");
+    rig.target.sql(&mend);
+    rig.run_job();
+    rig.settle();
+    assert!(rig.target.sql("SHOW CREATE TABLE child").contains("CONSTRAINT `of_parent` FOREIGN KEY"), "{kind:?}");
     rig.stop();
 }

@@ -85,6 +85,24 @@ fn cases() -> Vec<Case> {
             ..Case::default()
         },
         Case {
+            about: "a name that finds nothing",
+            change: |spec| spec.source.tables = vec!["main.t".into(), "main.tt".into()],
+            blocks: "the source has no such table",
+            ..Case::default()
+        },
+        Case {
+            about: "a view by its name",
+            shop: "CREATE TABLE t(id INTEGER PRIMARY KEY); CREATE VIEW v AS SELECT id FROM t;",
+            change: |spec| spec.source.tables = vec!["main.t".into(), "main.v".into()],
+            blocks: "it is not carried",
+            ..Case::default()
+        },
+        Case {
+            about: "globs that find nothing",
+            change: |spec| spec.source.tables = vec!["main.t*".into(), "main.u*".into(), "!main.tt".into()],
+            ..Case::default()
+        },
+        Case {
             about: "whole transactions of a log of keys",
             change: |spec| spec.apply.transactional = true,
             blocks: "its transactions are not known",
@@ -186,6 +204,31 @@ async fn a_table_has_one_writer() {
     shell(&desk.path("shop.db"), "CREATE TABLE u(id INTEGER PRIMARY KEY);");
     assert!(desk.plan(&second).await.is_ok());
     starts(&desk, &second).await.expect("its tables are its own");
+    desk.supervisor.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_column_that_was_taken_away_by_hand_is_missed_by_both() {
+    let desk = Desk::new(TABLE, "").await;
+    starts(&desk, &desk.spec()).await.expect("nothing is in the way");
+    desk.supervisor.pause("orders", None, "", "test").await.expect("paused");
+    eventually("it is paused", async || {
+        (desk.supervisor.get("orders").expect("there").status.observed == Observed::Paused).then_some(())
+    })
+    .await;
+    shell(&desk.path("copy.db"), "ALTER TABLE t DROP COLUMN v");
+    let plan = desk.plan(&desk.spec()).await;
+    let blocking = of(&plan, Severity::Blocking);
+    assert!(blocking.len() == 1 && blocking[0].contains("lacks its column `v`"), "{blocking:?}");
+    assert!(!infos(&plan).iter().any(|text| text.contains("will be added")), "{:?}", plan.findings);
+    shell(&desk.path("shop.db"), "INSERT INTO t VALUES (2, 'y')");
+    desk.supervisor.start("orders", "", "test").await.expect("asked for");
+    let stopped = eventually("it stops", async || {
+        let view = desk.supervisor.get("orders").expect("there");
+        view.record.stopped.clone().map(|stopped| stopped.text)
+    })
+    .await;
+    assert!(stopped.contains("lacks its column `v`"), "{stopped}");
     desk.supervisor.stop().await;
 }
 

@@ -125,6 +125,10 @@ impl Feed for TailFeed {
     fn gone(&self) -> Vec<TableName> {
         self.tail.history.gone()
     }
+
+    fn made(&self) -> Vec<(TableName, bool)> {
+        self.tail.made.iter().map(|(name, is_there)| (name.clone(), *is_there)).collect()
+    }
 }
 
 /// The only partition's position.

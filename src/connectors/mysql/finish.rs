@@ -3,6 +3,7 @@
 use super::{
     clash,
     connect::Session,
+    constraints,
     create::{self, Late},
     definition::{Definition, Line, kind, words},
     failure::{self, code, number},
@@ -140,6 +141,9 @@ async fn add_foreign_keys(session: &mut Session, home: &Home, claim: &Claim, tab
             let sql = format!("ALTER TABLE {} ADD {key}", text::table(&name));
             match session.run(sql).await {
                 Ok(()) => {}
+                Err(failure) if constraints::is_taken(&failure) => {
+                    constraints::told(session, &name, key, failure).await?;
+                }
                 Err(failure) if number(&failure).is_some() && !failure::is_passing(&failure) => {
                     tracing::info!(table = %name, %failure, key, "a foreign key waits for its parent");
                     left.push(key.clone());

@@ -6,12 +6,10 @@ use super::{
     compare::{compare, find, is_coarser},
     config::Config,
     connect::Session,
-    create,
+    constraints, create,
     failure::{self, Answer},
-    finish,
-    grants::{self, Grants},
-    known,
-    narrow::narrower,
+    finish, grants, known,
+    narrow::{Narrow, narrower},
     noted::Noted,
     prepare,
     schema::{self, Shape, strings},
@@ -21,7 +19,7 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    model::{Column, Equality, Existing, Finding, ForeignKey, Severity, Table},
+    model::{Column, Equality, Existing, Finding, ForeignKey, Severity, Table, in_file, without},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -50,6 +48,8 @@ pub(super) async fn check(
     };
     let is_claimed = |table: &Table| claimed.iter().any(|finding| finding.subject == table.name.to_string());
     let there = schema::read_many(session, tables).await?;
+    let to_make = tables.iter().map(|table| &**table).filter(|table| !there.contains_key(&table.name));
+    let held = constraints::held(session, &constraints::schemas(to_make)).await.map_err(said)?;
     for table in tables {
         findings.extend(lossy(session, table));
         findings.extend(documents(session, table));
@@ -61,7 +61,10 @@ pub(super) async fn check(
                     findings.extend(unbound(table, there));
                 }
             }
-            None => made(session, table, &mut findings).await?,
+            None => {
+                made(session, table, &mut findings).await?;
+                findings.extend(constraints::taken(table, &held));
+            }
         }
     }
     findings.extend(claimed);
@@ -124,9 +127,7 @@ async fn of_schema(session: &mut Session, schema: &str) -> Answer<Vec<Finding>> 
 /// What the account may not do, with the statement that grants it.
 async fn granted(session: &mut Session, config: &Config, tables: &[Arc<Table>]) -> Answer<Vec<Finding>> {
     const ROWS: [&str; 6] = ["SELECT", "INSERT", "UPDATE", "DELETE", "CREATE", "ALTER"];
-    let lines = session.rows("SHOW GRANTS").await?;
-    let lines: Vec<String> = lines.into_iter().filter_map(|row| row.into_iter().next().flatten()).collect();
-    let grants = Grants::read(lines.iter().map(String::as_str));
+    let grants = grants::own(session).await?;
     let account = grants::account(session).await?;
     // By database, and whether the job cannot do without it.
     let mut lacks: BTreeMap<(&str, bool), BTreeSet<&str>> = BTreeMap::new();
@@ -177,7 +178,7 @@ fn twins(session: &Session, tables: &[Arc<Table>]) -> Vec<Finding> {
         let twin = tables[..at].iter().find(|other| watermark::same(&other.name, &table.name, folds));
         if let Some(twin) = twin.filter(|twin| twin.name != table.name) {
             let text = format!("to this server it has the same name as {}: case does not count", twin.name);
-            let mend = format!("rename one of them: `rename: {{\"{0}\": \"{0}_2\"}}`", table.name);
+            let mend = in_file(format!("rename one of them: `rename: {{\"{0}\": \"{0}_2\"}}`", table.name));
             findings.push(Finding::new(Severity::Blocking, table.name.to_string(), text).mend(mend));
         }
     }
@@ -217,7 +218,7 @@ async fn into(
     for (text, mend) in objections {
         findings.push(Finding::new(Severity::Blocking, &subject, text).mend(mend));
     }
-    for (text, mend) in narrower(table, there, &session.server) {
+    for Narrow { text, mend, .. } in narrower(table, there, &session.server) {
         findings.push(Finding::new(Severity::Warning, &subject, text).mend(mend));
     }
     for (index, column) in table.columns.iter().enumerate() {
@@ -267,7 +268,7 @@ async fn made(session: &mut Session, table: &Table, findings: &mut Vec<Finding>)
         let text = format!("something of this name that rows cannot be written into is in the way: {kind}");
         let mend = match kind.as_str() {
             "VIEW" => format!("DROP VIEW {}", text::table(&table.name)),
-            _ => format!("rename: {{\"{0}\": \"{0}_2\"}}   # in the job's source", table.name),
+            _ => in_file(format!("rename: {{\"{0}\": \"{0}_2\"}}   # in the job's source", table.name)),
         };
         findings.push(Finding::new(Severity::Blocking, &subject, text).mend(mend));
         return Ok(());
@@ -281,7 +282,7 @@ async fn made(session: &mut Session, table: &Table, findings: &mut Vec<Finding>)
         let finding = Finding::new(severity, &subject, text);
         findings.push(match severity {
             Severity::Info => finding,
-            _ => finding.mend(format!("tables: [\"!{}\"]", table.name)),
+            _ => finding.mend(without(&table.name)),
         });
     }
     findings.extend(coarser(session, table));
@@ -295,6 +296,7 @@ async fn made(session: &mut Session, table: &Table, findings: &mut Vec<Finding>)
     if table.name.name.chars().count() > 64 {
         let text = "its name has more than 64 characters, which the server does not take";
         let mend = format!("rename: {{\"{}\": \"{}.shorter\"}}   # in the job's source", table.name, table.name.schema);
+        let mend = in_file(mend);
         findings.push(Finding::new(Severity::Blocking, &subject, text).mend(mend));
     }
     Ok(())
@@ -318,7 +320,7 @@ fn coarser(session: &Session, table: &Table) -> Vec<Finding> {
             "its key column `{name}` would take texts for equal that the source tells apart, by spaces at their end: this \
              server has no other rules, and two rows could become one"
         );
-        Finding::new(Severity::Blocking, table.name.to_string(), text).mend(format!("tables: [\"!{}\"]", table.name))
+        Finding::new(Severity::Blocking, table.name.to_string(), text).mend(without(&table.name))
     };
     table.key.iter().filter(coarser).map(one).collect()
 }
@@ -353,7 +355,7 @@ fn documents(session: &Session, table: &Table) -> Vec<Finding> {
             true => (Severity::Blocking, format!("{text}, and no key names the row")),
             false => (Severity::Warning, text),
         };
-        Finding::new(severity, table.name.to_string(), text).mend(format!("tables: [\"!{}\"]", table.name))
+        Finding::new(severity, table.name.to_string(), text).mend(without(&table.name))
     };
     documents.map(finding).collect()
 }
@@ -380,7 +382,7 @@ fn lossy(session: &Session, table: &Table) -> Vec<Finding> {
             let text = format!("column `{}` becomes `{type_only}`: {loses}", column.name);
             let finding = Finding::new(severity, table.name.to_string(), text);
             findings.push(match severity {
-                Severity::Warning => finding.mend(format!("tables: [\"!{}\"]", table.name)),
+                Severity::Warning => finding.mend(without(&table.name)),
                 _ => finding,
             });
         }

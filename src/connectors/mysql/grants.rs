@@ -6,7 +6,8 @@ use super::{
     failure::Answer,
     text::{self, quote},
 };
-use crate::model::TableName;
+use crate::model::{Finding, Severity, TableName};
+use std::collections::BTreeSet;
 
 /// Everything that is granted, roles that are in force included: the server shows what they give as the account's.
 #[derive(Debug, Default, PartialEq)]
@@ -48,6 +49,33 @@ impl Grants {
         let revoked = self.revoked.iter().any(|grant| covers(&grant));
         self.granted.iter().filter(covers).any(|grant| grant.schema.is_some() || !revoked)
     }
+}
+
+/// What the account that asks may do.
+pub(super) async fn own(session: &mut Session) -> Answer<Grants> {
+    let rows = session.rows("SHOW GRANTS").await?;
+    let lines: Vec<String> = rows.into_iter().filter_map(|row| row.into_iter().next().flatten()).collect();
+    Ok(Grants::read(lines.iter().map(String::as_str)))
+}
+
+/// Of databases in which tables are granted one by one: of the others the catalogue does not say a word.
+pub(super) async fn partial(session: &mut Session, schemas: &BTreeSet<&str>) -> Answer<Vec<Finding>> {
+    let grants = own(session).await?;
+    // No table has this name: only what holds for all of them counts.
+    let partial: Vec<&str> = schemas.iter().copied().filter(|schema| !grants.allow("SELECT", schema, "")).collect();
+    if partial.is_empty() {
+        return Ok(Vec::new());
+    }
+    let account = account(session).await?;
+    let finding = |schema: &str| {
+        let text = format!(
+            "the account {account} sees only what is granted to it table by table: tables of `{schema}` that it has no \
+             grant for are not seen, and no glob finds them"
+        );
+        let finding = Finding::new(Severity::Warning, format!("{schema}.*"), text);
+        finding.mend(format!("GRANT SELECT ON {} TO {account}", database(schema)))
+    };
+    Ok(partial.into_iter().map(finding).collect())
 }
 
 impl Grant {

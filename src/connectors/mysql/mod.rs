@@ -28,6 +28,7 @@ mod commits;
 mod compare;
 mod config;
 mod connect;
+mod constraints;
 mod copy;
 mod create;
 mod ddl;

@@ -12,8 +12,25 @@ use super::{
 };
 use crate::model::{Column, Table};
 
-/// What each of them is, and the statement that makes it as wide as the source's.
-pub(super) fn narrower(table: &Table, there: &Shape, server: &Server) -> Vec<(String, String)> {
+/// One of them.
+pub(super) struct Narrow {
+    pub column: String,
+    pub text: String,
+    /// The statement that makes it as wide as the source's.
+    pub mend: String,
+}
+
+impl Narrow {
+    /// Whether it may be why a row was refused.
+    pub fn may_be(&self, why: &str) -> bool {
+        match why.contains('`') {
+            true => why.contains(&format!("`{}`", self.column)),
+            false => why.contains("column"),
+        }
+    }
+}
+
+pub(super) fn narrower(table: &Table, there: &Shape, server: &Server) -> Vec<Narrow> {
     let stated = there.table.definition.as_deref().and_then(Definition::read);
     let mut all = Vec::new();
     for (index, at_source) in table.columns.iter().enumerate() {
@@ -38,10 +55,8 @@ pub(super) fn narrower(table: &Table, there: &Shape, server: &Server) -> Vec<(St
                 at_source.declared,
                 null(at_source)
             );
-            all.push((
-                text,
-                format!("ALTER TABLE {} MODIFY COLUMN {}", text::table(&table.name), own(table, index, server)),
-            ));
+            let mend = format!("ALTER TABLE {} MODIFY COLUMN {}", text::table(&table.name), own(table, index, server));
+            all.push(Narrow { column: at_source.name.clone(), text, mend });
         }
     }
     all

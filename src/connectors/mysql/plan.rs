@@ -6,6 +6,7 @@ use super::{
     connect::Session,
     definition::{self, Definition},
     encode::{Misfit, Slot, is_invalid_label},
+    narrow::{Narrow, narrower},
     schema::{self, Shape},
     server::{Family, Server},
     text,
@@ -44,6 +45,8 @@ pub(super) struct Plan {
     otherwise: String,
     /// Both with a `?` for each column; fresh, and not. `None`: not all of its columns can be told so.
     prepared: Option<[Arc<str>; 2]>,
+    /// Columns of the target that hold less than the source's.
+    pub narrow: Vec<Narrow>,
     /// Columns that the server would write by itself when others change, quoted.
     touched: Vec<String>,
 }
@@ -128,7 +131,8 @@ impl Plan {
         let insert = format!("INSERT INTO {name} ({}) VALUES ", written.join(","));
         let (otherwise, prepared) = (String::new(), None);
         let table_of = Arc::clone(&table);
-        let mut plan = Plan { name, slots, key, insert, otherwise, prepared, touched, target, table: table_of };
+        let narrow = narrower(&table, &target, server);
+        let mut plan = Plan { name, slots, key, insert, otherwise, prepared, narrow, touched, target, table: table_of };
         if !table.is_keyless() {
             plan.otherwise = plan.otherwise(server.at_least(Family::Mysql, (8, 0, 19)));
         }

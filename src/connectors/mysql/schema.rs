@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    model::{Column, Equality, Finding, ForeignKey, Severity, Table, TableName, Type},
+    model::{Column, Equality, Finding, ForeignKey, Severity, Table, TableName, Type, without},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -90,6 +90,8 @@ pub(super) async fn list(session: &mut Session, database: Option<&str>) -> Answe
     for (name, _) in denied {
         findings.push(unreadable(session, &name).await?);
     }
+    let seen = shapes.iter().map(|shape| shape.table.name.schema.as_str());
+    findings.extend(grants::partial(session, &database.into_iter().chain(seen).collect()).await?);
     shapes.sort_by(|a, b| a.table.name.cmp(&b.table.name));
     Ok((shapes, findings))
 }
@@ -279,7 +281,7 @@ fn not_carried(kind: &str) -> Option<(Severity, &'static str)> {
 fn uncarried(name: &TableName, severity: Severity, why: String) -> Finding {
     let finding = Finding::new(severity, name.to_string(), why);
     match severity {
-        Severity::Blocking => finding.mend(format!("tables: [\"!{name}\"]")),
+        Severity::Blocking => finding.mend(without(name)),
         _ => finding,
     }
 }

@@ -314,10 +314,16 @@ impl Writing<'_> {
                 format!("the row with key {}", show(table.key.iter().map(|&column| self.rows.row(place).get(column))))
             }
         };
-        Error::refused(format!("{}: {key} is not taken: {why}", table.name)).hint(format!(
-            "change the row at the source, or the column at the target: `SHOW CREATE TABLE {}` shows it",
-            super::text::table(&table.name)
-        ))
+        let narrow = self.plans[usize::from(mutation.shape)].iter().flat_map(|plan| &plan.narrow);
+        let wider: Vec<&str> = narrow.filter(|one| one.may_be(why)).map(|one| one.mend.as_str()).collect();
+        let hint = match wider.is_empty() {
+            true => format!(
+                "change the row at the source, or the column at the target: `SHOW CREATE TABLE {}` shows it",
+                super::text::table(&table.name)
+            ),
+            false => format!("run at the target: {}", wider.join("; ")),
+        };
+        Error::refused(format!("{}: {key} is not taken: {why}", table.name)).hint(hint)
     }
 }
 

@@ -18,7 +18,7 @@ use crate::{
     model::{Change, Position, Table, TableName},
 };
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
 };
 
@@ -43,6 +43,8 @@ pub(super) struct Tail {
     edges: u64,
     pub(super) open: Current,
     pub(super) altering: Option<Altering>,
+    /// Tables that we do not know, made (`true`) or dropped by a statement of the log.
+    pub(super) made: BTreeMap<TableName, bool>,
     pub(super) scratch: Vec<u8>,
 }
 
@@ -94,6 +96,9 @@ pub(super) struct Altering {
     pub ended: bool,
 }
 
+/// Of tables that are nobody's; some are enough to be told of.
+const MADE: usize = 1_000;
+
 impl Tail {
     /// The stream starts at the point's `since`.
     pub fn new(from: &Position, point: Point, batches: Batches, history: History, expands: bool) -> Tail {
@@ -126,6 +131,7 @@ impl Tail {
             edges: 0,
             open,
             altering: None,
+            made: BTreeMap::new(),
             scratch: Vec::new(),
         }
     }
@@ -365,6 +371,17 @@ impl Tail {
     /// A table that we watch changes: the catalogue must be looked at before anything else is read.
     fn alter(&mut self, changes: Vec<(TableName, What)>, ended: bool) {
         self.note_edges();
+        for (name, what) in &changes {
+            let is_there = match what {
+                What::Created { .. } => true,
+                What::Gone => false,
+                _ => continue,
+            };
+            let is_new = self.history.spelled(name).is_none();
+            if is_new && (self.made.len() < MADE || self.made.contains_key(name)) {
+                self.made.insert(name.clone(), is_there);
+            }
+        }
         let known = |(name, what)| {
             let name = self.history.spelled(&name)?;
             let known = self.history.known(&name).cloned();

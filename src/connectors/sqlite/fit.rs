@@ -4,14 +4,14 @@ use super::{
     config::Config,
     disk,
     file::Database,
-    prepare, rights,
+    noted, prepare, rights,
     schema::{self, ROWID, SCHEMA, Shape},
     text::{quote, quoted},
     watermark,
 };
 use crate::{
     error::Result,
-    model::{Existing, Finding, Severity, Table, Type, ValueRef},
+    model::{Existing, Finding, Severity, Table, Type, ValueRef, in_file, without},
 };
 use std::{collections::HashMap, sync::Arc};
 
@@ -71,7 +71,7 @@ fn twins(tables: &[Arc<Table>]) -> Vec<Finding> {
         match seen.insert(table.name.name.to_lowercase(), table) {
             Some(other) if other.name != table.name => {
                 let text = format!("to SQLite it has the same name as {}: case does not count", other.name);
-                let mend = format!("rename one of them: `source.rename: {{…: {}_2}}`", table.name);
+                let mend = in_file(format!("rename one of them: `source.rename: {{…: {}_2}}`", table.name));
                 findings.push(Finding::new(Severity::Blocking, table.name.to_string(), text).mend(mend));
             }
             _ => {}
@@ -104,11 +104,16 @@ fn into(
     for (text, mend) in prepare::compare(table, there) {
         findings.push(Finding::new(Severity::Blocking, &subject, text).mend(mend));
     }
+    let lost = noted::lost(db, table, &there.table)?;
+    if let Some(lost) = &lost {
+        let finding = Finding::new(Severity::Blocking, &subject, lost.to_string());
+        findings.push(finding.mend(lost.hint_text().unwrap_or_default()));
+    }
     let has = |columns: &[crate::model::Column], name: &str| {
         columns.iter().any(|column| column.name.eq_ignore_ascii_case(name))
     };
     for column in table.columns.iter().filter(|column| column.declared != ROWID) {
-        if !has(&there.table.columns, &column.name) {
+        if !has(&there.table.columns, &column.name) && lost.is_none() {
             let text = format!("its column `{}` is not there yet and will be added", column.name);
             findings.push(Finding::new(Severity::Info, &subject, text).mend(prepare::addition(table, column)));
         }
@@ -156,7 +161,7 @@ fn lossy(table: &Table) -> Vec<Finding> {
         let columns = table.columns.iter().filter(|column| kinds.contains(&column.kind));
         columns.map(|column| column.name.as_str()).collect()
     };
-    let mend = format!("tables: [\"!{}\"]", table.name);
+    let mend = without(&table.name);
     let mut findings = Vec::new();
     let mut say = |severity, columns: Vec<&str>, text: &str| {
         if !columns.is_empty() {
@@ -203,7 +208,7 @@ fn trial(table: &Table) -> Result<Option<Finding>> {
     });
     Ok(made.err().map(|error| {
         let text = format!("the table cannot be made here as it is declared at the source: {error}");
-        let mend = format!("tables: [\"!{SCHEMA}.{}\"]", table.name.name);
+        let mend = without(format!("{SCHEMA}.{}", table.name.name));
         Finding::new(Severity::Blocking, table.name.to_string(), text).mend(mend)
     }))
 }

@@ -47,6 +47,17 @@ pub(super) fn prove(db: &mut Database, job: &str, table: &Table, there: &Table) 
     lost.map_or(Ok(()), |lost| Err(target::lost_column(&table.name, lost)))
 }
 
+/// What `prove` refuses of whichever job it is that writes the table.
+pub(super) fn lost(db: &mut Database, table: &Table, there: &Table) -> Result<Option<Error>> {
+    if !db.has_table("whimbrel_columns")? {
+        return Ok(None);
+    }
+    let name = table.name.to_string();
+    let sql = "SELECT job FROM whimbrel_columns WHERE name = ?1";
+    let jobs = db.rows(sql, [ValueRef::Text(&name)], |row| text(row.get(0)))?;
+    Ok(jobs.iter().find_map(|job| prove(db, job, table, there).err()))
+}
+
 fn columns(db: &mut Database, job: &str, name: &TableName) -> Result<Option<Vec<String>>> {
     let of = name.to_string();
     let json = db

@@ -24,6 +24,7 @@ use crate::{
     faults::{self, Saboteur},
     model::{
         Batch, Checkpoint, Finding, JobId, KeyRange, Mark, Partition, Position, Severity, Table, TableName, ValueRef,
+        without,
     },
     source::{Backlog, Columns, Feed, Fetched, Source, Survey, Wanted},
 };
@@ -353,7 +354,7 @@ fn check_table(db: &Database, subject: &str, shape: &Shape) -> Result<Vec<Findin
             "the key is compared by `{}`, a collation of the application's own: nobody else can page through it",
             term.collation
         );
-        findings.push(Finding::new(Severity::Blocking, subject, text).mend(format!("tables: [\"!{subject}\"]")));
+        findings.push(Finding::new(Severity::Blocking, subject, text).mend(without(subject)));
     } else if shape.may_have_null_key()
         && let Some(key) = copy::null_key(db, shape)?
     {

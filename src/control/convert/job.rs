@@ -27,6 +27,7 @@ pub fn job(view: &JobView) -> Job {
             targets: view.status.targets.iter().map(|(name, target)| target_status(name, target)).collect(),
             held: view.status.held.map(backlog),
             error: view.status.error.as_ref().map(job_error),
+            late_tables: view.status.late.iter().map(ToString::to_string).collect(),
         }),
         resume_time: record.resume_ms.filter(|_| record.desired == Desired::Pause).map(timestamp),
     }
@@ -66,6 +67,7 @@ fn table_status(name: &model::TableName, table: &status::TableStatus) -> TableSt
         share: table.share,
         eta: table.eta_s.map(|seconds| duration(seconds.saturating_mul(1000))),
         gone: table.gone,
+        again: table.again.clone().unwrap_or_default(),
     }
 }
 

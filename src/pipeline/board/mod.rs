@@ -24,6 +24,9 @@ use tokio::{sync::watch, time::Instant};
 /// A batch that is in hand for longer waits for its target: what a batch takes by itself is below.
 const WAITS: Duration = Duration::from_secs(2);
 
+/// Tables that are shown as late; where more come, some are enough to see it.
+const LATE: usize = 1_000;
+
 /// Milliseconds since 1970.
 pub fn now_ms() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
@@ -232,11 +235,17 @@ impl Board {
 
     /// An error that a target's pipeline does not go on after; counted where it belongs, and shown where it stopped.
     pub fn ended(&self, target: &str, error: &Error) {
-        self.seen.lock().targets.entry(target.to_owned()).or_default().source_error = None;
+        let is_counted = {
+            let mut seen = self.seen.lock();
+            seen.targets.entry(target.to_owned()).or_default().source_error = None;
+            // By the read of the log, which told us.
+            seen.source_error.as_ref().is_some_and(|known| known.text == error.to_string())
+        };
         self.status.send_modify(|status| {
             let target = status.targets.entry(target.to_owned()).or_default();
             target.error = Some(stopped(error));
             match error.is_of_source() {
+                true if is_counted => {}
                 true => status.errors.count(error.kind()),
                 false => target.errors.count(error.kind()),
             }
@@ -280,6 +289,20 @@ impl Board {
         self.seen.lock().gone = tables.into_iter().collect();
     }
 
+    /// Tables that the job's globs select, as the catalogue or the log told last: whether they are there, though they are
+    /// not the job's.
+    pub fn late(&self, tables: impl IntoIterator<Item = (TableName, bool)>) {
+        self.status.send_if_modified(|status| {
+            let mut late: BTreeSet<TableName> = status.late.iter().cloned().collect();
+            let mut changed = false;
+            for (name, is_there) in tables {
+                changed |= if is_there { late.len() < LATE && late.insert(name) } else { late.remove(&name) };
+            }
+            status.late = late.into_iter().collect();
+            changed
+        });
+    }
+
     /// What a target's progress says of its tables; called about once a second.
     pub fn tables(&self, target: &str, progress: &Progress) {
         let mut seen = self.seen.lock();
@@ -299,7 +322,8 @@ impl Board {
                 TableState::Streaming { .. } => Observed::Streaming,
             };
             let (rows, bytes, gone) = (table.rows, table.bytes, gone.contains(name));
-            (name.clone(), TableStatus { observed, gone, rows, bytes, rows_per_s, share, eta_s: eta })
+            let again = table.again.clone().filter(|_| !table.is_streaming());
+            (name.clone(), TableStatus { observed, gone, rows, bytes, rows_per_s, share, eta_s: eta, again })
         });
         let tables = tables.collect();
         drop(seen);
