@@ -5,6 +5,9 @@ pub mod memory;
 pub mod mysql;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
+#[cfg(feature = "tablestore")]
+#[expect(dead_code, reason = "its source and target come next")]
+mod tablestore;
 
 use crate::{
     error::{Error, Result},
