@@ -37,7 +37,11 @@ pub(super) struct Failure {
 #[derive(Debug)]
 pub(super) enum Cause {
     /// The service says what is wrong, with the request or with one row of a batch.
-    Told { code: Box<str>, message: Box<str>, action: Option<Box<str>> },
+    Told {
+        code: Box<str>,
+        message: Box<str>,
+        action: Option<Box<str>>,
+    },
     /// An error without words: of the service as it goes down, or of something in front of it.
     Silent {
         status: u16,
@@ -112,7 +116,7 @@ impl Failure {
     }
 
     /// With what was tried: `failure.at("reading the table")`.
-    pub fn at(self, what: impl fmt::Display) -> Error {
+    pub fn at(&self, what: impl fmt::Display) -> Error {
         let (kind, hint) = self.next();
         let error = Error::new(kind, format!("{what}: {self}"));
         match hint {

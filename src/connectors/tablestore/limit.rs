@@ -181,7 +181,7 @@ mod tests {
         assert_eq!(batches("t", &rows), [0..200, 200..400, 400..450]);
         let same = [key(1), key(2), key(1), key(1), key(2)].map(Change::delete);
         assert_eq!(batches("t", &same), [0..2, 2..3, 3..5]);
-        assert_eq!(batches("t", &[]), []);
+        assert!(batches("t", &[]).is_empty());
     }
 
     #[test]
