@@ -32,7 +32,7 @@
 //!
 //! ```text
 //! 4  main, cli
-//! 3  control, client, http                    the first two are the only places that know tonic, and prost but for Tablestore's
+//! 3  control, client, http                    the first two alone know tonic, and prost but for a driver
 //! 2  supervisor
 //! 1c certify · plan
 //! 1b pipeline · connectors/* · state/sled                       neighbours do not import each other

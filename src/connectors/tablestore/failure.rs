@@ -129,6 +129,10 @@ impl Failure {
     fn next(&self) -> (ErrorKind, Option<String>) {
         let told = |kind, hint: &str| (kind, Some(hint.to_owned()));
         match &self.cause {
+            Cause::Told { code, .. } if &**code == code::NO_SUCH && self.operation.is_stream() => told(
+                ErrorKind::Lost,
+                "the stream was switched off, or the table made anew: a new copy of the table is needed",
+            ),
             Cause::Told { code, message, action, .. } => {
                 let (_, kind, hint) = meaning(code, message);
                 let is_row = self.operation.effect == Effect::Rows;
@@ -145,6 +149,9 @@ impl Failure {
                 ErrorKind::Config,
                 "something that is not Tablestore answered: look at the host and the port in the store's URL",
             ),
+            Cause::Broken(why) if why.is_timeout() => {
+                told(ErrorKind::Transient, "where the link is slow, set the store's option `answer_timeout_ms` higher")
+            }
             Cause::Unreached(_) | Cause::Broken(_) | Cause::Spoiled(_) => (ErrorKind::Transient, None),
             Cause::Unsafe(_) => told(
                 ErrorKind::Config,
@@ -284,6 +291,8 @@ mod tests {
         assert_eq!(kind(BATCH_WRITE_ROW, "OTSParameterInvalid"), ErrorKind::Refused);
         assert_eq!(kind(CREATE_TABLE, "OTSParameterInvalid"), ErrorKind::Config);
         assert_eq!(kind(GET_STREAM_RECORD, code::TRIMMED), ErrorKind::Lost);
+        assert_eq!(kind(GET_STREAM_RECORD, code::NO_SUCH), ErrorKind::Lost);
+        assert_eq!(kind(GET_RANGE, code::NO_SUCH), ErrorKind::Config);
         assert_eq!(kind(GET_RANGE, code::AUTH_FAILED), ErrorKind::Config);
         assert_eq!(kind(GET_RANGE, code::RESOURCE_GONE), ErrorKind::Transient);
         assert_eq!(kind(GET_RANGE, "OTSSomethingNew"), ErrorKind::Transient);

@@ -1,7 +1,8 @@
 //! Tablestore, Alibaba Cloud's wide-column store: the client half, which speaks its protocol.
 //!
 //! ```text
-//! client → patience → transport → request (pack, sign) → HTTP → answer (unpack, prove) → messages → plainbuffer, matrix
+//! client → patience → transport → request (pack, sign) → HTTP
+//!        ← messages, plainbuffer, matrix ← answer (unpack, prove) ←
 //! ```
 
 mod answer;

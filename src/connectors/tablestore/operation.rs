@@ -19,6 +19,11 @@ pub enum Effect {
 }
 
 impl Operation {
+    /// Of one stream, whose id is from a position.
+    pub fn is_stream(self) -> bool {
+        [DESCRIBE_STREAM, GET_SHARD_ITERATOR, GET_STREAM_RECORD].contains(&self)
+    }
+
     pub fn is_tunnel(self) -> bool {
         self.path.starts_with("tunnel/")
     }

@@ -154,7 +154,7 @@ fn done(operation: Operation, rows: Vec<RowInBatchResponse>) -> Vec<Answer<()>> 
 
 fn complaint(operation: Operation, row: RowInBatchResponse) -> Failure {
     match row.error {
-        Some(error) => Failure::told(operation, error),
+        Some(error) => Failure::told(operation, *error),
         None => Failure::spoiled(operation, "a row is not said to be done, nor why not"),
     }
 }

@@ -166,7 +166,7 @@ async fn an_answer_may_not_be_larger_than_told() {
 fn row(failed: Option<&str>) -> RowInBatchResponse {
     RowInBatchResponse {
         is_ok: Some(failed.is_none()),
-        error: failed.map(|code| Error { code: Some(code.into()), message: None, access_denied: None }),
+        error: failed.map(|code| Box::new(Error { code: Some(code.into()), message: None, access_denied: None })),
         ..RowInBatchResponse::default()
     }
 }

@@ -178,8 +178,9 @@ pub struct TableInBatchResponse {
 pub struct RowInBatchResponse {
     #[prost(bool, optional, tag = "1")]
     pub is_ok: Option<bool>,
-    #[prost(message, optional, tag = "2")]
-    pub error: Option<Error>,
+    /// Apart: most rows have none, and it is large.
+    #[prost(message, optional, boxed, tag = "2")]
+    pub error: Option<Box<Error>>,
     #[prost(message, optional, tag = "3")]
     pub consumed: Option<ConsumedCapacity>,
     #[prost(bytes = "bytes", optional, tag = "4")]
