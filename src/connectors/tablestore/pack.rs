@@ -22,16 +22,16 @@ pub(super) fn deflate(bytes: &[u8]) -> Vec<u8> {
     packed
 }
 
-/// `length` is what was told; room for it is taken as bytes come.
+/// `length` is what was told, and what the room is made for: the caller bounds it.
 pub(super) fn inflate(packed: &[u8], length: usize) -> Result<Vec<u8>, Corrupt> {
-    let mut raw = Vec::new();
-    ZlibDecoder::new(packed)
-        .take(length as u64 + 1)
-        .read_to_end(&mut raw)
-        .map_err(|failure| Corrupt(format!("a packed answer cannot be unpacked: {failure}")))?;
-    match raw.len() == length {
-        true => Ok(raw),
-        false => Err(Corrupt::new("a packed answer is not as long as it says")),
+    let wrong = |failure| Corrupt(format!("a packed answer cannot be unpacked: {failure}"));
+    let mut decoder = ZlibDecoder::new(packed);
+    let mut raw = vec![0; length];
+    decoder.read_exact(&mut raw).map_err(wrong)?;
+    // The end, and with it the stream's own sum, is looked at by who reads on.
+    match decoder.read(&mut [0]).map_err(wrong)? {
+        0 => Ok(raw),
+        _ => Err(Corrupt::new("a packed answer is longer than it says")),
     }
 }
 
