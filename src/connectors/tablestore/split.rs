@@ -25,11 +25,9 @@ pub(super) fn ranges(answer: &SplitPointsResponse) -> Result<Vec<KeyRange>, Corr
         .chain(answer.split_points.iter().map(|point| whole(schema, point)))
         .chain([Ok(edge(schema, &[], Value::InfMax))])
         .collect::<Result<Vec<Bytes>, _>>()?;
-    // As many as there are ranges, whatever a count says.
-    let mut locations = answer
-        .locations
-        .iter()
-        .flat_map(|place| (0..place.repeat.clamp(0, edges.len() as i64)).map(|_| place.location.clone()));
+    // Only as many are made as there are ranges, whatever a count says.
+    let places = answer.locations.iter();
+    let mut locations = places.flat_map(|place| (0..place.repeat).map(|_| place.location.clone()));
     let range = |pair: &[Bytes]| KeyRange { start: pair[0].clone(), end: pair[1].clone(), location: locations.next() };
     Ok(edges.windows(2).map(range).collect())
 }

@@ -84,19 +84,15 @@ impl Transport {
 
     async fn reply(&self, operation: Operation, post: reqwest::RequestBuilder) -> Answer<Reply> {
         let broken = |error: reqwest::Error| Failure::new(operation, cause(error.without_url()));
-        let too_large = || Failure::new(operation, Cause::TooLarge { limit: self.limit });
         let mut response = post.send().await.map_err(broken)?;
         let length = response.content_length().unwrap_or_default();
-        if length > self.limit as u64 {
-            return Err(too_large());
-        }
         let headers = response.headers().iter();
         let text = |value: &reqwest::header::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
         let headers = headers.map(|(name, value)| (name.as_str().to_owned(), text(value))).collect();
         let mut body = Vec::with_capacity(length.min(BELIEVED_BYTES) as usize);
         while let Some(chunk) = response.chunk().await.map_err(broken)? {
             if body.len() + chunk.len() > self.limit {
-                return Err(too_large());
+                return Err(Failure::new(operation, Cause::TooLarge { limit: self.limit }));
             }
             body.extend_from_slice(&chunk);
         }

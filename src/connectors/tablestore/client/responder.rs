@@ -31,6 +31,11 @@ pub enum Play {
     Complaint(u16, &'static str),
     /// As it is, without the service's headers.
     Bare(u16, &'static str),
+    /// So many bytes, with or without a word of how many there are.
+    Large {
+        bytes: usize,
+        told: bool,
+    },
     /// It was taken, and the connection ends.
     Cut,
     /// It was taken, and nothing comes.
@@ -118,6 +123,13 @@ async fn serve(
         let play = script.lock().pop_front().expect("no more was expected");
         match play {
             Play::Cut => return,
+            Play::Large { bytes, told } => {
+                let length = if told { format!("content-length: {bytes}\r\n") } else { String::new() };
+                let head = format!("HTTP/1.1 200 x\r\n{length}\r\n");
+                // Whoever has seen enough hangs up.
+                let _ = socket.write_all(&[head.into_bytes(), vec![0; bytes]].concat()).await;
+                return;
+            }
             Play::Hang => tokio::time::sleep(Duration::from_secs(60)).await,
             play => socket.write_all(&reply(&asked, play, 0)).await.unwrap(),
         }
@@ -176,7 +188,7 @@ fn reply(asked: &Asked, play: Play, ahead_s: i64) -> Vec<u8> {
             let error = Error { code: Some(code.to_owned()), message: Some("no".to_owned()), access_denied: None };
             (error.encode_to_vec(), error.encode_to_vec())
         }
-        Play::Cut | Play::Hang => unreachable!("no answer at all"),
+        Play::Cut | Play::Hang | Play::Large { .. } => unreachable!("answered apart"),
     };
     let date = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(ahead_s);
     headers.extend([
