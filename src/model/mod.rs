@@ -1,6 +1,7 @@
 //! The nouns: values, rows, tables, mutations, batches, positions, progress, jobs. No I/O, no async.
 
 mod batch;
+mod cell;
 mod encoding;
 mod finding;
 mod job;
@@ -14,6 +15,7 @@ mod table;
 mod value;
 
 pub use batch::{Batch, Body, Kind, Rows};
+pub use cell::{Cell, Cells, Stamp};
 pub use finding::{Finding, Leftover, Severity, in_file, without};
 pub use job::{
     ApplySettings, CopySettings, Existing, JobId, JobSpec, Keyless, Limits, Refusal, SourceSpec, TargetSpec,

@@ -8,7 +8,8 @@ pub enum Change {
     Upsert = 1,
     /// Set these fields if the row is there. A row that is not there is reported (`Applied::Missing`), never skipped.
     Patch = 2,
-    // 3 is Merge: set these fields, create the row if absent, with write times (wide-column stores).
+    /// Set these fields, and create the row if it is not there (wide-column stores). What is removed is named.
+    Merge = 3,
     /// The row with this key (keyless table: one row with these values) is gone.
     Delete = 4,
     /// This key changed; `pipeline/resolve.rs` fetches its row from the source before it is written.
@@ -44,8 +45,8 @@ pub struct Mutation {
     /// Index into the batch's shapes.
     pub shape: u16,
     pub change: Change,
-    /// The row after: all fields (Upsert), some (Patch, Matching), the key's fields with the rest unset (Delete, Touched;
-    /// a keyless table's Delete has all). `NO_ROW` for changes without one.
+    /// The row after: all fields (Upsert), some (Patch, Merge, Matching), the key's fields with the rest unset (Delete,
+    /// Touched; a keyless table's Delete has all). `NO_ROW` for changes without one.
     pub row: Place,
     /// The row before, as far as it is needed, or the criteria of `Matching` (`Rows::criteria`); else `NO_ROW`.
     pub before: Place,

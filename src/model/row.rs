@@ -1,13 +1,13 @@
 //! One row in a slab: a header, and the fields in the order of the shape's columns.
 //!
 //! ```text
-//! row   = header u8, fields u16, field*            integers are little-endian
-//! header: high four bits the version (1), bit 0 per-field write times follow, bit 1 named fields follow
-//!         (both reserved: refused until the first wide-column store)
+//! row   = header u8, fields u16, field*, stamps, cells        integers are little-endian
+//! header: high four bits the version (1), bit 0 there are stamps, bit 1 there are cells
 //! ```
-//! What a field is, is in `encoding.rs`. `tests/data/golden` guards both.
+//! What a field is, is in `encoding.rs`, stamps and cells in `cell.rs`. `tests/data/golden` guards all of it.
 
 use super::{
+    cell::{Cell, Cells, Stamp},
     encoding::{BYTES, REMOVED, TEXT, UNSET, checked_field, field_length, read_value, write_owned, write_value},
     value::{Value, ValueRef},
 };
@@ -15,6 +15,8 @@ use super::{
 pub const ENCODING_VERSION: u8 = 1;
 
 const HEADER: usize = 3;
+const STAMPS: u8 = 1;
+const CELLS: u8 = 2;
 
 /// What a row says of one column.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -42,13 +44,15 @@ pub struct RowBuilder<'s> {
     slab: &'s mut Vec<u8>,
     start: usize,
     fields: u16,
+    /// Where the count of the cells is, once there is one.
+    cells: Option<usize>,
 }
 
 impl<'s> RowBuilder<'s> {
     pub fn new(slab: &'s mut Vec<u8>) -> Self {
         let start = slab.len();
         slab.extend_from_slice(&[ENCODING_VERSION << 4, 0, 0]);
-        RowBuilder { slab, start, fields: 0 }
+        RowBuilder { slab, start, fields: 0, cells: None }
     }
 
     pub fn unset(&mut self) -> &mut Self {
@@ -98,6 +102,27 @@ impl<'s> RowBuilder<'s> {
         &mut self.slab[start..]
     }
 
+    /// Behind the last field: when each was written.
+    pub fn stamps(&mut self, stamps: &[Stamp]) -> &mut Self {
+        debug_assert_eq!(stamps.len(), usize::from(self.fields), "one a field");
+        self.slab[self.start] |= STAMPS;
+        stamps.iter().for_each(|stamp| stamp.write(self.slab));
+        self
+    }
+
+    /// Behind all else: a field that the shape does not have, or one version of it.
+    pub fn cell(&mut self, cell: Cell<'_>) -> &mut Self {
+        let count = *self.cells.get_or_insert_with(|| {
+            self.slab[self.start] |= CELLS;
+            self.slab.extend_from_slice(&[0; 4]);
+            self.slab.len() - 4
+        });
+        let known: [u8; 4] = self.slab[count..count + 4].try_into().expect("four bytes");
+        self.slab[count..count + 4].copy_from_slice(&(u32::from_le_bytes(known) + 1).to_le_bytes());
+        cell.write(self.slab);
+        self
+    }
+
     /// The row's place in the slab.
     ///
     /// # Panics
@@ -129,13 +154,21 @@ impl<'a> RowRef<'a> {
     /// Looks at every byte of a row that comes from outside this process: version, kinds, lengths, UTF-8.
     pub fn checked(bytes: &'a [u8]) -> Option<Self> {
         let header = *bytes.first()?;
-        if header != ENCODING_VERSION << 4 {
+        if header & !(STAMPS | CELLS) != ENCODING_VERSION << 4 {
             return None;
         }
         let fields = u16::from_le_bytes(bytes.get(1..HEADER)?.try_into().ok()?);
         let mut rest = &bytes[HEADER..];
         for _ in 0..fields {
             rest = &rest[checked_field(rest, 0)?..];
+        }
+        if header & STAMPS != 0 {
+            for _ in 0..fields {
+                Stamp::read(&mut rest)?;
+            }
+        }
+        if header & CELLS != 0 {
+            rest = Cells::checked(rest)?;
         }
         Some(RowRef { bytes: &bytes[..bytes.len() - rest.len()] })
     }
@@ -158,11 +191,44 @@ impl<'a> RowRef<'a> {
         self.fields().nth(index).unwrap_or(Field::Unset)
     }
 
+    /// When each field was written; nothing where the row does not say.
+    pub fn stamps(&self) -> impl Iterator<Item = Stamp> + use<'a> {
+        let mut rest = if self.bytes[0] & STAMPS == 0 { &[] } else { self.behind_fields() };
+        let count = if rest.is_empty() { 0 } else { self.len() };
+        (0..count).filter_map(move |_| Stamp::read(&mut rest))
+    }
+
+    /// Fields that the shape does not have.
+    pub fn cells(&self) -> Cells<'a> {
+        if self.bytes[0] & CELLS == 0 { Cells::default() } else { Cells::new(self.behind_stamps()) }
+    }
+
     /// The encoded bytes of this row alone.
     pub fn bytes(&self) -> &'a [u8] {
+        let rest = if self.bytes[0] & CELLS == 0 {
+            self.behind_stamps()
+        } else {
+            let mut cells = self.cells();
+            cells.by_ref().for_each(drop);
+            cells.rest()
+        };
+        &self.bytes[..self.bytes.len() - rest.len()]
+    }
+
+    fn behind_fields(&self) -> &'a [u8] {
         let mut fields = self.fields();
         while fields.skip_field() {}
-        &self.bytes[..self.bytes.len() - fields.rest.len()]
+        fields.rest
+    }
+
+    fn behind_stamps(&self) -> &'a [u8] {
+        let mut rest = self.behind_fields();
+        if self.bytes[0] & STAMPS != 0 {
+            for _ in 0..self.len() {
+                Stamp::read(&mut rest).expect("one a field");
+            }
+        }
+        rest
     }
 
     pub fn to_values(&self) -> Vec<Option<Value>> {

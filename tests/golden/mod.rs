@@ -4,8 +4,8 @@
 
 use std::{fmt::Write, fs};
 use whimbrel::model::{
-    COARSE_HASH_VERSION, Change, Column, Criterion, Date, ENCODING_VERSION, Equality, Interval, Key, KeyRange,
-    Operator, Position, RowRef, Rows, Table, TableName, Type, Value, ValueRef, coarse_hash,
+    COARSE_HASH_VERSION, Cell, Change, Column, Criterion, Date, ENCODING_VERSION, Equality, Field, Interval, Key,
+    KeyRange, Operator, Position, RowRef, Rows, Stamp, Table, TableName, Type, Value, ValueRef, coarse_hash,
 };
 
 fn hex(bytes: &[u8]) -> String {
@@ -98,6 +98,22 @@ fn rows_with_every_state_of_a_field() {
     .map(|change| change as u8)
     .to_vec();
     golden("row-v1.txt", &format!("{text}changes {}\n", hex(&numbers)));
+}
+
+#[test]
+fn wide_rows() {
+    let mut rows = Rows::default();
+    let mut row = rows.build();
+    row.value(ValueRef::Int(7)).unset();
+    row.stamps(&[Stamp::default(), Stamp { written: Some(1_700_000_000_123_000), expires: Some(1_800_000_000) }]);
+    let value = Field::Value(ValueRef::Text("ü"));
+    for (name, field, written, one_version) in
+        [("a", value, Some(-1), false), ("a", Field::Removed, Some(2), true), ("ß", Field::Removed, None, false)]
+    {
+        row.cell(Cell { name, field, stamp: Stamp { written, expires: None }, one_version });
+    }
+    let place = row.finish();
+    golden("wide-v1.txt", &format!("row {}\nmerge {:02x}\n", hex(rows.row(place).bytes()), Change::Merge as u8));
 }
 
 #[test]

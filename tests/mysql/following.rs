@@ -150,6 +150,7 @@ impl Follower {
                 }
                 Change::Reshape => self.reshape(&table),
                 Change::Matching => self.matching(rows, one),
+                Change::Merge => panic!("a log of whole fields merges none"),
             }
         }
     }

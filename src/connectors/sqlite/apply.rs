@@ -125,8 +125,11 @@ impl Work {
             }
             Change::Matching => matching(db, plan, rows, mutation)?,
             Change::Truncate => db.run(&format!("DELETE FROM {}", quote(plan.target.name())))?,
-            Change::Touched => {
-                return Err(Error::config("a touched key reached the target without its row"));
+            Change::Touched | Change::Merge => {
+                return Err(Error::config(format!(
+                    "a {:?} row reached the target, which takes whole ones",
+                    mutation.change
+                )));
             }
             Change::Reshape | Change::Recopy => {}
         }
