@@ -82,6 +82,11 @@ pub trait Target: Send + Sync {
         None
     }
 
+    /// Whether it takes named fields beyond the shape, their versions, and `Merge`. If not, it is given columns.
+    fn is_wide(&self) -> bool {
+        false
+    }
+
     /// Whether rows and watermark commit together. If not, only keyed changes are carried (lane protocol 10).
     fn is_transactional(&self) -> bool {
         true

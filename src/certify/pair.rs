@@ -17,8 +17,8 @@ use super::{
 use crate::{
     error::{ErrorKind, Result},
     model::{
-        ApplySettings, Column, CopySettings, Existing, JobSpec, Keyless, Limits, SourceSpec, Table, TableName,
-        TargetSpec, Type, Value,
+        ApplySettings, Column, CopySettings, Existing, JobSpec, Limits, SourceSpec, Table, TableName, TargetSpec, Type,
+        Value,
     },
     pipeline::{
         self, JobRun, TargetRun,
@@ -144,10 +144,9 @@ impl<'p> Job<'p> {
             name: "certify".into(),
             labels: [].into(),
             source: SourceSpec {
-                store: "from".into(),
                 tables: tables.iter().map(|table| table.name.to_string()).collect(),
                 rename: renamed(pair),
-                keyless: Keyless::Refuse,
+                ..SourceSpec::new("from")
             },
             targets: vec![TargetSpec { store: "to".into(), existing: Existing::Refuse }],
             copy: CopySettings::default(),

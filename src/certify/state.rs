@@ -74,12 +74,7 @@ fn job(id: JobId, name: &str) -> JobRecord {
     let spec = JobSpec {
         name: name.into(),
         labels: [("team".into(), "«shop»".into())].into(),
-        source: SourceSpec {
-            store: "a".into(),
-            tables: vec!["main.*".into()],
-            rename: [].into(),
-            keyless: Keyless::Exact,
-        },
+        source: SourceSpec { tables: vec!["main.*".into()], keyless: Keyless::Exact, ..SourceSpec::new("a") },
         targets: vec![TargetSpec { store: "b".into(), existing: Existing::Merge }],
         copy: CopySettings::default(),
         apply: ApplySettings::default(),

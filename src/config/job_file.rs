@@ -69,6 +69,8 @@ fn known_keys() -> serde_json::Value {
             store: String::new(),
             tables: vec![String::new()],
             rename: any_name(),
+            columns: [("*".to_owned(), vec![String::new()])].into(),
+            rest: "rest of it".into(),
             keyless: Keyless::default(),
         },
         targets: vec![TargetSpec { store: String::new(), existing: Existing::default() }],

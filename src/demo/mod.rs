@@ -17,7 +17,7 @@ use crate::{
     client::{Answer, Client},
     control::v1::{Job, ObservedState},
     error::{Error, Result},
-    model::{ApplySettings, CopySettings, Existing, JobSpec, Keyless, SourceSpec, TargetSpec},
+    model::{ApplySettings, CopySettings, Existing, JobSpec, SourceSpec, TargetSpec},
 };
 use processes::{Daemon, Writer};
 use std::{
@@ -182,12 +182,7 @@ fn spec(stores: &Stores) -> JobSpec {
     JobSpec {
         name: JOB.into(),
         labels: BTreeMap::new(),
-        source: SourceSpec {
-            store: stores.source.name.clone(),
-            tables: Vec::new(),
-            rename: BTreeMap::new(),
-            keyless: Keyless::Refuse,
-        },
+        source: SourceSpec::new(&stores.source.name),
         targets: stores.targets.iter().map(target).collect(),
         copy: CopySettings::default(),
         apply: ApplySettings::default(),

@@ -36,12 +36,7 @@ impl JobSpec {
         JobSpec {
             name: name.to_owned(),
             labels: BTreeMap::new(),
-            source: SourceSpec {
-                store: source.to_owned(),
-                tables: Vec::new(),
-                rename: BTreeMap::new(),
-                keyless: Keyless::default(),
-            },
+            source: SourceSpec::new(source),
             targets: targets.iter().map(target).collect(),
             copy: CopySettings::default(),
             apply: ApplySettings::default(),
@@ -60,8 +55,37 @@ pub struct SourceSpec {
     /// `schema.table` or `schema.*` at the source → the same form at the targets.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub rename: BTreeMap<String, String>,
+    /// Of schema-free tables, for targets with columns: `schema.table` → `name type` of each. None: those that the table
+    /// declares.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub columns: BTreeMap<String, Vec<String>>,
+    /// The column that takes all other fields of such a row, as JSON. Empty: a row that has one is refused.
+    #[serde(default = "default_rest", skip_serializing_if = "is_default_rest")]
+    pub rest: String,
     #[serde(default)]
     pub keyless: Keyless,
+}
+
+pub fn default_rest() -> String {
+    "rest".to_owned()
+}
+
+impl SourceSpec {
+    /// Every table of the store, all else at its default.
+    pub fn new(store: &str) -> SourceSpec {
+        SourceSpec {
+            store: store.to_owned(),
+            tables: Vec::new(),
+            rename: BTreeMap::new(),
+            columns: BTreeMap::new(),
+            rest: default_rest(),
+            keyless: Keyless::default(),
+        }
+    }
+}
+
+fn is_default_rest(rest: &String) -> bool {
+    *rest == default_rest()
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -19,6 +19,7 @@ pub use cell::{Cell, Cells, Stamp};
 pub use finding::{Finding, Leftover, Severity, in_file, without};
 pub use job::{
     ApplySettings, CopySettings, Existing, JobId, JobSpec, Keyless, Limits, Refusal, SourceSpec, TargetSpec,
+    default_rest,
 };
 pub use key::{BLOCK_HASH_VERSION, COARSE_HASH_VERSION, Key, KeyRange, coarse_hash};
 pub use mutation::{Change, Criterion, Mutation, NO_ROW, Operator, Place};

@@ -180,6 +180,9 @@ pub struct Table {
     pub family: String,
     /// The source's own statement that makes the table; used between equal kinds of store.
     pub definition: Option<String>,
+    /// Of a schema-free table: rows have named fields besides the columns, and these are known beforehand.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub beyond: Option<Vec<Column>>,
 }
 
 impl Table {
@@ -194,6 +197,7 @@ impl Table {
             foreign_keys: Vec::new(),
             family: String::new(),
             definition: None,
+            beyond: None,
         }
     }
 

@@ -11,6 +11,7 @@ mod budget;
 mod check;
 mod copy;
 mod finish;
+pub(crate) mod flat;
 mod fold;
 mod held;
 mod ledger;
@@ -113,6 +114,8 @@ pub struct TargetRun {
 /// Runs the job until `stop` (then `Ok`, with everything applied saved) or until it needs a person.
 /// One target that needs a person does not stop the others; `Err` only when nothing is left to run.
 pub async fn run(mut job: JobRun, stop: CancellationToken) -> Result<()> {
+    let targets: Vec<_> = job.targets.iter().map(|target| Arc::clone(&target.target)).collect();
+    job.source = flat::over(job.source, &job.record.spec.source, &targets);
     let board = Arc::new(Board::new(Arc::clone(&job.status)));
     for target in &job.targets {
         board.phase(&target.name, Observed::Preparing);

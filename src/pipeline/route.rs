@@ -187,14 +187,12 @@ impl<F: Feed> Feed for Routed<F> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Keyless;
 
     fn route(tables: &[&str], rename: &[(&str, &str)]) -> Result<Route> {
         Route::new(&SourceSpec {
-            store: "a".into(),
             tables: tables.iter().map(|&glob| glob.into()).collect(),
             rename: rename.iter().map(|&(from, to)| (from.into(), to.into())).collect(),
-            keyless: Keyless::Refuse,
+            ..SourceSpec::new("a")
         })
     }
 

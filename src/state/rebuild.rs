@@ -186,12 +186,7 @@ mod tests {
         let spec = JobSpec {
             name: "orders".into(),
             labels: BTreeMap::new(),
-            source: SourceSpec {
-                store: "a".into(),
-                tables: Vec::new(),
-                rename: [("main.*".into(), "copy.*".into())].into(),
-                keyless: Default::default(),
-            },
+            source: SourceSpec { rename: [("main.*".into(), "copy.*".into())].into(), ..SourceSpec::new("a") },
             targets: vec![target("b"), target("c")],
             copy: CopySettings::default(),
             apply: ApplySettings::default(),

@@ -11,7 +11,7 @@ use crate::{
     error::Error,
     fixture::Fixture,
     model::{Finding, JobId, JobSpec, Leftover, Severity, SourceSpec, Table},
-    pipeline::{Route, named},
+    pipeline::{Route, flat, named},
     plan::{self, Pair, Plan},
     state::Desired,
 };
@@ -87,6 +87,7 @@ impl Supervisor {
         for target in &spec.targets {
             pair.targets.push(self.shared.stores.open(&target.store)?.target().map_err(denied::of_store)?);
         }
+        pair.source = flat::over(pair.source, &spec.source, &pair.targets);
         let mut plan = timely("one of the stores", plan::plan(&pair)).await.map_err(denied::of_store)?;
         // One that was never started holds nothing.
         let mut started = self.jobs().filter(|job| job.record.borrow().desired != Desired::Created);
@@ -169,12 +170,7 @@ fn user_of(shared: &Shared, store: &str) -> Option<String> {
 }
 
 fn route(store: &str, globs: &[String]) -> Answer<(SourceSpec, Route)> {
-    let spec = SourceSpec {
-        store: store.to_owned(),
-        tables: globs.to_vec(),
-        rename: BTreeMap::new(),
-        keyless: Default::default(),
-    };
+    let spec = SourceSpec { tables: globs.to_vec(), ..SourceSpec::new(store) };
     let route = Route::new(&spec).map_err(Reason::InvalidArgument.because())?;
     Ok((spec, route))
 }

@@ -58,6 +58,12 @@ const FIELDS: &[Field] = &[
         may: May::BeforeStart,
         set: |to, from| to.source.rename.clone_from(&from.source.rename),
     },
+    Field {
+        path: "source.columns",
+        may: May::BeforeStart,
+        set: |to, from| to.source.columns.clone_from(&from.source.columns),
+    },
+    Field { path: "source.rest", may: May::BeforeStart, set: |to, from| to.source.rest.clone_from(&from.source.rest) },
     Field { path: "source.keyless", may: May::BeforeStart, set: |to, from| to.source.keyless = from.source.keyless },
     Field { path: "targets", may: May::BeforeStart, set: |to, from| to.targets.clone_from(&from.targets) },
     Field {

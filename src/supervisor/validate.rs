@@ -4,7 +4,11 @@ use super::{
     denied::{Answer, Reason},
     stores::Stores,
 };
-use crate::{error::Error, model::JobSpec, pipeline::Route};
+use crate::{
+    error::Error,
+    model::JobSpec,
+    pipeline::{Route, flat},
+};
 
 /// As DNS labels have it, so that a job's name is good in files, labels and host names.
 const NAME_LETTERS: usize = 63;
@@ -61,6 +65,8 @@ fn form(spec: &JobSpec) -> Result<(), Error> {
         return Err(wrong("targets", "a job needs at least one").hint("add `targets: [{store: NAME}]`"));
     }
     Route::new(&spec.source)?;
+    flat::check(&spec.source)?;
+    at_most("source.columns", spec.source.columns.len(), TABLE_GLOBS)?;
     at_most("apply.lanes", spec.apply.lanes.into(), LANES.into())?;
     at_most("copy.parallelism", spec.copy.parallelism.into(), PARALLELISM.into())?;
     if spec.apply.transactional && spec.apply.lanes > 1 {

@@ -209,10 +209,8 @@ impl Plan {
             name: format!("seed-{}", self.seed),
             labels: Default::default(),
             source: SourceSpec {
-                store: "source".into(),
-                tables: Vec::new(),
-                rename: Default::default(),
                 keyless: if self.tables.contains(&audit()) { Keyless::Exact } else { Keyless::Refuse },
+                ..SourceSpec::new("source")
             },
             targets: self.targets.iter().enumerate().map(target).collect(),
             copy: CopySettings { parallelism: self.parallelism, ..CopySettings::default() },

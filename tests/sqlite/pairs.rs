@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 use whimbrel::{
     error::Result,
-    model::{ApplySettings, CopySettings, Existing, JobId, JobSpec, Keyless, Limits, SourceSpec, TargetSpec},
+    model::{ApplySettings, CopySettings, Existing, JobId, JobSpec, Limits, SourceSpec, TargetSpec},
     pipeline::{self, Budget, JobRun, TargetRun, status::JobStatus},
     state::{Desired, JobRecord, MemoryState, State},
 };
@@ -41,12 +41,7 @@ impl Job {
         let spec = JobSpec {
             name: "pair".into(),
             labels: Default::default(),
-            source: SourceSpec {
-                store: "source".into(),
-                tables: Vec::new(),
-                rename: Default::default(),
-                keyless: Keyless::Refuse,
-            },
+            source: SourceSpec::new("source"),
             targets: (0..targets.len()).map(of).collect(),
             copy: CopySettings::default(),
             apply: ApplySettings::default(),

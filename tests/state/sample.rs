@@ -19,10 +19,10 @@ pub fn record(id: JobId, name: &str) -> JobRecord {
         name: name.into(),
         labels: [("team".into(), "shop".into())].into(),
         source: SourceSpec {
-            store: "prod-a".into(),
             tables: vec!["main.*".into(), "!main.tmp_*".into()],
             rename: [("main.*".into(), "copy.*".into())].into(),
             keyless: Keyless::Exact,
+            ..SourceSpec::new("prod-a")
         },
         targets: vec![
             TargetSpec { store: "dr-b".into(), existing: Existing::Merge },

@@ -338,6 +338,7 @@ impl Made {
             foreign_keys,
             family: family.name().to_owned(),
             definition: Some(self.definition),
+            beyond: None,
         };
         Ok(Shape { table: Arc::new(table), natives, terms, index, altered, engine, hashes })
     }

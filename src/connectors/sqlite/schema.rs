@@ -216,6 +216,7 @@ pub(super) fn read(db: &mut Database, name: &str) -> Answer<Option<Shape>> {
         foreign_keys,
         family: "sqlite".to_owned(),
         definition: Some(definition),
+        beyond: None,
     };
     Ok(Some(Shape { table: Arc::new(table), access, terms, uniques: indexes.terms, defaults }))
 }

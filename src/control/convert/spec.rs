@@ -3,7 +3,8 @@
 use super::{invalid, unknown};
 use crate::{
     control::v1::{
-        ApplySettings, CopySettings, Existing, Job, JobSpec, Keyless, Limits, RefusedRow, SourceSpec, TargetSpec,
+        ApplySettings, ColumnList, CopySettings, Existing, Job, JobSpec, Keyless, Limits, RefusedRow, SourceSpec,
+        TargetSpec,
     },
     model,
     supervisor::{Denied, Reason, Update},
@@ -47,6 +48,8 @@ pub fn spec_from(spec: Option<JobSpec>) -> Result<model::JobSpec, Status> {
             store: source.store,
             tables: source.tables,
             rename: source.rename.into_iter().collect(),
+            columns: source.columns.into_iter().map(|(table, list)| (table, list.columns)).collect(),
+            rest: source.rest.unwrap_or_else(model::default_rest),
             keyless,
         },
         targets: targets.collect::<Result<_, Status>>()?,
@@ -88,6 +91,11 @@ pub fn spec(spec: &model::JobSpec) -> JobSpec {
             store: spec.source.store.clone(),
             tables: spec.source.tables.clone(),
             rename: spec.source.rename.clone().into_iter().collect(),
+            columns: {
+                let columns = spec.source.columns.clone().into_iter();
+                columns.map(|(table, columns)| (table, ColumnList { columns })).collect()
+            },
+            rest: (spec.source.rest != model::default_rest()).then(|| spec.source.rest.clone()),
             keyless: match spec.source.keyless {
                 model::Keyless::Refuse => Keyless::Refuse,
                 model::Keyless::Exact => Keyless::Exact,
