@@ -208,7 +208,7 @@ mod tests {
                 bad[at] ^= 1 << bit;
                 // What is still believed can be read to its end.
                 if let Some(row) = RowRef::checked(&bad) {
-                    (row.stamps().count(), row.cells().count(), row.to_values());
+                    let _ = (row.stamps().count(), row.cells().count(), row.to_values());
                 }
             }
         }

@@ -11,6 +11,7 @@ mod occupied;
 mod position;
 mod progress;
 mod row;
+mod spelling;
 mod table;
 mod value;
 
@@ -27,5 +28,6 @@ pub use occupied::THEIRS;
 pub use position::{Checkpoint, Mark, Partition, Position};
 pub use progress::{LaneMark, Progress, RangeProgress, TableProgress, TableState};
 pub use row::{ENCODING_VERSION, Field, Fields, RowBuilder, RowRef};
+pub use spelling::spell;
 pub use table::{Action, Column, Equality, ForeignKey, Table, TableName, Type, Unique};
 pub use value::{Date, Decimal, Interval, List, Value, ValueRef};

@@ -12,6 +12,12 @@ const CONNECT_MS: u64 = 10_000;
 /// A page of 4 MB over a slow link takes half of it.
 const ANSWER_MS: u64 = 60_000;
 
+/// A request of a daemon that died is over by then: the service answers a write in milliseconds, or says that it is busy.
+const TAKEOVER_MS: u64 = 5_000;
+
+/// The service keeps no stream longer than a week.
+const STREAM_HOURS: u64 = 168;
+
 /// The largest row that is read; the same as a job's own default.
 const MAX_ROW_BYTES: u64 = 64 << 20;
 
@@ -45,6 +51,12 @@ pub(super) struct Config {
     pub answer_timeout: Duration,
     /// Option `max_row_bytes`.
     pub max_row_bytes: usize,
+    /// Option `stream_hours`: a job switches the stream of its source tables on, for so long.
+    pub stream_hours: Option<i32>,
+    /// Option `timestamps`: cells keep the source's times in every table, not only where there are versions or expiry.
+    pub keeps_times: bool,
+    /// Option `takeover_wait_ms`: so long after another daemon was told to stop, nothing of it is under way any more.
+    pub zombie_wait: Duration,
 }
 
 impl Config {
@@ -67,6 +79,9 @@ impl Config {
             connect_timeout: Duration::from_millis(CONNECT_MS),
             answer_timeout: Duration::from_millis(ANSWER_MS),
             max_row_bytes: MAX_ROW_BYTES as usize,
+            stream_hours: None,
+            keeps_times: false,
+            zombie_wait: Duration::from_millis(TAKEOVER_MS),
         };
         for (name, value) in &settings.options {
             let number = || {
@@ -94,10 +109,14 @@ impl Config {
                 "max_row_bytes" => {
                     config.max_row_bytes = number()?.clamp(SMALLEST_ROW_BYTES, LARGEST_ROW_BYTES) as usize;
                 }
+                "stream_hours" => config.stream_hours = Some(number()?.clamp(1, STREAM_HOURS) as i32),
+                "timestamps" => config.keeps_times = one_of("keep", "auto")?,
+                "takeover_wait_ms" => config.zombie_wait = Duration::from_millis(number()?),
                 _ => {
                     return Err(Error::config(format!("unknown option `{name}`")).hint(
                         "this store knows `access_key_id`, `signature`, `region`, `ca`, `http`, `compression`, \
-                         `verify`, `connect_timeout_ms`, `answer_timeout_ms` and `max_row_bytes`; remove the others",
+                         `verify`, `connect_timeout_ms`, `answer_timeout_ms`, `max_row_bytes`, `stream_hours`, \
+                         `timestamps` and `takeover_wait_ms`; remove the others",
                     ));
                 }
             }

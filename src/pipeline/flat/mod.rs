@@ -1,7 +1,7 @@
 //! A source with schema-free tables as one whose tables have columns: for targets that want columns.
 //!
-//! A whole row gives every column a value. What the log tells of some fields only (`Merge`) becomes `Touched`, and the row is
-//! fetched: its newest versions are what the columns hold, and the rest is one JSON value that nobody can write a part of.
+//! A whole row gives every column a value. What the log tells of some fields only (`Merge`) becomes `Touched`, and the row
+//! is fetched: its newest versions are what the columns hold, and the rest is JSON that nobody can write a part of.
 
 mod row;
 mod shape;

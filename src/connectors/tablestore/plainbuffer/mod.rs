@@ -17,10 +17,8 @@ pub mod value;
 #[cfg(test)]
 pub mod golden;
 
-pub(super) use cell::{Cell, Op};
-pub(super) use decode::Rows;
-#[cfg(test)]
-pub(super) use decode::{Row, Sequence};
+pub(super) use cell::{Act, Cell, Op};
+pub(super) use decode::{Row, Rows, Sequence};
 pub(super) use reader::{Corrupt, Reader};
 pub(super) use value::Value;
 
