@@ -55,6 +55,10 @@
 //! before the tee; patches that find no row (`Missing`) by the lane that met it. The fetched row is at or after its
 //! batch (R2), and whatever is later is replayed.
 //!
+//! Rows of wide-column and schema-free stores carry named fields beyond the shape, with write times (`model`'s `cell.rs`),
+//! and their logs tell of some fields (`Merge`). A target that wants columns is given them by `pipeline`'s `flat`, in
+//! front of the source: declared fields become columns, the rest one JSON column, and a `Merge` a `Touched`.
+//!
 //! Rows in the target may so be ahead of its checkpoint, and a source that is put back to a backup from between the two
 //! says nothing of them. What reads have shown (`Source::seen`) is therefore durable in state before a copied or
 //! fetched row is written, and the end of a batch vouches for the rows fetched for it (`Source::cut`); the start proves
