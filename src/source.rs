@@ -94,6 +94,11 @@ pub trait Source: Send + Sync {
         None
     }
 
+    /// Whether its tables have named fields beyond the shape (`Table::beyond`): targets that take none are given columns.
+    fn is_schema_free(&self) -> bool {
+        false
+    }
+
     /// Whether the log gives keys only (`Touched`): such a source cannot keep transactions whole.
     fn is_key_only(&self) -> bool {
         false

@@ -13,6 +13,7 @@ use crate::{
     model::{Table, TableName},
 };
 use std::sync::Arc;
+use tokio::time::timeout;
 
 /// R1, rounding down: what the snapshot does not show is behind the point, also where the log has it already (a commit
 /// that waits for its replica, hazards A2).
@@ -45,13 +46,13 @@ pub(super) async fn begin(connections: &Connections, session: &mut Session) -> R
 }
 
 /// The point with the shapes that the tables have there: what the copy lets pile up in the log need not be looked through
-/// for changes of them. Without, where one is altered at this moment.
-pub(super) async fn with_shapes(world: World, point: Point, tables: &[Arc<Table>], folds_names: bool) -> Result<Point> {
+/// for changes of them. A begin does without rather than wait: where one is altered at this moment, or where a transaction
+/// has its number and is not written.
+pub(super) async fn with_shapes(world: World, point: Point, tables: &[Arc<Table>], folds_names: bool) -> Point {
     let names: Vec<TableName> = tables.iter().map(|table| table.name.clone()).collect();
-    match History::open(world, &point, &names, folds_names).await {
-        Err(error) if error.is_transient() => Err(error),
-        Err(_) => Ok(point),
-        Ok(history) => Ok(Point { shapes: history.fingerprint(), ..point }),
+    match timeout(recent::PATIENCE, History::open(world, &point, &names, folds_names)).await {
+        Ok(Ok(history)) => Point { shapes: history.fingerprint(), ..point },
+        _ => point,
     }
 }
 

@@ -21,7 +21,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 /// It comes at once, unless the server has much to pass over before it; a begin does without it rather than wait.
-const PATIENCE: Duration = Duration::from_secs(5);
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Where files are counted it is found from the start of its file only.
 const FAR: u64 = 16 << 20;

@@ -68,7 +68,7 @@ impl Source for MysqlSource {
         let point = begin::begin(&self.reads.connections, &mut session).await?;
         let folds_names = session.server.folds_names;
         self.give_back(session);
-        let point = begin::with_shapes(self.world(), point, tables, folds_names).await?;
+        let point = begin::with_shapes(self.world(), point, tables, folds_names).await;
         Ok(Checkpoint::only(point.position(0)))
     }
 

@@ -120,6 +120,8 @@ impl Writer<'_> {
                 }
             }
         }
+        // Those that were not sent are before those that were not taken.
+        missing.sort_unstable();
         missing.dedup();
         Ok(())
     }

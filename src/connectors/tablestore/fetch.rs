@@ -26,17 +26,20 @@ pub(super) async fn fetch(catalog: &Catalog, wanted: &[Wanted], max_bytes: usize
             continue;
         };
         let mut fetched = Fetched { table: Some(Arc::clone(&shape.table)), slab: Vec::new(), rows: Vec::new() };
-        for keys in wanted.keys.chunks(READ_ROWS) {
-            // Not before the first row of all.
-            if fetched.slab.len() > room && (!fetched.slab.is_empty() || !all.is_empty()) {
-                break;
-            }
+        let mut is_first = all.iter().all(|earlier: &Fetched| earlier.slab.is_empty());
+        'keys: for keys in wanted.keys.chunks(READ_ROWS) {
             let keys: Vec<Bytes> = keys
                 .iter()
                 .map(|key| Ok(encode::key(&row::wire_key(&shape.table.columns, key)?).into()))
                 .collect::<Result<_>>()?;
             for (key, found) in keys.iter().zip(ask(catalog, &shape, &keys).await?) {
+                let before = fetched.slab.len();
                 let place = read(catalog, &shape, key, found, &mut fetched.slab).await?;
+                if fetched.slab.len() > room && !is_first {
+                    fetched.slab.truncate(before);
+                    break 'keys;
+                }
+                is_first &= place.is_none();
                 fetched.rows.push(place);
             }
         }

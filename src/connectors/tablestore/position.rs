@@ -3,7 +3,7 @@
 //! ```text
 //! form u8 (1) · stream text · iterator text · ended u8 · epoch i32 · time i64 µs · row i32 · asked i64 µs
 //! ```
-//! A text is u16 length and bytes; integers are big-endian. The iterator is the service's, at or before the place: records
+//! A text is u32 length and bytes; integers are big-endian. The iterator is the service's, at or before the place: records
 //! up to the sequence are passed over. An empty one: the oldest record that is kept. `asked` is the service's time when
 //! the iterator was got: it makes a place of an idle shard a later one, whose iterator does not grow old.
 
@@ -38,10 +38,9 @@ impl Point {
     pub fn position(&self) -> Position {
         let mut bytes = vec![FORM];
         for text in [&self.stream, &self.iterator] {
-            // Both are the service's names, far below that.
-            let length = u16::try_from(text.len()).unwrap_or(u16::MAX);
+            let length = u32::try_from(text.len()).expect("an answer stays below 4 GiB");
             bytes.extend_from_slice(&length.to_be_bytes());
-            bytes.extend_from_slice(&text.as_bytes()[..usize::from(length)]);
+            bytes.extend_from_slice(text.as_bytes());
         }
         bytes.push(u8::from(self.ended));
         bytes.extend_from_slice(&self.sequence.epoch.to_be_bytes());
@@ -61,7 +60,7 @@ impl Point {
         let (&FORM, mut rest) = bytes.split_first()? else { return None };
         let mut text = || {
             let (length, after) = rest.split_first_chunk()?;
-            let (text, after) = after.split_at_checked(usize::from(u16::from_be_bytes(*length)))?;
+            let (text, after) = after.split_at_checked(u32::from_be_bytes(*length) as usize)?;
             rest = after;
             Some(std::str::from_utf8(text).ok()?.to_owned())
         };

@@ -148,6 +148,10 @@ impl Source for TablestoreSource {
         survey::survey(&self.catalog, tables, within).await
     }
 
+    fn is_schema_free(&self) -> bool {
+        true
+    }
+
     fn place(&self) -> Option<String> {
         Some(format!("tablestore {}@{}", self.config.instance, self.config.endpoint))
     }

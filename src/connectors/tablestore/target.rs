@@ -198,6 +198,13 @@ impl Target for TablestoreTarget {
     async fn prepare(&self, table: &Arc<Table>, generation: u64) -> Result<Prepared> {
         let open = self.opened()?;
         let noted = open.notes.lock().get(&table.name).copied();
+        if let Some(noted) = noted.filter(|noted| noted.generation >= generation) {
+            // Prepared for a later copy, or gone with its rows.
+            let there = self.catalog.look(&table.name.name).await?;
+            if noted.generation > generation || there.is_none() {
+                return Ok(Prepared { has_rows: there.is_some(), stale: true });
+            }
+        }
         let (shape, prepared) = prepare::prepare(&self.catalog, &self.config, table).await?;
         let theirs = noted.is_none() && prepared.has_rows && !open.claim.existing.admits(table);
         if !theirs {

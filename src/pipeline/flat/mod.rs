@@ -28,7 +28,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 
 /// `source` as its targets want it.
 pub fn over(source: Arc<dyn Source>, spec: &SourceSpec, targets: &[Arc<dyn Target>]) -> Arc<dyn Source> {
-    match targets.iter().all(|target| target.is_wide()) {
+    match !source.is_schema_free() || targets.iter().all(|target| target.is_wide()) {
         true => source,
         false => {
             Arc::new(FlatSource { source, shapes: Arc::new(Shapes { spec: spec.clone(), known: Mutex::default() }) })
@@ -263,6 +263,10 @@ impl Feed for FlatFeed {
 
     fn gone(&self) -> Vec<TableName> {
         self.feed.gone()
+    }
+
+    fn made(&self) -> Vec<(TableName, bool)> {
+        self.feed.made()
     }
 
     fn stands_at(&self) -> Option<Checkpoint> {
